@@ -1,0 +1,3 @@
+//! How a user declares assets.
+
+pub mod spec;

@@ -1,0 +1,3 @@
+//! Karat, an asset orchestrator on one PostgreSQL.
+
+pub mod core;
