@@ -1,4 +1,7 @@
 //! The pure rules: no input or output, no `async`, no clock.
 
+pub mod graph;
 pub mod key;
 pub mod policy;
+pub mod sql_text;
+pub mod suggest;
