@@ -2,6 +2,10 @@
 
 pub mod graph;
 pub mod key;
+pub mod mapping;
+pub mod partition;
 pub mod policy;
 pub mod sql_text;
+pub mod subset;
 pub mod suggest;
+pub mod time;
