@@ -12,3 +12,6 @@ pub mod subset;
 pub mod suggest;
 pub mod time;
 pub mod version;
+pub mod subset;
+pub mod suggest;
+pub mod time;
