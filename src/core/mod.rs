@@ -3,5 +3,6 @@
 pub mod graph;
 pub mod key;
 pub mod policy;
+pub mod selection;
 pub mod sql_text;
 pub mod suggest;
