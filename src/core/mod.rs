@@ -1,5 +1,6 @@
 //! The pure rules: no input or output, no `async`, no clock.
 
+pub mod cron;
 pub mod graph;
 pub mod key;
 pub mod mapping;
@@ -12,6 +13,10 @@ pub mod subset;
 pub mod suggest;
 pub mod time;
 pub mod version;
+pub mod subset;
+pub mod suggest;
+pub mod selection;
+pub mod sql_text;
 pub mod subset;
 pub mod suggest;
 pub mod time;
