@@ -3,3 +3,4 @@
 pub mod asset;
 pub mod clock;
 pub mod core;
+pub mod prelude;
