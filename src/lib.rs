@@ -4,4 +4,5 @@ pub mod asset;
 pub mod clock;
 pub mod core;
 pub mod engine;
+pub mod prelude;
 pub mod store;

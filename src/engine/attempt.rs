@@ -89,6 +89,8 @@ pub(super) enum Problem {
     TimedOut(std::time::Duration),
     /// The run was canceled.
     Canceled,
+    /// The worker stops.
+    HandedBack,
 }
 
 impl From<StoreError> for Problem {

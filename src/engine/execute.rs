@@ -10,6 +10,7 @@ use tracing::Instrument;
 
 use super::attempt::{Attempted, Environment, Problem, SetAside, attempt, check_findings};
 use super::checks::Finding;
+use super::heartbeat::StopSignal;
 use super::logs::LogCollector;
 use super::reconnect::{random, until_reachable};
 use super::units::Unit;
@@ -36,7 +37,7 @@ pub(super) async fn execute(
     environment: &Environment,
     logs: &LogCollector,
     unit: Unit,
-    canceled: &CancellationToken,
+    signal: &StopSignal,
 ) -> Result<(), Died> {
     let asset = unit.asset_key().parse::<AssetKey>().ok().and_then(|key| environment.definitions.asset(&key).cloned());
     let Some(asset) = asset else {
@@ -56,7 +57,7 @@ pub(super) async fn execute(
             asset = %asset.key,
             partition = %unit.steps[0].step.partition_key,
         );
-        let result = attempt_until_settled(environment, &asset, &unit, started_at, canceled).instrument(span).await;
+        let result = attempt_until_settled(environment, &asset, &unit, started_at, signal).instrument(span).await;
         flush_logs(environment, logs).await;
         match result {
             Ok(Attempted::Published) => {}
@@ -89,11 +90,11 @@ async fn attempt_until_settled(
     asset: &Arc<AssetSpec>,
     unit: &Unit,
     started_at: DateTime<Utc>,
-    canceled: &CancellationToken,
+    signal: &StopSignal,
 ) -> Result<Attempted, Problem> {
     let mut conflicts = 0;
     loop {
-        let result = attempt_stoppable(environment, asset, unit, started_at, canceled).await;
+        let result = attempt_stoppable(environment, asset, unit, started_at, signal).await;
         match result {
             Err(Problem::Store(error)) if error.is_conflict() && conflicts < CONFLICT_RETRIES => conflicts += 1,
             Err(Problem::Asset(error))
@@ -104,7 +105,8 @@ async fn attempt_until_settled(
             // The server's own time-out arrives as a cancelled statement.
             Err(Problem::Asset(error)) if error.sqlstate().as_deref() == Some("57014") => {
                 return Err(match asset.timeout {
-                    _ if canceled.is_cancelled() => Problem::Canceled,
+                    _ if signal.canceled.is_cancelled() => Problem::Canceled,
+                    _ if signal.handed_back.is_cancelled() => Problem::HandedBack,
                     Some(timeout) => Problem::TimedOut(timeout),
                     None => Problem::Asset(error),
                 });
@@ -122,7 +124,7 @@ async fn attempt_stoppable(
     asset: &Arc<AssetSpec>,
     unit: &Unit,
     started_at: DateTime<Utc>,
-    canceled: &CancellationToken,
+    signal: &StopSignal,
 ) -> Result<Attempted, Problem> {
     let stopping = CancellationToken::new();
     let body = attempt(environment, asset, unit, started_at, &stopping);
@@ -135,7 +137,8 @@ async fn attempt_stoppable(
     };
     let stopped = tokio::select! {
         result = &mut body => return result,
-        () = canceled.cancelled() => Problem::Canceled,
+        () = signal.canceled.cancelled() => Problem::Canceled,
+        () = signal.handed_back.cancelled() => Problem::HandedBack,
         () = limit => Problem::TimedOut(asset.timeout.unwrap_or_default()),
     };
     stopping.cancel();
@@ -223,6 +226,7 @@ async fn end_problem(
             end(environment, Some(asset), unit, started_at, &Ending::Canceled, &failure, &[]).await;
             return;
         }
+        Problem::HandedBack => return hand_back(environment, unit).await,
         Problem::ChecksFailed(found) => {
             findings = check_findings(unit, &found);
             (false, failure("check", checks_message(&found)))

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -14,32 +14,52 @@ use super::reconnect::until_reachable;
 use crate::clock::SharedClock;
 use crate::store::{Store, StoreError};
 
-/// The steps a worker is carrying out, each with the signal that its run was canceled.
+/// Tells an attempt to end early.
+#[derive(Clone, Default)]
+pub(super) struct StopSignal {
+    /// The run was canceled: the steps end as canceled.
+    pub(super) canceled: CancellationToken,
+    /// The worker stops: the steps go back untried.
+    pub(super) handed_back: CancellationToken,
+}
+
+/// The steps a worker is carrying out, each with the signal that stops it.
 #[derive(Clone, Default)]
 pub(super) struct RunningSteps {
-    tokens: Arc<Mutex<HashMap<i64, CancellationToken>>>,
+    signals: Arc<Mutex<HashMap<i64, StopSignal>>>,
 }
 
 impl RunningSteps {
-    pub(super) fn insert(&self, steps: impl IntoIterator<Item = i64>, token: &CancellationToken) {
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        for step_id in steps {
-            tokens.insert(step_id, token.clone());
+    pub(super) fn insert(&self, steps: &[i64], signal: &StopSignal) {
+        let mut signals = self.lock();
+        for &step_id in steps {
+            signals.insert(step_id, signal.clone());
         }
     }
 
-    pub(super) fn remove(&self, steps: impl IntoIterator<Item = i64>) {
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn remove(&self, steps: &[i64]) {
+        let mut signals = self.lock();
         for step_id in steps {
-            tokens.remove(&step_id);
+            signals.remove(step_id);
+        }
+    }
+
+    /// Tells everything that runs to stop and go back.
+    pub(super) fn hand_back_all(&self) {
+        for signal in self.lock().values() {
+            signal.handed_back.cancel();
         }
     }
 
     fn cancel(&self, steps: &[i64]) {
-        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        for token in steps.iter().filter_map(|step_id| tokens.get(step_id)) {
-            token.cancel();
+        let signals = self.lock();
+        for signal in steps.iter().filter_map(|step_id| signals.get(step_id)) {
+            signal.canceled.cancel();
         }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i64, StopSignal>> {
+        self.signals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -61,7 +81,7 @@ pub(super) struct HeartbeatSettings {
 
 impl Heartbeat {
     /// Registers the worker and begins to beat; returns the database's own time once the worker is registered.
-    pub(super) async fn start(settings: HeartbeatSettings) -> Result<(Self, chrono::DateTime<chrono::Utc>), StoreError> {
+    pub(super) async fn start(settings: HeartbeatSettings) -> Result<(Self, DateTime<Utc>), StoreError> {
         let stop = CancellationToken::new();
         let (registered, first) = oneshot::channel();
         let stopped = stop.clone();
@@ -103,7 +123,7 @@ impl Drop for Heartbeat {
 async fn beat(
     settings: HeartbeatSettings,
     stop: CancellationToken,
-    registered: oneshot::Sender<Result<chrono::DateTime<chrono::Utc>, StoreError>>,
+    registered: oneshot::Sender<Result<DateTime<Utc>, StoreError>>,
 ) {
     // One connection that is never given back: while it lives, the worker has a connection, and counts as alive.
     let pool = PgPoolOptions::new()

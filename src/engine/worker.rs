@@ -11,12 +11,12 @@ use uuid::Uuid;
 
 use super::attempt::Environment;
 use super::execute::{Died, execute, hand_back};
-use super::heartbeat::{Heartbeat, HeartbeatSettings, RunningSteps};
+use super::heartbeat::{Heartbeat, HeartbeatSettings, RunningSteps, StopSignal};
 use super::logs::LogCollector;
 use super::progress::{Progress, move_on};
 use super::reconnect::until_reachable;
 use super::units::{Unit, choose, group};
-use super::{FailurePoint, FaultHook};
+use super::FaultHook;
 use crate::asset::definitions::Definitions;
 use crate::asset::spec::AssetKind;
 use crate::clock::SharedClock;
@@ -184,7 +184,7 @@ impl Worker {
         until_reachable("preparing", || store.ensure_log_partitions(today)).await?;
         let mut live: Vec<Uuid> = runs.to_vec();
         let mut queue: VecDeque<Unit> = VecDeque::new();
-        let mut slots: JoinSet<(Unit, Duration, Result<(), Died>)> = JoinSet::new();
+        let mut slots: JoinSet<Ended> = JoinSet::new();
         let mut pace = Pace::default();
         let mut poll = SHORTEST_POLL;
         let mut last_take_back: Option<Instant> = None;
@@ -239,32 +239,32 @@ impl Worker {
         }
     }
 
-    fn start(&self, slots: &mut JoinSet<(Unit, Duration, Result<(), Died>)>, unit: Unit) {
+    fn start(&self, slots: &mut JoinSet<Ended>, unit: Unit) {
         let environment = self.environment.clone();
         let logs = self.logs.clone();
         let running = self.running.clone();
         slots.spawn(async move {
-            let canceled = CancellationToken::new();
+            let signal = StopSignal::default();
             let steps: Vec<i64> = unit.leases().into_iter().map(|(step_id, _)| step_id).collect();
-            running.insert(steps.iter().copied(), &canceled);
+            running.insert(&steps, &signal);
             let began = Instant::now();
-            let result = execute(&environment, &logs, unit.clone(), &canceled).await;
-            running.remove(steps);
-            (unit, began.elapsed(), result)
+            let result = execute(&environment, &logs, unit, &signal).await;
+            running.remove(&steps);
+            (began.elapsed(), result)
         });
     }
 
     fn ended(
         &self,
-        ended: Result<(Unit, Duration, Result<(), Died>), tokio::task::JoinError>,
+        ended: Result<Ended, tokio::task::JoinError>,
         pace: &mut Pace,
     ) -> Result<(), WorkerError> {
         match ended {
-            Ok((_, elapsed, Ok(()))) => {
+            Ok((elapsed, Ok(()))) => {
                 pace.observe(elapsed);
                 Ok(())
             }
-            Ok((_, _, Err(Died))) => Err(WorkerError::Died),
+            Ok((_, Err(Died))) => Err(WorkerError::Died),
             Err(error) => {
                 // Only a defect of the engine gets here: assets' panics are caught. The lease keeps the step until
                 // this worker ends; then another takes it back.
@@ -358,7 +358,7 @@ impl Worker {
     async fn stop_working(
         &self,
         queue: VecDeque<Unit>,
-        mut slots: JoinSet<(Unit, Duration, Result<(), Died>)>,
+        mut slots: JoinSet<Ended>,
     ) -> Result<(), WorkerError> {
         for unit in &queue {
             hand_back(&self.environment, unit).await;
@@ -368,6 +368,9 @@ impl Worker {
         Ok(())
     }
 }
+
+/// How long a unit took, and how it ended.
+type Ended = (Duration, Result<(), Died>);
 
 /// How long units take, as a moving average, so that claims cover a fixed time rather than a fixed number.
 #[derive(Default)]
@@ -388,6 +391,3 @@ impl Pace {
         })
     }
 }
-
-/// Names every failure point once, so that a point without a test does not go unnoticed.
-const _: () = assert!(FailurePoint::ALL.len() == 8);

@@ -176,6 +176,15 @@ impl Review<'_> {
             );
             return;
         }
+        for expression in asset.automation.cron_expressions() {
+            if let Err(error) = self.cron(expression) {
+                self.problem(
+                    asset,
+                    format!("AUTOMATION: cron expression `{expression}`: {error}"),
+                    "write five fields: minute, hour, day of month, month, weekday",
+                );
+            }
+        }
         self.automation_part(asset, &asset.automation);
     }
 
