@@ -3,16 +3,16 @@
 mod attempt;
 mod checks;
 mod execute;
-
+pub mod external;
 mod failure_point;
 mod heartbeat;
 mod inputs;
-
+pub mod launch;
 pub mod logs;
 mod panics;
 mod progress;
 mod reconnect;
-
+pub mod status;
 mod units;
 mod worker;
 mod write;
