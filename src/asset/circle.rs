@@ -13,7 +13,9 @@ use super::sentence::{Sentence, same};
 use crate::core::key::AssetKey;
 
 /// The fuel to start with.
-pub const LENGTH: usize = 64;
+///
+/// Each unit costs two levels of nested constants, of which the compiler takes 128.
+pub const LENGTH: usize = 32;
 
 /// How much further upstream to look.
 pub trait Fuel {
@@ -31,7 +33,7 @@ pub struct More<F>(PhantomData<F>);
 
 type Four<F> = More<More<More<More<F>>>>;
 type Sixteen<F> = Four<Four<Four<Four<F>>>>;
-type Full = Sixteen<Sixteen<Sixteen<Sixteen<Spent>>>>;
+type Full = Sixteen<Sixteen<Spent>>;
 
 impl Fuel for Spent {
     type Chain<A: Asset> = Last<A>;

@@ -13,6 +13,7 @@ use super::statement::{DATE_TYPE, INSTANT_TYPE, TEXT_TYPE};
 use super::table::{Column, Table};
 use super::upstream::{DeclaredUpstream, Upstreams};
 use crate::core::key::AssetKey;
+use crate::core::mapping::PartitionMapping;
 use crate::core::partition::{Cadence, PartitionError, PartitionsDefinition};
 use crate::core::policy::{AssetCheck, Automation, FreshnessPolicy, RetryPolicy};
 
@@ -149,10 +150,8 @@ const fn problem<A: Asset>() -> Option<Sentence> {
         }
         index += 1;
     }
-    if let Some(twice) = declared_twice(<A::Upstream as Upstreams<A>>::LIST) {
-        return Some(
-            about.text("upstream `").text(twice).text("` is declared twice: declare it once, with one mapping"),
-        );
+    if let Some(problem) = upstream_problem(about, <A::Upstream as Upstreams<A>>::LIST) {
+        return Some(problem);
     }
     match circle::<A>() {
         Some(circle) => Some(about.text("assets read each other in a circle: ").text(circle.as_str())),
@@ -224,13 +223,20 @@ const fn find(columns: &'static [Column], name: &str) -> Option<&'static Column>
     None
 }
 
-const fn declared_twice(upstreams: &'static [DeclaredUpstream]) -> Option<&'static str> {
-    let mut later = 1;
+const fn upstream_problem(about: Sentence, upstreams: &'static [DeclaredUpstream]) -> Option<Sentence> {
+    let mut later = 0;
     while later < upstreams.len() {
+        let key = upstreams[later].key.as_str();
+        let about = about.text("upstream `").text(key).text("` ");
+        if let PartitionMapping::Window { start, end } = upstreams[later].mapping
+            && start > end
+        {
+            return Some(about.text("has a `Window` that ends before it begins: its START must not exceed its END"));
+        }
         let mut earlier = 0;
         while earlier < later {
-            if same(upstreams[earlier].key.as_str(), upstreams[later].key.as_str()) {
-                return Some(upstreams[later].key.as_str());
+            if same(upstreams[earlier].key.as_str(), key) {
+                return Some(about.text("is declared twice: declare it once, with one mapping"));
             }
             earlier += 1;
         }

@@ -11,6 +11,11 @@ use crate::core::mapping::PartitionMapping;
 #[derive(Clone, Copy, Debug)]
 pub struct Mapped<A, M>(PhantomData<(A, M)>);
 
+/// The mapping of an upstream that is declared without one: what overlaps, where a partition consists of whole upstream
+/// partitions.
+#[derive(Clone, Copy, Debug)]
+pub struct ByDefault;
+
 /// Reads the upstream partitions that overlap in time (of static ones, those with the same key).
 #[derive(Clone, Copy, Debug)]
 pub struct Overlap;
@@ -36,13 +41,21 @@ pub struct Latest;
 #[diagnostic::on_unimplemented(
     message = "`{Asset}` cannot read `{Upstream}` by the mapping `{Self}`",
     label = "there is no such mapping from `{Reading}` partitions to `{Read}` ones",
-    note = "`Overlap` and `Window` need time on both sides, `Latest` needs time upstream, `All` is always possible"
+    note = "`Overlap` needs time or equal keys on both sides, `Window` time on both, `Latest` time upstream; `All` is always possible"
 )]
 pub trait Mapping<Reading, Read, Asset, Upstream> {
     /// The mapping as plain data.
     const MAPPING: PartitionMapping;
 }
 
+impl<Reading, Read, A, U> Mapping<Reading, Read, A, U> for ByDefault
+where
+    Reading: ReadsByDefault<Read, A, U>,
+{
+    const MAPPING: PartitionMapping = PartitionMapping::Overlap;
+}
+
+#[diagnostic::do_not_recommend]
 impl<Reading, Read, A, U> Mapping<Reading, Read, A, U> for Overlap
 where
     Reading: OverlapsWith<Read>,
@@ -50,21 +63,20 @@ where
     const MAPPING: PartitionMapping = PartitionMapping::Overlap;
 }
 
+#[diagnostic::do_not_recommend]
 impl<Reading, Read, A, U, const START: i64, const END: i64> Mapping<Reading, Read, A, U> for Window<START, END>
 where
     Reading: TimePartitions,
     Read: TimePartitions,
 {
-    const MAPPING: PartitionMapping = {
-        assert!(START <= END, "`Window<START, END>` ends before it begins: START must not be greater than END");
-        PartitionMapping::Window { start: START, end: END }
-    };
+    const MAPPING: PartitionMapping = PartitionMapping::Window { start: START, end: END };
 }
 
 impl<Reading: Partitions, Read: Partitions, A, U> Mapping<Reading, Read, A, U> for All {
     const MAPPING: PartitionMapping = PartitionMapping::All;
 }
 
+#[diagnostic::do_not_recommend]
 impl<Reading: Partitions, Read: HasLatest, A, U> Mapping<Reading, Read, A, U> for Latest {
     const MAPPING: PartitionMapping = PartitionMapping::Latest;
 }

@@ -2,7 +2,7 @@
 
 use super::circle::{FirstChain, Fuel};
 use super::declare::Asset;
-use super::mapping::{Mapped, Mapping, ReadsByDefault};
+use super::mapping::{ByDefault, Mapped, Mapping};
 use crate::core::key::AssetKey;
 use crate::core::mapping::PartitionMapping;
 
@@ -40,38 +40,18 @@ pub trait UpstreamOf<Reader> {
     /// The asset that is read.
     type Asset: Asset;
     /// By which mapping.
-    const MAPPING: PartitionMapping;
+    type Mapping;
 }
-
-/// Any asset; a name of its own so that the message can tell who reads.
-#[diagnostic::on_unimplemented(
-    message = "`{Reader}` declares `{Self}` as upstream, but that is not an asset",
-    label = "expected assets, or `Mapped<SomeAsset, SomeMapping>`",
-    note = "an asset is declared with `table!` and `impl Asset`"
-)]
-pub trait AssetReadBy<Reader>: Asset {}
 
 #[diagnostic::do_not_recommend]
-impl<Reader, U: Asset> AssetReadBy<Reader> for U {}
-
-impl<Reader, U> UpstreamOf<Reader> for U
-where
-    Reader: Asset,
-    U: AssetReadBy<Reader>,
-    Reader::Partitions: ReadsByDefault<U::Partitions, Reader, U>,
-{
+impl<Reader, U: Asset> UpstreamOf<Reader> for U {
     type Asset = U;
-    const MAPPING: PartitionMapping = PartitionMapping::Overlap;
+    type Mapping = ByDefault;
 }
 
-impl<Reader, U, M> UpstreamOf<Reader> for Mapped<U, M>
-where
-    Reader: Asset,
-    U: AssetReadBy<Reader>,
-    M: Mapping<Reader::Partitions, U::Partitions, Reader, U>,
-{
+impl<Reader, U: Asset, M> UpstreamOf<Reader> for Mapped<U, M> {
     type Asset = U;
-    const MAPPING: PartitionMapping = M::MAPPING;
+    type Mapping = M;
 }
 
 /// The tuple `Self`, which the asset `Reader` declares as its upstreams, contains `Upstream`, alone or mapped.
@@ -94,10 +74,26 @@ pub struct MappedAt<const INDEX: usize, M>(std::marker::PhantomData<M>);
 
 macro_rules! upstreams {
     ($($element:ident)*) => {
-        impl<Reader: Asset, $($element: UpstreamOf<Reader>),*> Upstreams<Reader> for ($($element,)*) {
-            const LIST: &'static [DeclaredUpstream] = &[
-                $(DeclaredUpstream { key: <$element::Asset as Asset>::KEY, mapping: $element::MAPPING },)*
-            ];
+        impl<Reader: Asset, $($element: UpstreamOf<Reader>),*> Upstreams<Reader> for ($($element,)*)
+        where
+            $($element::Mapping: Mapping<
+                Reader::Partitions,
+                <$element::Asset as Asset>::Partitions,
+                Reader,
+                $element::Asset,
+            >,)*
+        {
+            const LIST: &'static [DeclaredUpstream] = &[$(
+                DeclaredUpstream {
+                    key: <$element::Asset as Asset>::KEY,
+                    mapping: <$element::Mapping as Mapping<
+                        Reader::Partitions,
+                        <$element::Asset as Asset>::Partitions,
+                        Reader,
+                        $element::Asset,
+                    >>::MAPPING,
+                },
+            )*];
             type Chains<F: Fuel> = ($(F::Chain<$element::Asset>,)*);
         }
     };

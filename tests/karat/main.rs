@@ -1,1 +1,5 @@
-//! t
+//! Tests of the framework.
+
+#![allow(clippy::unwrap_used)]
+
+mod compile_fail;

@@ -178,11 +178,7 @@ impl Review<'_> {
         }
         for expression in asset.automation.cron_expressions() {
             if let Err(error) = self.cron(expression) {
-                self.problem(
-                    asset,
-                    format!("AUTOMATION: cron expression `{expression}`: {error}"),
-                    "write five fields: minute, hour, day of month, month, weekday",
-                );
+                self.problem(asset, format!("AUTOMATION: {error}"), "correct the cron expression");
             }
         }
         self.automation_part(asset, &asset.automation);
