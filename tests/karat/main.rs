@@ -1,1 +1,10 @@
-//! t
+//! The tests of the framework, in one binary.
+
+#![allow(clippy::unwrap_used)]
+
+mod cron;
+mod mapping;
+mod oracle;
+mod partitions;
+mod subset;
+mod time;
