@@ -1,8 +1,22 @@
 //! The pure rules: no input or output, no `async`, no clock.
 
+pub mod cron;
 pub mod graph;
 pub mod key;
+pub mod mapping;
+pub mod partition;
+pub mod plan;
 pub mod policy;
+pub mod sql_text;
+pub mod status;
+pub mod subset;
+pub mod suggest;
+pub mod time;
+pub mod version;
+pub mod subset;
+pub mod suggest;
 pub mod selection;
 pub mod sql_text;
+pub mod subset;
 pub mod suggest;
+pub mod time;

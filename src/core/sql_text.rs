@@ -126,6 +126,13 @@ pub fn substitute_parameters(sql: &str, mut expression: impl FnMut(u32) -> Strin
     result
 }
 
+/// `sql` without the semicolons and comments after its last token, so that it can stand in parentheses.
+#[must_use]
+pub fn without_final_semicolon(sql: &str) -> &str {
+    let end = tokens(sql).iter().rev().find(|token| token.text != ";").map_or(0, Token::end);
+    &sql[..end]
+}
+
 /// How many statements `sql` holds: what semicolons separate, empty ones not counted.
 #[must_use]
 pub fn statement_count(sql: &str) -> usize {
