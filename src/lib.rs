@@ -1,3 +1,4 @@
 //! Karat, an asset orchestrator on one PostgreSQL.
 
 pub mod core;
+pub mod postgres;
