@@ -3,4 +3,5 @@
 pub mod asset;
 pub mod clock;
 pub mod core;
+pub mod postgres;
 pub mod store;
