@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod graph;
+mod layering;
 mod selection;
 mod sql_text;
