@@ -105,7 +105,7 @@ async fn run_initdb(
     if text.contains("could not look up effective user ID") {
         return Err(PostgresError::NamelessUser { uid: place.account.uid });
     }
-    Err(failed(last_lines(&text)))
+    Err(failed(place.explain(&text)))
 }
 
 fn remove_unfinished(place: &Place) -> Result<(), PostgresError> {
@@ -124,10 +124,4 @@ pub(super) async fn create_database(place: &Place, database: &str) -> Result<(),
     let statement = format!("create database \"{}\"", database.replace('"', "\"\""));
     connection.execute(AssertSqlSafe(statement)).await.map_err(failed)?;
     connection.close().await.map_err(failed)
-}
-
-/// The end of a program's output, as much as fits in an error message.
-pub(super) fn last_lines(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    if lines.is_empty() { "(nothing)".to_owned() } else { lines[lines.len().saturating_sub(12)..].join("\n") }
 }

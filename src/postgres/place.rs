@@ -21,6 +21,8 @@ const PORT: u16 = 5432;
 pub(super) const ROLE: &str = "karat";
 /// The longest path of a Unix socket on Linux (`sun_path` less its terminator).
 const MAX_SOCKET_PATH_BYTES: usize = 107;
+/// A server cannot run with less: its next log segment takes 16 MB.
+const LITTLE_ROOM_BYTES: u64 = 16 << 20;
 
 /// Everything about where one server lives. Made ready by [`Place::prepare`].
 #[derive(Clone, Debug)]
@@ -103,6 +105,21 @@ impl Place {
             .username(ROLE)
             .database(database)
             .ssl_mode(PgSslMode::Disable)
+    }
+
+    /// The end of what a server program said, as much as fits in an error message, and what to do when it ran out of room.
+    pub(super) fn explain(&self, said: &str) -> String {
+        let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+        let mut text = lines[lines.len().saturating_sub(12)..].join("\n");
+        if text.is_empty() {
+            text.push_str("(nothing)");
+        }
+        let free = rustix::fs::statvfs(&self.home).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        // On a full disk the program may not have been able to say so: its log is there, too.
+        if said.contains("No space left on device") || free.is_ok_and(|bytes| bytes < LITTLE_ROOM_BYTES) {
+            text.push_str("\nThe disk is full: make room on it, or set KARAT_DATA to a folder on another one");
+        }
+        text
     }
 
     /// The value of `unix_socket_directories`, a list whose elements are quoted like identifiers.

@@ -18,12 +18,13 @@ pub(super) fn postmaster(data: &Path) -> Option<Pid> {
     (named || works_in(pid, data) || !Path::new("/proc/self").exists()).then(|| Pid::from_raw(pid)).flatten()
 }
 
-/// All live processes of a server, or left over from one, that work in `data`.
-pub(super) fn server_processes(data: &Path) -> Vec<Pid> {
+/// All live processes of a server, or left over from one, that work in one of `folders`.
+pub(super) fn servers_in(folders: &[&Path]) -> Vec<Pid> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let of_server = |pid: &i32| fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"postgres\n");
-    pids.filter(of_server).filter(|pid| works_in(*pid, data)).filter_map(Pid::from_raw).collect()
+    let at_work = |pid: &i32| folders.iter().any(|folder| works_in(*pid, folder));
+    pids.filter(of_server).filter(at_work).filter_map(Pid::from_raw).collect()
 }
 
 /// Asks a process to end. One that is gone or not ours is left alone; whoever waits for it finds out.

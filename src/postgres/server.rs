@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use tokio::process::Child;
@@ -34,9 +34,6 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// At each start a log longer than this becomes `postgres.log.1`; with that one kept, the two bound what accumulates.
 const MAX_LOG_BYTES: u64 = 4 << 20;
-
-/// A server that does not start on a disk with less room than this has most likely run out of it: it needs a log segment of 16 MB.
-const LITTLE_ROOM_BYTES: u64 = 16 << 20;
 
 /// Below this much shared memory (containers often have 64 MB) parallel queries could run out of it.
 const ENOUGH_SHARED_MEMORY_BYTES: u64 = 256 << 20;
@@ -155,11 +152,16 @@ impl EmbeddedServer {
         if !self.is_last().map_err(PostgresError::folder("lock", &place.users_lock))? {
             return Ok(false);
         }
+        let unusable = || PostgresError::folder("lock", &place.server_lock);
+        let server_lock = place.open(&place.server_lock)?;
+        if lock::try_exclusive(&server_lock).map_err(unusable())? {
+            // None that was launched from here lives; one that somebody started by hand is theirs to stop.
+            return Ok(false);
+        }
         let Some(postmaster) = process::postmaster(&place.data) else { return Ok(false) };
         process::signal(postmaster, Signal::INT);
-        let server_lock = place.open(&place.server_lock)?;
         let quiet = lock::wait_blocking(SHUTDOWN_LIMIT, || is_quiet(place, &server_lock));
-        if !quiet.map_err(PostgresError::folder("lock", &place.server_lock))? {
+        if !quiet.map_err(unusable())? {
             return Err(self.unreachable());
         }
         if !place.socket_directory.starts_with(&place.home) {
@@ -237,9 +239,7 @@ impl EmbeddedServer {
             }
             Some(_) => return Err(self.unreachable()),
             // Children of a server that was killed. They can only fail now; the log is replayed in any case.
-            None => {
-                process::server_processes(&place.data).into_iter().for_each(|pid| process::signal(pid, Signal::QUIT))
-            }
+            None => writers(place).into_iter().for_each(|pid| process::signal(pid, Signal::QUIT)),
         }
         match lock::wait(settings.start_limit, || is_quiet(place, server_lock)).await.map_err(unusable())? {
             true => Ok(()),
@@ -268,17 +268,7 @@ impl EmbeddedServer {
     fn launch_failure(&self, status: &str) -> PostgresError {
         let text = fs::read(&self.place.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text[text.len().saturating_sub(16 << 10)..]);
-        let mut output = cluster::last_lines(&text);
-        let free = rustix::fs::statvfs(&self.place.data).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-        if let Ok(free) = free
-            && free < LITTLE_ROOM_BYTES
-        {
-            output.push_str(&format!(
-                "\nThe disk of {} is full ({} kB free): make room on it",
-                self.place.data.display(),
-                free >> 10
-            ));
-        }
+        let output = self.place.explain(&text);
         let (directory, log) = (self.place.data.clone(), self.place.log.clone());
         PostgresError::Launch { directory, status: status.to_owned(), log, output }
     }
@@ -333,9 +323,14 @@ async fn ask(options: &PgConnectOptions) -> Result<Answer, PostgresError> {
 
 /// Whether no process of a server has the cluster open. Holds `server_lock` afterwards if so.
 ///
-/// The lock alone would do for servers that were launched here. The list of processes also knows servers that somebody started by hand.
+/// The lock alone would do for servers that were launched here. The list of processes also knows one that somebody started by hand, and
+/// the helpers of a killed `initdb`.
 fn is_quiet(place: &Place, server_lock: &File) -> io::Result<bool> {
-    Ok(lock::try_exclusive(server_lock)? && process::server_processes(&place.data).is_empty())
+    Ok(lock::try_exclusive(server_lock)? && writers(place).is_empty())
+}
+
+fn writers(place: &Place) -> Vec<Pid> {
+    process::servers_in(&[&place.data, &place.unfinished])
 }
 
 /// Files that a server leaves when it is killed. Once nothing can write to the cluster any more they only keep the next server from
