@@ -5,4 +5,5 @@ pub mod clock;
 pub mod core;
 pub mod engine;
 pub mod prelude;
+pub mod postgres;
 pub mod store;
