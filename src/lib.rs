@@ -4,6 +4,6 @@ pub mod asset;
 pub mod clock;
 pub mod core;
 pub mod engine;
-pub mod prelude;
 pub mod postgres;
+pub mod prelude;
 pub mod store;

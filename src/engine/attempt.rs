@@ -204,7 +204,8 @@ async fn body(
         asset_key: asset.key.as_str(),
         code_version: &asset.code_version,
         run_id: unit.run_id(),
-        metadata: Some(Value::Object(metadata.snapshot())).filter(|value| value.as_object().is_some_and(|map| !map.is_empty())),
+        metadata: Some(Value::Object(metadata.snapshot()))
+            .filter(|value| value.as_object().is_some_and(|map| !map.is_empty())),
         started_at,
         finished_at: environment.clock.now(),
     };
@@ -240,7 +241,8 @@ async fn set_aside(
                 let described: Vec<String> = missing
                     .iter()
                     .map(|(key, subset)| {
-                        let keys = definitions.asset(key).map_or_else(String::new, |spec| spec.partitions.describe(subset));
+                        let keys =
+                            definitions.asset(key).map_or_else(String::new, |spec| spec.partitions.describe(subset));
                         format!("{key} {keys}")
                     })
                     .collect();
@@ -341,7 +343,10 @@ fn publications(
                     .current(step.ordinal)
                     .is_none_or(|current| current.data_version != content.data_version),
                 open: !inputs::is_closed(asset, step.ordinal, now),
-                input_versions: digests.into_iter().map(|(key, digest)| (key.to_string(), Value::String(digest))).collect(),
+                input_versions: digests
+                    .into_iter()
+                    .map(|(key, digest)| (key.to_string(), Value::String(digest)))
+                    .collect(),
                 incomplete_inputs: (!incomplete.is_empty()).then_some(Value::Object(incomplete)),
             }
         })

@@ -249,7 +249,10 @@ async fn end_problem(
         ),
         Problem::TimedOut(timeout) => {
             let limit = humantime::format_duration(timeout);
-            (true, failure("timeout", format!("{} took longer than its time-out of {limit} and was stopped", asset.key)))
+            (
+                true,
+                failure("timeout", format!("{} took longer than its time-out of {limit} and was stopped", asset.key)),
+            )
         }
         Problem::Store(error) => {
             if error.is_transient() {

@@ -204,9 +204,7 @@ async fn insert_new(
         let row_count: i64 = row.try_get("row_count").context("counting new rows")?;
         let ordinal = match staged {
             Staged::Everything => Some(0),
-            Staged::Keys => {
-                place.and_then(|key| key.parse().ok()).and_then(|key| asset.partitions.ordinal(&key).ok())
-            }
+            Staged::Keys => place.and_then(|key| key.parse().ok()).and_then(|key| asset.partitions.ordinal(&key).ok()),
             Staged::Time(ordinals) => place
                 .and_then(|bucket| bucket.parse::<usize>().ok())
                 .and_then(|bucket| bucket.checked_sub(1))

@@ -99,9 +99,7 @@ impl Heartbeat {
             })
             .map_err(|error| StoreError::new("starting the heartbeat", sqlx::Error::Io(error)))?;
         let heartbeat = Self { stop, thread: Some(thread) };
-        let now = first
-            .await
-            .map_err(|_| StoreError::new("starting the heartbeat", sqlx::Error::WorkerCrashed))??;
+        let now = first.await.map_err(|_| StoreError::new("starting the heartbeat", sqlx::Error::WorkerCrashed))??;
         Ok((heartbeat, now))
     }
 

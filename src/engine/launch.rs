@@ -55,7 +55,9 @@ pub enum LaunchError {
     #[error("nothing to build: the request contains no partition")]
     Nothing,
     /// An external asset was asked for.
-    #[error("{0} is external: its rows come from outside and Karat does not build it. Build what reads it, for example with `{0}+`")]
+    #[error(
+        "{0} is external: its rows come from outside and Karat does not build it. Build what reads it, for example with `{0}+`"
+    )]
     External(AssetKey),
     /// The plan names an asset that is not defined.
     #[error("{0} is not defined")]
@@ -105,7 +107,8 @@ pub async fn present(
         .map(|(key, ranges)| {
             let subset = PartitionSubset::from_ranges(ranges);
             // Partitions before a start that was moved forward still lie in the table, but are none any more.
-            let subset = definitions.asset(&key).map_or_else(PartitionSubset::empty, |spec| spec.partitions.restrict(&subset));
+            let subset =
+                definitions.asset(&key).map_or_else(PartitionSubset::empty, |spec| spec.partitions.restrict(&subset));
             (key, subset)
         })
         .collect())

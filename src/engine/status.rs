@@ -92,9 +92,10 @@ pub async fn asset_statuses(
     let indexes: BTreeMap<&AssetKey, VersionIndex> = by_asset
         .iter()
         .map(|(key, versions)| {
-            let index = VersionIndex::new(versions.iter().map(|(ordinal, version)| {
-                (*ordinal, version.partition_key.as_str(), version.data_version.as_str())
-            }));
+            let index =
+                VersionIndex::new(versions.iter().map(|(ordinal, version)| {
+                    (*ordinal, version.partition_key.as_str(), version.data_version.as_str())
+                }));
             (key, index)
         })
         .collect();
@@ -146,9 +147,10 @@ async fn asset_status(
             .into_iter()
             .filter(|(_, range)| range.asset.is_materializable())
             .map(|(key, range)| {
-                let digest = indexes
-                    .get(&key)
-                    .map_or_else(|| VersionIndex::default().digest(&range.partitions), |index| index.digest(&range.partitions));
+                let digest = indexes.get(&key).map_or_else(
+                    || VersionIndex::default().digest(&range.partitions),
+                    |index| index.digest(&range.partitions),
+                );
                 (key, digest)
             })
             .collect();
@@ -222,8 +224,7 @@ async fn add_landed(
     specs: &[&Arc<AssetSpec>],
     statuses: &mut BTreeMap<AssetKey, AssetStatus>,
 ) -> Result<(), StoreError> {
-    let keys: Vec<&str> =
-        specs.iter().filter(|spec| !spec.is_materializable()).map(|spec| spec.key.as_str()).collect();
+    let keys: Vec<&str> = specs.iter().filter(|spec| !spec.is_materializable()).map(|spec| spec.key.as_str()).collect();
     if keys.is_empty() {
         return Ok(());
     }

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::FaultHook;
 use super::attempt::Environment;
 use super::execute::{Died, execute, hand_back};
 use super::heartbeat::{Heartbeat, HeartbeatSettings, RunningSteps, StopSignal};
@@ -16,7 +17,6 @@ use super::logs::LogCollector;
 use super::progress::{Progress, move_on};
 use super::reconnect::until_reachable;
 use super::units::{Unit, choose, group};
-use super::FaultHook;
 use crate::asset::definitions::Definitions;
 use crate::asset::spec::AssetKind;
 use crate::clock::SharedClock;
@@ -198,7 +198,8 @@ impl Worker {
             }
             let mut idle = true;
             if queue.len() < self.settings.slots {
-                let wanted = self.settings.slots - slots.len().min(self.settings.slots) + pace.ahead(self.settings.slots);
+                let wanted =
+                    self.settings.slots - slots.len().min(self.settings.slots) + pace.ahead(self.settings.slots);
                 let claimed = self.claim(&live, wanted.saturating_sub(queue.len()).max(1)).await?;
                 idle = claimed.is_empty();
                 let short = claimed.len() < wanted;
@@ -254,11 +255,7 @@ impl Worker {
         });
     }
 
-    fn ended(
-        &self,
-        ended: Result<Ended, tokio::task::JoinError>,
-        pace: &mut Pace,
-    ) -> Result<(), WorkerError> {
+    fn ended(&self, ended: Result<Ended, tokio::task::JoinError>, pace: &mut Pace) -> Result<(), WorkerError> {
         match ended {
             Ok((elapsed, Ok(()))) => {
                 pace.observe(elapsed);
@@ -355,11 +352,7 @@ impl Worker {
         Ok(())
     }
 
-    async fn stop_working(
-        &self,
-        queue: VecDeque<Unit>,
-        mut slots: JoinSet<Ended>,
-    ) -> Result<(), WorkerError> {
+    async fn stop_working(&self, queue: VecDeque<Unit>, mut slots: JoinSet<Ended>) -> Result<(), WorkerError> {
         for unit in &queue {
             hand_back(&self.environment, unit).await;
         }

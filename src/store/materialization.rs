@@ -143,10 +143,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn current_versions(
-        &self,
-        assets: &[&str],
-    ) -> Result<BTreeMap<String, Vec<CurrentVersion>>, StoreError> {
+    pub async fn current_versions(&self, assets: &[&str]) -> Result<BTreeMap<String, Vec<CurrentVersion>>, StoreError> {
         let rows: Vec<CurrentVersion> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "select {CURRENT_COLUMNS}
              from karat.materialization m join karat.run r using (run_id)

@@ -1,21 +1,9 @@
-//! Tests of the framework.
-
-#![allow(clippy::unwrap_used)]
-
-mod compile_fail;
 //! The tests of the framework, in one binary.
 
 #![allow(clippy::unwrap_used)]
 
+mod compile_fail;
 mod cron;
-mod mapping;
-mod oracle;
-mod partitions;
-mod subset;
-mod time;
-//! The tests of the framework.
-#![allow(clippy::unwrap_used)]
-
 mod embedded;
 mod embedded_accounts;
 mod embedded_faults;
@@ -24,5 +12,10 @@ mod embedded_programs;
 mod embedded_support;
 mod graph;
 mod layering;
+mod mapping;
+mod oracle;
+mod partitions;
 mod selection;
 mod sql_text;
+mod subset;
+mod time;
