@@ -254,7 +254,7 @@ async fn set_aside(
         // overlapping backfills build each partition once.
         let overlapped = inputs.current(step.ordinal).filter(|version| {
             version.run_id != step.run_id
-                && version.run_finished_at.is_none_or(|finished_at| finished_at >= step.requested_at)
+                && version.run_finished_at.is_none_or(|finished_at| finished_at > step.requested_at)
         });
         if !step.only_if_stale && overlapped.is_none() {
             continue;

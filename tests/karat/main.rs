@@ -1,6 +1,6 @@
 //! The tests of the framework, in one binary.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod compile_fail;
 mod cron;
@@ -10,11 +10,14 @@ mod embedded_faults;
 mod embedded_processes;
 mod embedded_programs;
 mod embedded_support;
+mod engine;
 mod graph;
+mod lake;
 mod layering;
 mod mapping;
 mod oracle;
 mod partitions;
+mod protocol;
 mod selection;
 mod sql_text;
 mod subset;
