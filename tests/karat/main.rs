@@ -5,6 +5,7 @@
 mod cron;
 mod mapping;
 mod oracle;
+mod partition_selections;
 mod partitions;
 mod subset;
 mod time;
