@@ -2,10 +2,21 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod compile_fail;
 mod cron;
+mod embedded;
+mod embedded_accounts;
+mod embedded_faults;
+mod embedded_processes;
+mod embedded_programs;
+mod embedded_support;
+mod graph;
+mod layering;
 mod mapping;
 mod oracle;
 mod partition_selections;
 mod partitions;
+mod selection;
+mod sql_text;
 mod subset;
 mod time;
