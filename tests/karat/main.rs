@@ -16,6 +16,7 @@ mod lake;
 mod layering;
 mod mapping;
 mod oracle;
+mod partition_selections;
 mod partitions;
 mod protocol;
 mod selection;
