@@ -11,3 +11,4 @@ mod graph;
 mod layering;
 mod selection;
 mod sql_text;
+mod testing;
