@@ -3,6 +3,8 @@
 pub mod asset;
 pub mod clock;
 pub mod core;
+pub mod engine;
 pub mod postgres;
+pub mod prelude;
 pub mod store;
 pub mod testing;
