@@ -3,4 +3,6 @@
 pub mod asset;
 pub mod clock;
 pub mod core;
+pub mod postgres;
 pub mod prelude;
+pub mod store;

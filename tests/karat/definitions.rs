@@ -428,11 +428,14 @@ fn assets_are_found_by_key_and_by_unambiguous_table() {
 }
 
 #[test]
-fn ten_thousand_assets_are_validated_in_time_linear_in_their_number() {
+fn validation_takes_time_linear_in_the_number_of_assets() {
     let specs = |count: usize| {
         let assets = (0..count).map(|number| {
-            let earlier: Vec<String> =
-                [1, 7, 50].iter().filter_map(|back| number.checked_sub(*back)).map(|n| format!("a.n{n}")).collect();
+            let earlier: Vec<String> = [1, 7, 50]
+                .iter()
+                .filter_map(|back| number.checked_sub(*back))
+                .map(|number| format!("a.n{number}"))
+                .collect();
             let earlier: Vec<&str> = earlier.iter().map(String::as_str).collect();
             reading(&format!("a.n{number}"), &earlier)
         });
@@ -444,14 +447,15 @@ fn ten_thousand_assets_are_validated_in_time_linear_in_their_number() {
         build(specs).unwrap();
         start.elapsed()
     };
-    measure(100);
-    let (few, many) = (measure(1_000), measure(10_000));
-    assert!(many < few.max(Duration::from_millis(5)) * 40, "1,000 assets: {few:?}, 10,000 assets: {many:?}");
+    let (few, many) = (measure(300), measure(3_000));
+    assert!(many < few * 50, "300 assets: {few:?}, 3,000 assets: {many:?}");
 }
 
 #[test]
-fn thousands_of_problems_are_told_without_comparing_everything_with_everything() {
-    let specs = (0..10_000).map(|number| reading(&format!("a.n{number}"), &["b.nowhere"])).collect();
+fn of_many_problems_only_the_first_carry_suggestions() {
+    let specs = (0..500).map(|number| reading(&format!("a.n{number}"), &["a.n1000"])).collect();
     let errors = build(specs).unwrap_err();
-    assert_eq!(errors.errors.len(), 10_000);
+    assert_eq!(errors.errors.len(), 500);
+    let suggestions = errors.errors.iter().filter(|error| error.remedy.contains("did you mean")).count();
+    assert_eq!(suggestions, 20);
 }
