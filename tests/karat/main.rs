@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod asset_error;
 mod code_version;
 mod compile_fail;
 mod declare;
