@@ -6,3 +6,4 @@ pub mod core;
 pub mod postgres;
 pub mod prelude;
 pub mod store;
+pub mod testing;

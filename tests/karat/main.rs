@@ -17,3 +17,4 @@ mod graph;
 mod layering;
 mod selection;
 mod sql_text;
+mod testing;
