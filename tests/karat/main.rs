@@ -15,6 +15,7 @@ mod embedded_programs;
 mod embedded_support;
 mod graph;
 mod layering;
+mod rows;
 mod selection;
 mod sql_text;
 mod testing;
