@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod asset_error;
+mod code_version;
 mod compile_fail;
 mod cron;
+mod declare;
+mod definitions;
 mod embedded;
 mod embedded_accounts;
 mod embedded_faults;
@@ -15,6 +19,7 @@ mod layering;
 mod mapping;
 mod oracle;
 mod partitions;
+mod rows;
 mod selection;
 mod sql_text;
 mod subset;
