@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod asset_error;
+mod code_version;
 mod compile_fail;
 mod cron;
+mod declare;
+mod definitions;
 mod embedded;
 mod embedded_accounts;
 mod embedded_faults;
@@ -19,7 +23,9 @@ mod oracle;
 mod partition_selections;
 mod partitions;
 mod protocol;
+mod rows;
 mod selection;
 mod sql_text;
 mod subset;
+mod testing;
 mod time;

@@ -1,11 +1,16 @@
 //! SQL as text.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 use karat::core::sql_text::{
     TokenKind, leading_keyword, normalize, parameters, statement_count, substitute_parameters, tokens,
 };
+use karat::store::migrate::Migrations;
+use karat::testing::TestDatabase;
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use sqlx::{AssertSqlSafe, Column, Connection, Executor, PgConnection, SqlSafeStr, Statement, TypeInfo};
 
 /// The tokens' texts, separated by ` ¦ `.
 fn split(sql: &str) -> String {
@@ -282,4 +287,70 @@ proptest! {
         prop_assert_eq!(parameters(&same), parameters(&sql));
         prop_assert_eq!(normalize(&same.replace(['(', ')'], " ")), normalize(&sql.replace(['(', ')'], " ")));
     }
+}
+
+/// What PostgreSQL makes of a statement: the columns it would return, or its complaint. Letters count only as far as
+/// they do in names, which PostgreSQL has folded by then.
+async fn verdict(connection: &mut PgConnection, sql: &str) -> String {
+    match connection.prepare(AssertSqlSafe(sql.to_owned()).into_sql_str()).await {
+        Ok(statement) => {
+            let columns = statement.columns().iter();
+            columns
+                .map(|column| format!("{} {}", column.name(), column.type_info().name()))
+                .collect::<Vec<_>>()
+                .join(", ")
+        }
+        Err(sqlx::Error::Database(error)) => {
+            let message = error.message().replace("at or near \";\"", "at end of input");
+            // The offending token is quoted as it is written.
+            let (message, token) = message.split_once(" at or near \"").unwrap_or((&message, ""));
+            format!("{:?} {message} {}", error.code(), normalize(token)).to_lowercase()
+        }
+        Err(error) => panic!("{sql}: {error}"),
+    }
+}
+
+/// Statements of which a good part is valid, so that PostgreSQL says more of them than where the first error is.
+fn statement() -> impl Strategy<Value = String> {
+    let value = prop_oneof![
+        12 => "[1-9]|\\$1|-[1-9]|\\.5|1e2|1\\.",
+        6 => "'[1-9]'|[eE]'[1-9]'|[nN]'[1-9]'|'1'\n'2'|'1' --x\n'2'|U&'1'|\\$\\$2\\$\\$|\\$t\\$3\\$t\\$",
+        3 => "'[1-9]'::int|\"i\"|t\\.i|T \\. \"i\"|I|\"I\"|array\\[1\\]|/\\* ' \\*/ 1|\\(1\\)",
+        1 => token(),
+    ];
+    let operator = prop_oneof![
+        12 => "[+*/-]|,| , |- |--;\n\\+|\\+/\\*\\*/|\\*-",
+        3 => "<=|=|<>|!=| <|\\|\\|| as x,|::text,|::Numeric \\+| between | and | in |@-|< =|->>|- - |--",
+        1 => gap(),
+    ];
+    let part = (value, prop_oneof![Just(String::new()), gap()], operator)
+        .prop_map(|(value, gap, operator)| value + &gap + &operator);
+    (
+        prop::collection::vec(part, 0..4),
+        "[1-9] |'a' |x|\\$1::Text|1 /\\* ",
+        prop_oneof![3 => " from \\(select 1 as i\\) t;? ?", 1 => "[ -~ä]{0,5}"],
+    )
+        .prop_map(|(parts, last, end)| format!("SELECT {}{last}{end}", parts.concat()))
+}
+
+#[test]
+fn normal_forms_mean_the_same_to_postgresql() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let database = runtime.block_on(TestDatabase::create(&Migrations::karat())).unwrap();
+    let options = database.connect_options().statement_cache_capacity(0);
+    let connection = RefCell::new(runtime.block_on(PgConnection::connect_with(&options)).unwrap());
+    let understood = Cell::new(0);
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() });
+    let result = runner.run(&statement(), |sql| {
+        let connection = &mut *connection.borrow_mut();
+        let plain = runtime.block_on(verdict(connection, &sql));
+        let normal = runtime.block_on(verdict(connection, &normalize(&sql)));
+        understood.set(understood.get() + usize::from(!plain.starts_with("some(")));
+        prop_assert_eq!(plain, normal, "{} is not {}", sql, normalize(&sql));
+        Ok(())
+    });
+    result.unwrap();
+    // Otherwise nothing but the places of syntax errors has been compared.
+    assert!(understood.get() > 60, "only {} statements were valid", understood.get());
 }
