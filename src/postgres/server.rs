@@ -158,7 +158,9 @@ impl EmbeddedServer {
             // None that was launched from here lives; one that somebody started by hand is theirs to stop.
             return Ok(false);
         }
-        let Some(postmaster) = process::postmaster(place) else { return Ok(false) };
+        // One that was launched a moment ago may not have written its process id anywhere yet.
+        let launched = || Pid::from_raw(self.child.as_ref()?.id()?.try_into().ok()?);
+        let Some(postmaster) = process::postmaster(place).or_else(launched) else { return Ok(false) };
         process::signal(postmaster, Signal::INT);
         let quiet = lock::wait_blocking(SHUTDOWN_LIMIT, || is_quiet(place, &server_lock));
         if !quiet.map_err(unusable())? {
