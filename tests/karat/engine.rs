@@ -165,31 +165,40 @@ async fn a_failing_blocking_check_keeps_the_old_version_and_blocks_only_what_rea
          lake.monthly_report | 2026-03 | blocked | upstream lake.daily_totals was not built: 2026-03-10 (1 partition)"
     );
     assert_eq!(
-        lake.text("select partition_key, check_name, passed, offending_rows from karat.check_result where not passed").await,
+        lake.text("select partition_key, check_name, passed, offending_rows from karat.check_result where not passed")
+            .await,
         "2026-03-10 | amount_is_not_negative | false | 1"
     );
-    assert_eq!(lake.text("select * from lake.monthly_report where month = '2026-04-01'").await, "2026-04-01 | 30 | 472");
+    assert_eq!(
+        lake.text("select * from lake.monthly_report where month = '2026-04-01'").await,
+        "2026-04-01 | 30 | 472"
+    );
 }
 
 #[tokio::test]
 async fn ways_to_go_wrong_are_failed_steps_and_nothing_else() {
     let mut lake = Lake::open().await;
     lake.settings.slots = 2;
-    let outcome = lake
-        .build(&[("lake.troublesome", "none,panics,fatal,retryable,recovers,other_partition")])
-        .await;
+    let outcome = lake.build(&[("lake.troublesome", "none,panics,fatal,retryable,recovers,other_partition")]).await;
     assert_eq!(outcome, "failed: 2 succeeded, 4 failed");
     assert_eq!(lake.text("select kind from lake.troublesome order by 1").await, "none\nrecovers");
-    let reasons = lake
-        .text("select partition_key, attempts, reason from karat.step where state = 'failed' order by 1")
-        .await;
+    let reasons =
+        lake.text("select partition_key, attempts, reason from karat.step where state = 'failed' order by 1").await;
     let reasons: Vec<&str> = reasons.lines().collect();
     assert_eq!(reasons[0], "fatal | 1 | the answer is not 42");
-    assert!(reasons[1].starts_with("other_partition | 1 | 1 row(s) of lake.troublesome lie outside partition other_partition"));
+    assert!(
+        reasons[1]
+            .starts_with("other_partition | 1 | 1 row(s) of lake.troublesome lie outside partition other_partition")
+    );
     assert!(reasons[2].starts_with("panics | 1 | the asset panicked at tests/karat/lake.rs:"));
     assert!(reasons[2].ends_with("the flux capacitor is empty"));
     assert_eq!(reasons[3], "retryable | 3 | the line is busy");
-    assert!(lake.scalar::<bool>("select backtrace like '%lake::Troublesome%' from karat.attempt where error_kind = 'panic'").await);
+    assert!(
+        lake.scalar::<bool>(
+            "select backtrace like '%lake::Troublesome%' from karat.attempt where error_kind = 'panic'"
+        )
+        .await
+    );
     assert_eq!(
         lake.text("select outcome, count(*) from karat.attempt join karat.step using (step_id) where partition_key = 'recovers' group by 1 order by 1").await,
         "failed | 2\nsucceeded | 1"
@@ -212,7 +221,10 @@ async fn what_an_asset_says_is_kept_with_its_step() {
         .await,
         r#"lake.monthly_report | info | read the days of 2026-03 | {"days": 31}"#
     );
-    assert_eq!(lake.text("select metadata from karat.materialization where metadata is not null").await, r#"{"days": 31}"#);
+    assert_eq!(
+        lake.text("select metadata from karat.materialization where metadata is not null").await,
+        r#"{"days": 31}"#
+    );
 }
 
 #[tokio::test]
@@ -259,7 +271,10 @@ async fn paused_runs_wait_and_canceled_ones_start_nothing() {
     assert_eq!(lake.outcome(launched).await, "paused: 31 pending");
     assert_eq!(lake.store.control_runs(&[launched.run_id], Control::Resume, now).await.unwrap(), [launched.run_id]);
     assert_eq!(lake.store.control_runs(&[launched.run_id], Control::Cancel, now).await.unwrap(), [launched.run_id]);
-    assert_eq!(lake.store.control_runs(&[launched.run_id], Control::Cancel, now).await.unwrap(), Vec::<uuid::Uuid>::new());
+    assert_eq!(
+        lake.store.control_runs(&[launched.run_id], Control::Cancel, now).await.unwrap(),
+        Vec::<uuid::Uuid>::new()
+    );
     lake.work_off(launched).await.unwrap();
     assert_eq!(lake.outcome(launched).await, "canceled: 31 canceled");
     assert_eq!(lake.scalar::<i64>("select count(*) from karat.attempt").await, 0);

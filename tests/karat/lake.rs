@@ -12,8 +12,11 @@ use karat::engine::{Worker, WorkerError, WorkerSettings};
 use karat::prelude::*;
 use karat::store::Store;
 use karat::store::launch::RunCause;
-use sqlx::PgPool;
+use karat::store::migrate::Migrations;
+use karat::testing::TestDatabase;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, PgPool, SqlSafeStr};
 use tokio_util::sync::CancellationToken;
 
 table! {
@@ -187,6 +190,7 @@ pub const TABLES: &str = "
 
 /// A database with the tables above, definitions, and a clock that stands at 2026-05-01 12:00 UTC.
 pub struct Lake {
+    pub database: TestDatabase,
     pub options: PgConnectOptions,
     pub pool: PgPool,
     pub store: Store,
@@ -194,6 +198,11 @@ pub struct Lake {
     pub clock: Arc<ManualClock>,
     pub settings: WorkerSettings,
     pub logs: LogCollector,
+}
+
+pub fn migrations() -> Migrations {
+    let tables = Migration::new(1, "tables".into(), MigrationType::Simple, AssertSqlSafe(TABLES).into_sql_str(), false);
+    Migrations::with_application("lake", Migrator::with_migrations(vec![tables]))
 }
 
 pub fn calendar(zone: Tz) -> Calendar {
@@ -216,13 +225,30 @@ pub fn instant(text: &str) -> DateTime<Utc> {
 }
 
 impl Lake {
+    pub async fn open() -> Self {
+        if std::env::var_os("KARAT_TEST_LOG").is_some() {
+            let _ = tracing_subscriber::fmt().with_env_filter("karat=debug").with_test_writer().try_init();
+        }
+        let database = TestDatabase::create(&migrations()).await.unwrap();
+        let pool = database.pool().await.unwrap();
+        Self {
+            options: database.connect_options(),
+            store: Store::new(pool.clone()),
+            pool,
+            definitions: Arc::new(definitions(chrono_tz::Europe::Berlin)),
+            clock: Arc::new(ManualClock::new(instant("2026-05-01T12:00:00Z"))),
+            settings: WorkerSettings { slots: 4, ..WorkerSettings::default() },
+            logs: LogCollector::default(),
+            database,
+        }
+    }
+
     pub fn shared_clock(&self) -> SharedClock {
         self.clock.clone()
     }
 
     pub async fn add_events(&self, events: &[(&str, i64, i64)]) -> karat::engine::external::Appended {
-        let rows: Vec<Events> =
-            events.iter().map(|&(at, id, amount)| Events { at: instant(at), id, amount }).collect();
+        let rows: Vec<Events> = events.iter().map(|&(at, id, amount)| Events { at: instant(at), id, amount }).collect();
         append_rows(&self.pool, &self.definitions, &*self.clock, "test", &rows).await.unwrap()
     }
 
@@ -243,7 +269,10 @@ impl Lake {
         sets.iter()
             .map(|(asset, keys)| {
                 let spec = self.definitions.find(asset).unwrap();
-                (spec.key.clone(), spec.partitions.parse_selection(keys, karat::clock::Clock::now(&*self.clock)).unwrap())
+                (
+                    spec.key.clone(),
+                    spec.partitions.parse_selection(keys, karat::clock::Clock::now(&*self.clock)).unwrap(),
+                )
             })
             .collect()
     }
@@ -315,32 +344,12 @@ impl Lake {
 
     /// A query's rows as text, one per line, columns separated by ` | `.
     pub async fn text(&self, sql: &'static str) -> String {
-        let rows: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+        let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!(
             "select array_to_string(array(select value from json_each_text(row_to_json(q))), ' | ', '∅') from ({sql}) q"
         )))
         .fetch_all(&self.pool)
         .await
         .unwrap();
         rows.join("\n")
-    }
-}
-
-impl Lake {
-    pub async fn open() -> Self {
-        use std::sync::atomic::{AtomicU32, Ordering};
-        if std::env::var_os("KARAT_TEST_LOG").is_some() {
-            let _ = tracing_subscriber::fmt().with_env_filter("karat=debug").with_test_writer().try_init();
-        }
-        static N: AtomicU32 = AtomicU32::new(0);
-        let name = format!("t{}_{}", std::process::id(), N.fetch_add(1, Ordering::Relaxed));
-        let base = PgConnectOptions::new().socket("/tmp/pgx").username("karat").database("postgres");
-        let admin = PgPool::connect_with(base.clone()).await.unwrap();
-        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("create database {name}"))).execute(&admin).await.unwrap();
-        let options = base.database(&name);
-        let pool = PgPool::connect_with(options.clone()).await.unwrap();
-        karat::store::migrate::Migrations::karat().migrate_pool(&pool).await.unwrap();
-        sqlx::raw_sql(TABLES).execute(&pool).await.unwrap();
-        let clock = Arc::new(ManualClock::new(instant("2026-05-01T12:00:00Z")));
-        Self { options, store: Store::new(pool.clone()), pool, definitions: Arc::new(definitions(chrono_tz::Europe::Berlin)), clock, settings: WorkerSettings { slots: 4, ..Default::default() }, logs: LogCollector::default() }
     }
 }
