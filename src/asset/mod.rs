@@ -5,6 +5,7 @@
 
 pub mod builder;
 pub mod calendar;
+mod catalog;
 pub mod circle;
 pub mod code_version;
 pub mod column;

@@ -21,7 +21,7 @@ const SEARCHED_YEARS: i32 = 60;
 ///
 /// Fields take numbers, names (`jan`, `mon`), ranges, lists and steps; weekdays 0 and 7 are Sunday. `@yearly`, `@monthly`,
 /// `@weekly`, `@daily` and `@hourly` stand for the usual expressions. When both day of month and weekday are restricted, either
-/// is enough; as in cron(8), a field that begins with `*` does not count as restricted.
+/// is enough; as in cron(8), a field with a `*` in it, `*/2` included, does not count as restricted.
 ///
 /// # Where clocks change
 /// An hour field without `*` is a fixed time: it fires exactly once on each matching date, at the first valid instant
@@ -63,7 +63,7 @@ pub enum CronError {
     },
     /// A field that cannot be.
     #[error(
-        "`{value}` cannot be the {field} of the cron expression `{text}`: {expected}, as `n`, `a-b`, `*/n` or a list"
+        "`{value}` cannot be the {field} of the cron expression `{text}`: {expected}, as `n`, `a-b`, `a-b/n`, `*/n` or a list of these"
     )]
     Field {
         /// What was given.
@@ -121,7 +121,7 @@ impl CronExpression {
             days_of_month: bits(schedule.days_of_month().iter()),
             months: bits(schedule.months().iter()),
             weekdays: bits(schedule.days_of_week().iter().map(|day| day - 1)),
-            either_day: !day_of_month.starts_with('*') && !weekday.starts_with('*'),
+            either_day: !day_of_month.contains('*') && !weekday.contains('*'),
             fixed_hour: !hour.contains('*'),
         };
         if expression.ever_fires() { Ok(expression) } else { Err(CronError::NeverFires { text: text.to_owned() }) }
@@ -245,9 +245,12 @@ impl fmt::Display for CronExpression {
 
 /// The five fields as the `cron` crate reads them; it wants seconds in front.
 fn read(fields: [&str; 5]) -> Option<Schedule> {
-    // The crate knows more than cron(8) does, such as `?`.
-    let is_plain = |field: &str| field.chars().all(|letter| letter.is_ascii_alphanumeric() || "*,-/".contains(letter));
-    if !fields.into_iter().all(is_plain) {
+    // The crate knows more than cron(8) does: `?`, and `5/15`, which cron(8) reads as `5`.
+    let is_plain = |item: &str| {
+        let has_span = item.split_once('/').is_none_or(|(span, _)| span == "*" || span.contains('-'));
+        has_span && item.chars().all(|letter| letter.is_ascii_alphanumeric() || "*-/".contains(letter))
+    };
+    if !fields.into_iter().flat_map(|field| field.split(',')).all(is_plain) {
         return None;
     }
     let [minute, hour, day_of_month, month, weekday] = fields;
@@ -286,7 +289,6 @@ fn renumber_weekdays(field: &str) -> Option<String> {
                 (first, 0) if first > 0 && !last.starts_with('0') => (first, 7),
                 ends => ends,
             },
-            None if item.contains('/') => (weekday_number(span)?, 6),
             None => (weekday_number(span)?, weekday_number(span)?),
         };
         if first > last {

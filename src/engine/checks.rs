@@ -53,7 +53,9 @@ pub(super) async fn evaluate(
         let position: i32 = row.try_get("position")?;
         let offending: i64 = row.try_get("offending")?;
         let found: Option<String> = row.try_get("found")?;
-        let Some(check) = usize::try_from(position).ok().and_then(|position| asset.checks.get(position)) else { continue };
+        let Some(check) = usize::try_from(position).ok().and_then(|position| asset.checks.get(position)) else {
+            continue;
+        };
         findings.push(Finding {
             check_name: check.name.clone(),
             blocking: check.blocking,
@@ -85,8 +87,11 @@ fn expressions(check: &AssetCheck, stretch: &Stretch, now: DateTime<Utc>) -> (St
         }
         CheckRule::AcceptedValues { column, values } => {
             let values: Vec<String> = values.iter().map(|value| text_literal(value)).collect();
-            let offends =
-                format!("{0} is not null and {0}::text <> all (array[{1}]::text[])", identifier(column), values.join(", "));
+            let offends = format!(
+                "{0} is not null and {0}::text <> all (array[{1}]::text[])",
+                identifier(column),
+                values.join(", ")
+            );
             (
                 format!("select count(*) from partition_rows where {offends}"),
                 format!("select min({}::text) from partition_rows where {offends}", identifier(column)),
@@ -122,9 +127,10 @@ fn expressions(check: &AssetCheck, stretch: &Stretch, now: DateTime<Utc>) -> (St
                 format!("select {newest} from partition_rows"),
             )
         }
-        CheckRule::Sql { statement } => {
-            (format!("select count(*) from ({}\n) as offending", sql_text::without_final_semicolon(statement)), nothing())
-        }
+        CheckRule::Sql { statement } => (
+            format!("select count(*) from ({}\n) as offending", sql_text::without_final_semicolon(statement)),
+            nothing(),
+        ),
     }
 }
 
@@ -140,7 +146,10 @@ fn message(rule: &CheckRule, offending: i64, found: Option<&str>) -> String {
             format!("{offending} row(s) repeat the value of ({})", columns.join(", "))
         }
         (CheckRule::AcceptedValues { column, values }, _) => {
-            format!("`{column}` has other values than {} in {offending} row(s), for example `{found}`", values.join(", "))
+            format!(
+                "`{column}` has other values than {} in {offending} row(s), for example `{found}`",
+                values.join(", ")
+            )
         }
         (CheckRule::RowCount { at_least, at_most }, _) => {
             let bound = at_most.map_or_else(|| format!("at least {at_least}"), |most| format!("{at_least} to {most}"));

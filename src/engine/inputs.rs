@@ -65,9 +65,10 @@ pub(super) async fn read(
         .iter()
         .map(|upstream| {
             let versions = by_asset.get(upstream.key.as_str()).map_or(&[][..], Vec::as_slice);
-            let index = VersionIndex::new(versions.iter().map(|(ordinal, version)| {
-                (*ordinal, version.partition_key.as_str(), version.data_version.as_str())
-            }));
+            let index =
+                VersionIndex::new(versions.iter().map(|(ordinal, version)| {
+                    (*ordinal, version.partition_key.as_str(), version.data_version.as_str())
+                }));
             (upstream.key.clone(), index)
         })
         .collect();
@@ -80,11 +81,7 @@ fn ranges_of(key: &AssetKey, definition: &PartitionsDefinition, subset: &Partiti
     if definition.as_time().is_none() {
         return vec![VersionRange { asset_key, first: Ordinal::MIN, last: Ordinal::MAX }];
     }
-    subset
-        .ranges()
-        .iter()
-        .map(|&(first, last)| VersionRange { asset_key: asset_key.clone(), first, last })
-        .collect()
+    subset.ranges().iter().map(|&(first, last)| VersionRange { asset_key: asset_key.clone(), first, last }).collect()
 }
 
 impl Inputs {

@@ -66,9 +66,9 @@ pub(super) fn choose(
             (Some(pool), Some(limit)) => by_pool.get(pool).copied().unwrap_or(0) >= limit,
             _ => false,
         };
-        let run_full = candidate.concurrency_limit.is_some_and(|limit| {
-            i64::from(by_run.get(&candidate.run_id).copied().unwrap_or(0)) >= i64::from(limit)
-        });
+        let run_full = candidate
+            .concurrency_limit
+            .is_some_and(|limit| i64::from(by_run.get(&candidate.run_id).copied().unwrap_or(0)) >= i64::from(limit));
         if pool_full || run_full {
             continue;
         }

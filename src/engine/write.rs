@@ -67,7 +67,11 @@ impl Stretch {
                         let end = windows[windows.len() - 1].end;
                         let instants = windows.iter().map(|window| window.start).chain([end]).collect();
                         // An hour's "date after" is the day after its date, as a date column cannot say more.
-                        dates.push(if after > dates[dates.len() - 1] { after } else { after.succ_opt().unwrap_or(after) });
+                        dates.push(if after > dates[dates.len() - 1] {
+                            after
+                        } else {
+                            after.succ_opt().unwrap_or(after)
+                        });
                         Place::Time { start, end, dates, instants }
                     }
                     _ => return Err(AssetError::fatal(format!("{} has no such partition", asset.key))),
@@ -141,7 +145,11 @@ fn bucket(asset: &AssetSpec) -> String {
 }
 
 /// Deletes the rows of the stretch.
-pub(super) async fn delete(connection: &mut PgConnection, asset: &AssetSpec, stretch: &Stretch) -> Result<(), AssetError> {
+pub(super) async fn delete(
+    connection: &mut PgConnection,
+    asset: &AssetSpec,
+    stretch: &Stretch,
+) -> Result<(), AssetError> {
     let sql = format!("delete from {} where {}", asset.key, condition(asset));
     statement(sql, stretch.arguments(asset, false)?).execute(connection).await?;
     Ok(())
@@ -201,19 +209,15 @@ pub(super) async fn insert(
     self::contents(asset, stretch, &present)
 }
 
-fn contents(
-    asset: &AssetSpec,
-    stretch: &Stretch,
-    rows: &[sqlx::postgres::PgRow],
-) -> Result<Vec<Content>, AssetError> {
-    let mut contents =
-        vec![Content { row_count: 0, data_version: data_version(0, "0") }; stretch.ordinals.len()];
+fn contents(asset: &AssetSpec, stretch: &Stretch, rows: &[sqlx::postgres::PgRow]) -> Result<Vec<Content>, AssetError> {
+    let mut contents = vec![Content { row_count: 0, data_version: data_version(0, "0") }; stretch.ordinals.len()];
     let mut outside = 0;
     for row in rows {
         let bucket: i32 = row.try_get("bucket")?;
         let row_count: i64 = row.try_get("row_count")?;
         let hash: String = row.try_get("hash")?;
-        match usize::try_from(bucket).ok().and_then(|bucket| bucket.checked_sub(1)).and_then(|at| contents.get_mut(at)) {
+        match usize::try_from(bucket).ok().and_then(|bucket| bucket.checked_sub(1)).and_then(|at| contents.get_mut(at))
+        {
             Some(content) => *content = Content { row_count, data_version: data_version(row_count, &hash) },
             None => outside += row_count,
         }
@@ -256,9 +260,6 @@ fn data_version(row_count: i64, hash_sum: &str) -> String {
 }
 
 /// A statement of ours with its parameters.
-pub(super) fn statement(
-    sql: String,
-    arguments: PgArguments,
-) -> Query<'static, Postgres, PgArguments> {
+pub(super) fn statement(sql: String, arguments: PgArguments) -> Query<'static, Postgres, PgArguments> {
     sqlx::query_with(generated(sql), arguments)
 }

@@ -1,10 +1,11 @@
-//! Tests of the framework.
+//! The tests of the framework, in one binary.
 
 #![allow(clippy::unwrap_used)]
 
 mod asset_error;
 mod code_version;
 mod compile_fail;
+mod cron;
 mod declare;
 mod definitions;
 mod embedded;
@@ -15,7 +16,12 @@ mod embedded_programs;
 mod embedded_support;
 mod graph;
 mod layering;
+mod mapping;
+mod oracle;
+mod partitions;
 mod rows;
 mod selection;
 mod sql_text;
+mod subset;
 mod testing;
+mod time;
