@@ -67,6 +67,7 @@ async fn install(target: &Path) -> Result<(), String> {
     let mut command = Command::new("python3");
     command
         .args(["-m", "pip", "install", "--no-deps", "--require-hashes", "--only-binary=:all:", "--no-input", "--quiet"])
+        .args(["--retries", "2", "--timeout", "20"])
         .arg("--target")
         .arg(target)
         .arg("--requirement")
