@@ -147,7 +147,7 @@ fn is_unreachable(error: &PostgresError) -> bool {
     let signs = [
         "No module named pip",
         "python3 cannot be run",
-        "No matching distribution",
+        "(from versions: none)",
         "ConnectionError",
         "did not end within",
     ];
