@@ -18,4 +18,5 @@ mod partitions;
 mod selection;
 mod sql_text;
 mod subset;
+mod testing;
 mod time;
