@@ -1,1 +1,4 @@
-//! x
+//! A data platform for gaming communities, built with Karat.
+
+pub mod account;
+pub mod parse;

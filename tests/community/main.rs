@@ -1,1 +1,8 @@
-//! t
+//! The platform's tests: one file per parser and per asset.
+#![allow(clippy::unwrap_used)]
+
+mod parse_cs2_log;
+mod parse_discord;
+mod parse_lines;
+mod parse_tables;
+mod real_inputs;
