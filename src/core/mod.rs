@@ -1,4 +1,14 @@
 //! The pure rules: no input or output, no `async`, no clock.
 
+pub mod graph;
 pub mod key;
+pub mod mapping;
+pub mod partition;
+pub mod plan;
 pub mod policy;
+pub mod sql_text;
+pub mod status;
+pub mod subset;
+pub mod suggest;
+pub mod time;
+pub mod version;

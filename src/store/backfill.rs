@@ -1,0 +1,92 @@
+//! Backfills: requested sets of partitions × assets. Their progress is a query over the steps of their runs.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::error::Context;
+use super::run::StepCounts;
+use super::{Store, StoreError};
+
+/// A backfill as it stands: each partition counts once, with its newest step.
+#[derive(Clone, Debug, FromRow, Serialize)]
+pub struct BackfillRecord {
+    /// Its id.
+    pub backfill_id: Uuid,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// What was asked for.
+    pub request: Value,
+    /// Its runs: the first and its retries, oldest first.
+    pub runs: Vec<Uuid>,
+    /// Whether one of its runs is paused.
+    pub paused: bool,
+    /// Whether one of its live runs was asked to cancel.
+    pub canceling: bool,
+    /// Whether one of its runs is live.
+    pub live: bool,
+    /// Its partitions by the state of their newest step.
+    #[sqlx(flatten)]
+    pub steps: StepCounts,
+}
+
+impl BackfillRecord {
+    /// The state in one word: `running`, `paused`, `canceling`, `succeeded`, `failed` or `canceled`.
+    #[must_use]
+    pub const fn state(&self) -> &'static str {
+        if self.live {
+            if self.canceling {
+                "canceling"
+            } else if self.paused {
+                "paused"
+            } else {
+                "running"
+            }
+        } else if self.steps.failed + self.steps.blocked > 0 {
+            "failed"
+        } else if self.steps.canceled > 0 {
+            "canceled"
+        } else {
+            "succeeded"
+        }
+    }
+}
+
+impl Store {
+    /// Backfills, newest first: one when `backfill_id` is given, else at most `limit` older than `before`.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn backfills(
+        &self,
+        backfill_id: Option<Uuid>,
+        before: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<BackfillRecord>, StoreError> {
+        sqlx::query_as(include_str!("sql/backfills.sql"))
+            .bind(backfill_id)
+            .bind(before)
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await
+            .context("listing backfills")
+    }
+
+    /// The backfills whose id begins or ends with `text`; at most ten.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn backfills_named(&self, text: &str) -> Result<Vec<Uuid>, StoreError> {
+        sqlx::query_scalar(
+            "select backfill_id from karat.backfill
+             where starts_with(backfill_id::text, $1) or right(backfill_id::text, length($1)) = $1
+             order by backfill_id desc limit 10",
+        )
+        .bind(text.to_ascii_lowercase())
+        .fetch_all(&self.pool)
+        .await
+        .context("looking for the backfill")
+    }
+}

@@ -1,0 +1,162 @@
+//! Claiming: the moment a step becomes the business of one worker.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::error::Context;
+use super::{Store, StoreError};
+
+/// A step that may be claimed now.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct Candidate {
+    /// The step.
+    pub step_id: i64,
+    /// Its run.
+    pub run_id: Uuid,
+    /// The asset to build.
+    pub asset_key: String,
+    /// The partition to build.
+    pub partition_key: String,
+    /// Its ordinal.
+    pub ordinal: i64,
+    /// The pool it counts against.
+    pub pool: Option<String>,
+    /// Attempts that count, so far.
+    pub attempts: i32,
+    /// Losses so far: a step that was lost is not tried in company again.
+    pub lease_epoch: i64,
+    /// Skip when fresh.
+    pub only_if_stale: bool,
+    /// Build in spite of missing inputs.
+    pub force: bool,
+    /// Never more than one partition a statement.
+    pub per_partition: bool,
+    /// The run's own limit of running steps.
+    pub concurrency_limit: Option<i32>,
+    /// When the run was asked for.
+    pub requested_at: DateTime<Utc>,
+}
+
+/// How many steps are running now, for the limits of pools and runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Running steps by pool.
+    pub by_pool: BTreeMap<String, u32>,
+    /// Running steps by run.
+    pub by_run: BTreeMap<Uuid, u32>,
+}
+
+/// A step held under a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimedStep {
+    /// What was claimed.
+    pub step: Candidate,
+    /// The epoch the fence will ask for.
+    pub lease_epoch: i64,
+    /// The number of this attempt, counting from 1.
+    pub attempt: u32,
+}
+
+/// Which steps a worker may claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimScope {
+    /// Those of these runs.
+    Runs(Vec<Uuid>),
+    /// Those of any run, for assets this process knows.
+    Anything {
+        /// The keys of the assets.
+        assets: Vec<String>,
+    },
+}
+
+impl Store {
+    /// Claims the steps that `choose` picks from at most `candidate_limit` candidates, in one transaction.
+    ///
+    /// Claims of all workers follow one another (an advisory lock), so limits hold exactly: `choose` sees every running
+    /// step in [`Usage`]. A candidate's partition is not being built by any other step. Nothing of a run that was
+    /// paused or canceled before this commits is claimed: the run's row is locked against it.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn claim(
+        &self,
+        worker_id: Uuid,
+        scope: &ClaimScope,
+        candidate_limit: i64,
+        now: DateTime<Utc>,
+        choose: impl FnOnce(&[Candidate], &Usage) -> Vec<i64>,
+    ) -> Result<Vec<ClaimedStep>, StoreError> {
+        let (runs, assets) = match scope {
+            ClaimScope::Runs(runs) => (Some(runs.as_slice()), None),
+            ClaimScope::Anything { assets } => (None, Some(assets.as_slice())),
+        };
+        let mut transaction = self
+            .pool
+            .begin_with("begin; select pg_advisory_xact_lock(hashtextextended('karat.claim', 0))")
+            .await
+            .context("opening a claim")?;
+        let candidates: Vec<Candidate> = sqlx::query_as(include_str!("sql/claim_candidates.sql"))
+            .bind(now)
+            .bind(runs)
+            .bind(assets)
+            .bind(candidate_limit)
+            .fetch_all(&mut *transaction)
+            .await
+            .context("looking for steps to claim")?;
+        if candidates.is_empty() {
+            transaction.rollback().await.context("closing an empty claim")?;
+            return Ok(Vec::new());
+        }
+        let running: Vec<(Uuid, Option<String>, i64)> = sqlx::query_as(
+            "select run_id, pool, count(*) from karat.step where state = 'running' group by run_id, pool",
+        )
+        .fetch_all(&mut *transaction)
+        .await
+        .context("counting running steps")?;
+        let mut usage = Usage::default();
+        for (run_id, pool, count) in running {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            *usage.by_run.entry(run_id).or_default() += count;
+            if let Some(pool) = pool {
+                *usage.by_pool.entry(pool).or_default() += count;
+            }
+        }
+        let chosen = choose(&candidates, &usage);
+        let claimed: Vec<(i64, i64, i32)> = sqlx::query_as(include_str!("sql/claim_steps.sql"))
+            .bind(&chosen)
+            .bind(worker_id)
+            .bind(now)
+            .fetch_all(&mut *transaction)
+            .await
+            .context("claiming steps")?;
+        transaction.commit().await.context("claiming steps")?;
+        let mut by_id: BTreeMap<i64, Candidate> =
+            candidates.into_iter().map(|candidate| (candidate.step_id, candidate)).collect();
+        let mut steps: Vec<ClaimedStep> = claimed
+            .into_iter()
+            .filter_map(|(step_id, lease_epoch, attempts)| {
+                let attempt = u32::try_from(attempts).unwrap_or(u32::MAX);
+                by_id.remove(&step_id).map(|step| ClaimedStep { step, lease_epoch, attempt })
+            })
+            .collect();
+        let position: BTreeMap<i64, usize> =
+            chosen.iter().enumerate().map(|(index, &step_id)| (step_id, index)).collect();
+        steps.sort_by_key(|claimed| position.get(&claimed.step.step_id).copied());
+        Ok(steps)
+    }
+
+    /// The earliest moment at which a step of this scope becomes ready again after a delay, if one waits.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn next_ready_at(&self, runs: &[Uuid]) -> Result<Option<DateTime<Utc>>, StoreError> {
+        sqlx::query_scalar("select min(ready_at) from karat.step where state = 'ready' and run_id = any($1)")
+            .bind(runs)
+            .fetch_one(&self.pool)
+            .await
+            .context("looking for delayed steps")
+    }
+}

@@ -1,0 +1,97 @@
+//! What can go wrong between Karat and its database.
+
+use std::fmt;
+
+/// A failed access to the orchestration state: what was being done, and why it failed.
+#[derive(Debug)]
+pub struct StoreError {
+    context: String,
+    source: sqlx::Error,
+}
+
+impl StoreError {
+    /// Names what was being done when `source` happened.
+    #[must_use]
+    pub fn new(context: impl Into<String>, source: sqlx::Error) -> Self {
+        Self { context: context.into(), source }
+    }
+
+    /// Whether the same call can succeed later without any change: connection trouble, a server that starts or stops,
+    /// or a conflict between transactions.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        is_transient(&self.source)
+    }
+
+    /// Whether two transactions collided: the later one has to look again.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(sql_state(&self.source).as_deref(), Some("40001" | "40P01" | "23505"))
+    }
+
+    /// The database's own error.
+    #[must_use]
+    pub const fn database_error(&self) -> &sqlx::Error {
+        &self.source
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.context, self.source)?;
+        match sql_state(&self.source).as_deref() {
+            Some("3F000" | "42P01") => {
+                write!(formatter, ". The database has no such table: bring it up to date with `migrate`")
+            }
+            Some("42501") => write!(formatter, ". The database user lacks a right that Karat needs"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// The five-character SQLSTATE of a database error.
+#[must_use]
+pub fn sql_state(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).map(std::borrow::Cow::into_owned)
+}
+
+/// Whether an error of the database says "later": the connection or the server went away, resources ran out, or
+/// transactions collided (SQLSTATE classes 08, 40, 53, 55P03, 57P01–57P03).
+#[must_use]
+pub fn is_transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => true,
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| {
+            code.starts_with("08")
+                || code.starts_with("40")
+                || code.starts_with("53")
+                || matches!(&*code, "55P03" | "57P01" | "57P02" | "57P03" | "25P03")
+        }),
+        _ => false,
+    }
+}
+
+/// Attaches what was being done to a result of the database.
+pub trait Context<T> {
+    /// The same result, its error naming `context`.
+    ///
+    /// # Errors
+    /// When `self` is one.
+    fn context(self, context: &str) -> Result<T, StoreError>;
+}
+
+impl<T> Context<T> for Result<T, sqlx::Error> {
+    fn context(self, context: &str) -> Result<T, StoreError> {
+        self.map_err(|source| StoreError::new(context, source))
+    }
+}

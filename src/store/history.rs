@@ -1,0 +1,268 @@
+//! What happened to one partition or one run, in detail: for people.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::error::Context;
+use super::{Store, StoreError};
+
+/// A step with its newest attempt.
+#[derive(Clone, Debug, FromRow, Serialize)]
+pub struct StepRecord {
+    /// The step.
+    pub step_id: i64,
+    /// Its run.
+    pub run_id: Uuid,
+    /// The asset.
+    pub asset_key: String,
+    /// The partition.
+    pub partition_key: String,
+    /// Its ordinal.
+    pub ordinal: i64,
+    /// The state.
+    pub state: String,
+    /// Why it was skipped, failed, blocked or canceled.
+    pub reason: Option<String>,
+    /// Attempts that count.
+    pub attempts: i32,
+    /// The pool it counts against.
+    pub pool: Option<String>,
+    /// The earliest time of the next attempt.
+    pub ready_at: Option<DateTime<Utc>>,
+    /// The worker that holds or held it.
+    pub worker_id: Option<Uuid>,
+    /// When its newest attempt began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// An attempt.
+#[derive(Clone, Debug, FromRow, Serialize)]
+pub struct AttemptHistory {
+    /// The step.
+    pub step_id: i64,
+    /// Which attempt.
+    pub lease_epoch: i64,
+    /// Who made it.
+    pub worker_id: Uuid,
+    /// How many steps ran together.
+    pub range_size: i32,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: DateTime<Utc>,
+    /// How.
+    pub outcome: String,
+    /// What kind of error.
+    pub error_kind: Option<String>,
+    /// The error.
+    pub error: Option<String>,
+    /// Where a panic came from.
+    pub backtrace: Option<String>,
+}
+
+/// A published version.
+#[derive(Clone, Debug, FromRow, Serialize)]
+pub struct MaterializationRecord {
+    /// Its id.
+    pub materialization_id: i64,
+    /// The partition.
+    pub partition_key: String,
+    /// The run that published it.
+    pub run_id: Uuid,
+    /// Rows.
+    pub row_count: i64,
+    /// Hash of the content.
+    pub data_version: String,
+    /// Hash of the declaration.
+    pub code_version: String,
+    /// Whether the content differs from the version before.
+    pub content_changed: bool,
+    /// Published before its window closed.
+    pub open: bool,
+    /// Missing inputs, when forced.
+    pub incomplete_inputs: Option<Value>,
+    /// What the asset said of itself.
+    pub metadata: Option<Value>,
+    /// When.
+    pub materialized_at: DateTime<Utc>,
+    /// Whether it is the one that can be seen.
+    pub current: bool,
+}
+
+/// A check result.
+#[derive(Clone, Debug, FromRow, Serialize)]
+pub struct CheckRecord {
+    /// The step.
+    pub step_id: i64,
+    /// The partition.
+    pub partition_key: String,
+    /// The check.
+    pub check_name: String,
+    /// Whether it blocks.
+    pub blocking: bool,
+    /// Whether it passed.
+    pub passed: bool,
+    /// Offending rows.
+    pub offending_rows: i64,
+    /// In words.
+    pub message: String,
+    /// When.
+    pub checked_at: DateTime<Utc>,
+}
+
+/// The newest step of a partition that ended or runs, for its status.
+#[derive(Clone, Debug, FromRow)]
+pub struct NewestStep {
+    /// The asset.
+    pub asset_key: String,
+    /// The partition.
+    pub partition_key: String,
+    /// Its ordinal.
+    pub ordinal: i64,
+    /// The state.
+    pub state: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// The run.
+    pub run_id: Uuid,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+const STEP_COLUMNS: &str = "step_id, run_id, asset_key, partition_key, ordinal, state, reason, attempts, pool, ready_at, \
+     worker_id, started_at, finished_at";
+
+impl Store {
+    /// The steps of a run, in order of asset rank and partition; only those in one of `states` unless that is empty.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn run_steps(&self, run_id: Uuid, states: &[&str], limit: i64) -> Result<Vec<StepRecord>, StoreError> {
+        sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "select {STEP_COLUMNS} from karat.step
+             where run_id = $1 and (cardinality($2::text[]) = 0 or state = any($2))
+             order by rank, asset_key, ordinal limit $3"
+        )))
+        .bind(run_id)
+        .bind(states)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .context("reading the steps of the run")
+    }
+
+    /// The newest steps of one partition, newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn partition_steps(
+        &self,
+        asset_key: &str,
+        partition_key: &str,
+        limit: i64,
+    ) -> Result<Vec<StepRecord>, StoreError> {
+        sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "select {STEP_COLUMNS} from karat.step where asset_key = $1 and partition_key = $2
+             order by step_id desc limit $3"
+        )))
+        .bind(asset_key)
+        .bind(partition_key)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .context("reading the steps of the partition")
+    }
+
+    /// The newest step of each partition of `assets` when it failed, is blocked or is open.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn unsettled_partitions(&self, assets: &[&str]) -> Result<Vec<NewestStep>, StoreError> {
+        sqlx::query_as(
+            "select asset_key, partition_key, ordinal, state, reason, run_id, finished_at
+             from (
+                 select distinct on (asset_key, partition_key) asset_key, partition_key, ordinal, state, reason, run_id, finished_at
+                 from karat.step
+                 where asset_key = any($1)
+                 order by asset_key, partition_key, step_id desc
+             ) newest
+             where state in ('pending', 'ready', 'running', 'failed', 'blocked')
+             order by asset_key, ordinal",
+        )
+        .bind(assets)
+        .fetch_all(&self.pool)
+        .await
+        .context("reading the newest steps")
+    }
+
+    /// The newest versions of an asset, of one partition when given, newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn materializations(
+        &self,
+        asset_key: &str,
+        partition_key: Option<&str>,
+        limit: i64,
+    ) -> Result<Vec<MaterializationRecord>, StoreError> {
+        sqlx::query_as(
+            "select materialization_id, partition_key, run_id, row_count, data_version, code_version, content_changed, open,
+                    incomplete_inputs, metadata, materialized_at, current
+             from karat.materialization
+             where asset_key = $1 and ($2::text is null or partition_key = $2)
+             order by materialization_id desc limit $3",
+        )
+        .bind(asset_key)
+        .bind(partition_key)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .context("reading the materializations")
+    }
+
+    /// The attempts of steps, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn attempts(&self, steps: &[i64]) -> Result<Vec<AttemptHistory>, StoreError> {
+        sqlx::query_as(
+            "select step_id, lease_epoch, worker_id, range_size, started_at, finished_at, outcome, error_kind, error, backtrace
+             from karat.attempt where step_id = any($1) order by step_id, lease_epoch",
+        )
+        .bind(steps)
+        .fetch_all(&self.pool)
+        .await
+        .context("reading the attempts")
+    }
+
+    /// The newest check results of an asset, of one partition when given, newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn check_results(
+        &self,
+        asset_key: &str,
+        partition_key: Option<&str>,
+        failed_only: bool,
+        limit: i64,
+    ) -> Result<Vec<CheckRecord>, StoreError> {
+        sqlx::query_as(
+            "select step_id, partition_key, check_name, blocking, passed, offending_rows, message, checked_at
+             from karat.check_result
+             where asset_key = $1 and ($2::text is null or partition_key = $2) and (not $3 or not passed)
+             order by check_result_id desc limit $4",
+        )
+        .bind(asset_key)
+        .bind(partition_key)
+        .bind(failed_only)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .context("reading the check results")
+    }
+}

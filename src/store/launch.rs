@@ -1,0 +1,140 @@
+//! Launching: a plan becomes a run and its steps, in one transaction.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::error::Context;
+use super::{Store, StoreError};
+
+/// Why a run exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunCause {
+    /// Somebody asked for partitions.
+    Manual,
+    /// A backfill.
+    Backfill,
+    /// What failed in another run.
+    Retry,
+}
+
+impl RunCause {
+    /// The word in the database and in listings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Backfill => "backfill",
+            Self::Retry => "retry",
+        }
+    }
+}
+
+/// A run to be launched.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    /// Its id.
+    pub run_id: Uuid,
+    /// The backfill it belongs to; made when it does not exist.
+    pub backfill_id: Option<Uuid>,
+    /// The run whose failures it repeats.
+    pub retry_of: Option<Uuid>,
+    /// Why it exists.
+    pub cause: RunCause,
+    /// What was asked for, in words and data, for people.
+    pub request: Value,
+    /// Build in spite of missing inputs.
+    pub force: bool,
+    /// One statement per partition.
+    pub per_partition: bool,
+    /// Most steps running at once.
+    pub concurrency_limit: Option<i32>,
+    /// When it was asked for.
+    pub requested_at: DateTime<Utc>,
+}
+
+/// Steps of a run: partitions of one asset.
+#[derive(Clone, Debug)]
+pub struct NewSteps {
+    /// The asset.
+    pub asset_key: String,
+    /// Position in the graph.
+    pub rank: i32,
+    /// Higher runs earlier.
+    pub priority: i32,
+    /// The pool they count against.
+    pub pool: Option<String>,
+    /// Skip those that are fresh when their turn comes.
+    pub only_if_stale: bool,
+    /// Keys and ordinals.
+    pub partitions: Vec<(String, i64)>,
+}
+
+impl Store {
+    /// Writes a run with all its steps, pending; all of it or nothing. Returns the number of steps.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn launch(&self, run: &NewRun, steps: &[NewSteps]) -> Result<u64, StoreError> {
+        let mut transaction = self.pool.begin().await.context("launching the run")?;
+        if let Some(backfill_id) = run.backfill_id {
+            sqlx::query(
+                "insert into karat.backfill (backfill_id, created_at, request) values ($1, $2, $3)
+                 on conflict (backfill_id) do nothing",
+            )
+            .bind(backfill_id)
+            .bind(run.requested_at)
+            .bind(&run.request)
+            .execute(&mut *transaction)
+            .await
+            .context("recording the backfill")?;
+        }
+        sqlx::query(
+            "insert into karat.run (run_id, backfill_id, retry_of, cause, request, force, per_partition, concurrency_limit, requested_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(run.run_id)
+        .bind(run.backfill_id)
+        .bind(run.retry_of)
+        .bind(run.cause.as_str())
+        .bind(&run.request)
+        .bind(run.force)
+        .bind(run.per_partition)
+        .bind(run.concurrency_limit)
+        .bind(run.requested_at)
+        .execute(&mut *transaction)
+        .await
+        .context("recording the run")?;
+        let mut inserted = 0;
+        for asset in steps {
+            let (keys, ordinals): (Vec<&str>, Vec<i64>) =
+                asset.partitions.iter().map(|(key, ordinal)| (key.as_str(), *ordinal)).unzip();
+            inserted += sqlx::query(
+                "insert into karat.step (run_id, asset_key, partition_key, ordinal, rank, priority, pool, only_if_stale)
+                 select $1, $2, p.partition_key, p.ordinal, $3, $4, $5, $6
+                 from unnest($7::text[], $8::bigint[]) as p (partition_key, ordinal)",
+            )
+            .bind(run.run_id)
+            .bind(&asset.asset_key)
+            .bind(asset.rank)
+            .bind(asset.priority)
+            .bind(&asset.pool)
+            .bind(asset.only_if_stale)
+            .bind(&keys)
+            .bind(&ordinals)
+            .execute(&mut *transaction)
+            .await
+            .context("recording the steps")?
+            .rows_affected();
+        }
+        sqlx::query("insert into karat.event (occurred_at, kind, run_id, detail) values ($1, 'run_launched', $2, $3)")
+            .bind(run.requested_at)
+            .bind(run.run_id)
+            .bind(serde_json::json!({ "cause": run.cause.as_str(), "steps": inserted }))
+            .execute(&mut *transaction)
+            .await
+            .context("recording the launch")?;
+        transaction.commit().await.context("launching the run")?;
+        Ok(inserted)
+    }
+}

@@ -1,0 +1,175 @@
+//! Materializations: which version of a partition is current, and what it was made of.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{FromRow, PgConnection};
+use uuid::Uuid;
+
+use super::error::Context;
+use super::{Store, StoreError};
+
+/// The current version of a partition, as far as staleness needs it.
+#[derive(Clone, Debug, FromRow)]
+pub struct CurrentVersion {
+    /// The asset.
+    pub asset_key: String,
+    /// The partition.
+    pub partition_key: String,
+    /// Its ordinal when it was built.
+    pub ordinal: i64,
+    /// Hash of the content.
+    pub data_version: String,
+    /// Hash of the declaration that built it.
+    pub code_version: String,
+    /// Upstream asset → digest of the versions read.
+    pub input_versions: Value,
+    /// Published before its window closed.
+    pub open: bool,
+    /// Required inputs were missing.
+    pub incomplete: bool,
+    /// Rows in it.
+    pub row_count: i64,
+    /// When it was published.
+    pub materialized_at: DateTime<Utc>,
+    /// The run that published it.
+    pub run_id: Uuid,
+    /// When that run ended; `None` while it is live.
+    pub run_finished_at: Option<DateTime<Utc>>,
+    /// What the attempt could see, as text (`xmin:xmax:xip,…`).
+    pub snapshot: String,
+}
+
+/// A range of an asset's partitions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionRange {
+    /// The asset.
+    pub asset_key: String,
+    /// First ordinal, inclusive.
+    pub first: i64,
+    /// Last ordinal, inclusive.
+    pub last: i64,
+}
+
+const CURRENT_COLUMNS: &str = "m.asset_key, m.partition_key, m.ordinal, m.data_version, m.code_version, m.input_versions, \
+     m.open, m.incomplete_inputs is not null as incomplete, m.row_count, m.materialized_at, m.run_id, \
+     r.finished_at as run_finished_at, m.snapshot::text as snapshot";
+
+/// The current versions in `ranges`, as this transaction sees them, and the process id of the server's backend.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn versions_in(
+    connection: &mut PgConnection,
+    ranges: &[VersionRange],
+) -> Result<Vec<CurrentVersion>, StoreError> {
+    sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        "select {CURRENT_COLUMNS}
+         from unnest($1::text[], $2::bigint[], $3::bigint[]) as q (asset_key, first, last)
+         join karat.materialization m on m.current and m.asset_key = q.asset_key and m.ordinal between q.first and q.last
+         join karat.run r using (run_id)"
+    )))
+    .bind(ranges.iter().map(|range| range.asset_key.as_str()).collect::<Vec<_>>())
+    .bind(ranges.iter().map(|range| range.first).collect::<Vec<_>>())
+    .bind(ranges.iter().map(|range| range.last).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await
+    .context("reading the versions of the inputs")
+}
+
+/// A question whether rows landed in an external asset after a materialization looked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarkQuestion {
+    /// Which answer belongs to which question.
+    pub question: i64,
+    /// The external asset.
+    pub asset_key: String,
+    /// First ordinal read, inclusive.
+    pub first: i64,
+    /// Last ordinal read, inclusive.
+    pub last: i64,
+    /// What the materialization could see.
+    pub snapshot: String,
+}
+
+/// Rows that landed after a materialization looked.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct UnseenMarks {
+    /// The question answered.
+    pub question: i64,
+    /// The external asset.
+    pub asset_key: String,
+    /// How many rows.
+    pub row_count: i64,
+    /// When the first of them landed.
+    pub since: DateTime<Utc>,
+    /// Who wrote them.
+    pub writers: Vec<String>,
+}
+
+/// The marks that each questioned materialization could not see; questions without any have no answer.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn unseen_marks(
+    connection: &mut PgConnection,
+    questions: &[MarkQuestion],
+) -> Result<Vec<UnseenMarks>, StoreError> {
+    if questions.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as(
+        "select q.question, q.asset_key, sum(k.row_count)::bigint as row_count, min(k.marked_at) as since,
+                array_agg(distinct k.writer) as writers
+         from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::text[])
+              as q (question, asset_key, first, last, snapshot)
+         join karat.mark k on k.asset_key = q.asset_key and k.ordinal between q.first and q.last
+         where not pg_visible_in_snapshot(k.transaction_id, q.snapshot::pg_snapshot)
+         group by q.question, q.asset_key",
+    )
+    .bind(questions.iter().map(|question| question.question).collect::<Vec<_>>())
+    .bind(questions.iter().map(|question| question.asset_key.as_str()).collect::<Vec<_>>())
+    .bind(questions.iter().map(|question| question.first).collect::<Vec<_>>())
+    .bind(questions.iter().map(|question| question.last).collect::<Vec<_>>())
+    .bind(questions.iter().map(|question| question.snapshot.as_str()).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await
+    .context("looking for rows that landed later")
+}
+
+impl Store {
+    /// The current versions of all partitions of `assets`, by asset, in order of ordinal.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn current_versions(
+        &self,
+        assets: &[&str],
+    ) -> Result<BTreeMap<String, Vec<CurrentVersion>>, StoreError> {
+        let rows: Vec<CurrentVersion> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "select {CURRENT_COLUMNS}
+             from karat.materialization m join karat.run r using (run_id)
+             where m.current and m.asset_key = any($1)
+             order by m.asset_key, m.ordinal"
+        )))
+        .bind(assets)
+        .fetch_all(&self.pool)
+        .await
+        .context("reading the current materializations")?;
+        let mut by_asset: BTreeMap<String, Vec<CurrentVersion>> = BTreeMap::new();
+        for row in rows {
+            by_asset.entry(row.asset_key.clone()).or_default().push(row);
+        }
+        Ok(by_asset)
+    }
+
+    /// [`unseen_marks`] on a connection of the pool.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn unseen_marks(&self, questions: &[MarkQuestion]) -> Result<Vec<UnseenMarks>, StoreError> {
+        let mut connection = self.pool.acquire().await.context("looking for rows that landed later")?;
+        unseen_marks(&mut connection, questions).await
+    }
+}

@@ -1,0 +1,42 @@
+//! Orchestration state in PostgreSQL: the only module with SQL about the schema `karat`.
+//!
+//! Every method is one statement or one transaction, takes the time as an argument and says in its documentation what
+//! it promises under concurrency. Nothing here decides what should happen; the rules are in [`crate::core`], the
+//! protocols in [`crate::engine`].
+
+use sqlx::PgPool;
+
+pub mod attempt;
+pub mod backfill;
+pub mod claim;
+pub mod error;
+pub mod history;
+pub mod launch;
+pub mod log;
+pub mod mark;
+pub mod materialization;
+pub mod migrate;
+pub mod run;
+pub mod worker;
+
+pub use error::StoreError;
+
+/// Access to the orchestration state. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// State in the database of this pool, which must have been migrated.
+    #[must_use]
+    pub const fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// The connections this store uses; the engine opens its attempts on them too.
+    #[must_use]
+    pub const fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+}

@@ -1,0 +1,317 @@
+//! Runs: reading them, steering them, and moving their steps on.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::error::Context;
+use super::{Store, StoreError};
+
+/// How many steps are in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromRow, Serialize)]
+pub struct StepCounts {
+    /// All steps.
+    pub total: i64,
+    /// Waiting for other steps.
+    pub pending: i64,
+    /// Waiting for a slot or a delay.
+    pub ready: i64,
+    /// Being carried out.
+    pub running: i64,
+    /// Published.
+    pub succeeded: i64,
+    /// Fresh already.
+    pub skipped: i64,
+    /// Given up.
+    pub failed: i64,
+    /// Kept from running by a failure or gap upstream.
+    pub blocked: i64,
+    /// Stopped on request.
+    pub canceled: i64,
+}
+
+impl StepCounts {
+    /// Steps in a final state.
+    #[must_use]
+    pub const fn finished(&self) -> i64 {
+        self.succeeded + self.skipped + self.failed + self.blocked + self.canceled
+    }
+}
+
+/// A run as it stands.
+#[derive(Clone, Debug, FromRow, Serialize)]
+pub struct RunRecord {
+    /// Its id.
+    pub run_id: Uuid,
+    /// The backfill it belongs to.
+    pub backfill_id: Option<Uuid>,
+    /// The run whose failures it repeats.
+    pub retry_of: Option<Uuid>,
+    /// Why it exists.
+    pub cause: String,
+    /// What was asked for.
+    pub request: Value,
+    /// Build in spite of missing inputs.
+    pub force: bool,
+    /// When it was asked for.
+    pub requested_at: DateTime<Utc>,
+    /// When it was paused, if it is.
+    pub paused_at: Option<DateTime<Utc>>,
+    /// When it was asked to stop.
+    pub cancel_requested_at: Option<DateTime<Utc>>,
+    /// When its last step ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// How it ended.
+    pub outcome: Option<String>,
+    /// Its steps.
+    #[sqlx(flatten)]
+    pub steps: StepCounts,
+}
+
+impl RunRecord {
+    /// The state in one word: `queued`, `running`, `paused`, `canceling`, `succeeded`, `failed` or `canceled`.
+    #[must_use]
+    pub fn state(&self) -> &str {
+        match (&self.outcome, self.cancel_requested_at, self.paused_at) {
+            (Some(outcome), _, _) => outcome,
+            (None, Some(_), _) => "canceling",
+            (None, None, Some(_)) => "paused",
+            (None, None, None) if self.steps.running + self.steps.finished() == 0 => "queued",
+            (None, None, None) => "running",
+        }
+    }
+}
+
+/// Which runs to list, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    /// Only live ones.
+    pub live: bool,
+    /// Only those that ended so.
+    pub outcome: Option<String>,
+    /// Only those with this cause.
+    pub cause: Option<String>,
+    /// Only those of this backfill.
+    pub backfill_id: Option<Uuid>,
+    /// Only those with a step of this asset.
+    pub asset_key: Option<String>,
+    /// Only those older than this run (keyset pagination).
+    pub before: Option<Uuid>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// A maximal stretch of consecutive ordinals of an asset's steps in one state.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct StepRange {
+    /// The asset.
+    pub asset_key: String,
+    /// The state.
+    pub state: String,
+    /// First ordinal.
+    pub first: i64,
+    /// Last ordinal, inclusive.
+    pub last: i64,
+}
+
+/// A stretch of pending steps that moves on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepMove {
+    /// The asset.
+    pub asset_key: String,
+    /// First ordinal.
+    pub first: i64,
+    /// Last ordinal, inclusive.
+    pub last: i64,
+    /// `ready`, `blocked` or `canceled`.
+    pub state: &'static str,
+    /// Why, for states other than `ready`.
+    pub reason: Option<String>,
+}
+
+/// A request that steers live runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Start nothing new until resumed; what runs goes on.
+    Pause,
+    /// Undo a pause.
+    Resume,
+    /// Start nothing new ever, stop what runs.
+    Cancel,
+}
+
+impl Store {
+    /// One run.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn run(&self, run_id: Uuid) -> Result<Option<RunRecord>, StoreError> {
+        sqlx::query_as(include_str!("sql/run.sql"))
+            .bind(run_id)
+            .fetch_optional(&self.pool)
+            .await
+            .context("reading the run")
+    }
+
+    /// Runs, newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {
+        sqlx::query_as(include_str!("sql/runs.sql"))
+            .bind(filter.live)
+            .bind(&filter.outcome)
+            .bind(&filter.cause)
+            .bind(filter.backfill_id)
+            .bind(&filter.asset_key)
+            .bind(filter.before)
+            .bind(filter.limit)
+            .fetch_all(&self.pool)
+            .await
+            .context("listing runs")
+    }
+
+    /// The runs whose id begins or ends with `text` (hexadecimal, hyphens as in the full form); at most ten.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn runs_named(&self, text: &str) -> Result<Vec<Uuid>, StoreError> {
+        sqlx::query_scalar(
+            "select run_id from karat.run
+             where starts_with(run_id::text, $1) or right(run_id::text, length($1)) = $1
+             order by run_id desc limit 10",
+        )
+        .bind(text.to_ascii_lowercase())
+        .fetch_all(&self.pool)
+        .await
+        .context("looking for the run")
+    }
+
+    /// The steps of a run, as stretches of equal state.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn step_ranges(&self, run_id: Uuid) -> Result<Vec<StepRange>, StoreError> {
+        sqlx::query_as(include_str!("sql/step_ranges.sql"))
+            .bind(run_id)
+            .fetch_all(&self.pool)
+            .await
+            .context("reading the progress of the run")
+    }
+
+    /// Moves pending steps on. Steps that are not pending any more stay as they are, so that any number of processes
+    /// may do this at once. Returns how many moved.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn move_pending_steps(
+        &self,
+        run_id: Uuid,
+        moves: &[StepMove],
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        if moves.is_empty() {
+            return Ok(0);
+        }
+        Ok(sqlx::query(
+            "update karat.step s
+             set state = m.state, reason = m.reason,
+                 ready_at = case when m.state = 'ready' then $2::timestamptz end,
+                 finished_at = case when m.state <> 'ready' then $2::timestamptz end
+             from unnest($3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[])
+                  as m (asset_key, first, last, state, reason)
+             where s.run_id = $1 and s.asset_key = m.asset_key and s.ordinal between m.first and m.last and s.state = 'pending'",
+        )
+        .bind(run_id)
+        .bind(now)
+        .bind(moves.iter().map(|step_move| step_move.asset_key.as_str()).collect::<Vec<_>>())
+        .bind(moves.iter().map(|step_move| step_move.first).collect::<Vec<_>>())
+        .bind(moves.iter().map(|step_move| step_move.last).collect::<Vec<_>>())
+        .bind(moves.iter().map(|step_move| step_move.state).collect::<Vec<_>>())
+        .bind(moves.iter().map(|step_move| step_move.reason.as_deref()).collect::<Vec<_>>())
+        .execute(&self.pool)
+        .await
+        .context("moving steps on")?
+        .rows_affected())
+    }
+
+    /// Ends the run when none of its steps is open any more; returns its outcome when this call ended it.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn finish_run(&self, run_id: Uuid, now: DateTime<Utc>) -> Result<Option<String>, StoreError> {
+        sqlx::query_scalar(include_str!("sql/finish_run.sql"))
+            .bind(run_id)
+            .bind(now)
+            .fetch_optional(&self.pool)
+            .await
+            .context("ending the run")
+    }
+
+    /// Steers the live ones of `runs` and returns those that changed.
+    ///
+    /// After a pause or cancellation has committed, no step of these runs is claimed (see [`Store::claim`]). A
+    /// cancellation also ends the steps that wait; running ones are stopped by their workers.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn control_runs(
+        &self,
+        runs: &[Uuid],
+        control: Control,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        let (statement, kind) = match control {
+            Control::Pause => (
+                "update karat.run set paused_at = $2
+                 where run_id = any($1) and finished_at is null and paused_at is null and cancel_requested_at is null
+                 returning run_id",
+                "run_paused",
+            ),
+            Control::Resume => (
+                "update karat.run set paused_at = null
+                 where run_id = any($1) and finished_at is null and paused_at is not null
+                   and $2::timestamptz is not null
+                 returning run_id",
+                "run_resumed",
+            ),
+            Control::Cancel => (
+                "update karat.run set cancel_requested_at = $2
+                 where run_id = any($1) and finished_at is null and cancel_requested_at is null
+                 returning run_id",
+                "run_cancel_requested",
+            ),
+        };
+        let mut transaction = self.pool.begin().await.context("steering runs")?;
+        let changed: Vec<Uuid> = sqlx::query_scalar(statement)
+            .bind(runs)
+            .bind(now)
+            .fetch_all(&mut *transaction)
+            .await
+            .context("steering runs")?;
+        if control == Control::Cancel {
+            sqlx::query(
+                "update karat.step set state = 'canceled', reason = 'the run was canceled', finished_at = $2
+                 where run_id = any($1) and state in ('pending', 'ready')",
+            )
+            .bind(&changed)
+            .bind(now)
+            .execute(&mut *transaction)
+            .await
+            .context("canceling steps")?;
+        }
+        sqlx::query(
+            "insert into karat.event (occurred_at, kind, run_id, detail) select $2, $3, run_id, '{}' from unnest($1::uuid[]) as r (run_id)",
+        )
+        .bind(&changed)
+        .bind(now)
+        .bind(kind)
+        .execute(&mut *transaction)
+        .await
+        .context("recording the request")?;
+        transaction.commit().await.context("steering runs")?;
+        Ok(changed)
+    }
+}

@@ -1,0 +1,20 @@
+-- $1 steps, $2 worker, $3 now
+with live as materialized (
+    -- the share lock makes a pause or a cancellation either visible here or later than this claim
+    select r.run_id
+    from karat.run r
+    where r.run_id in (select s.run_id from karat.step s where s.step_id = any($1))
+      and r.paused_at is null and r.cancel_requested_at is null and r.finished_at is null
+    order by r.run_id
+    for share
+)
+update karat.step s
+set state = 'running',
+    worker_id = $2,
+    lease_epoch = s.lease_epoch + 1,
+    attempts = s.attempts + 1,
+    started_at = $3,
+    reason = null
+from live
+where s.run_id = live.run_id and s.step_id = any($1) and s.state = 'ready'
+returning s.step_id, s.lease_epoch, s.attempts

@@ -1,0 +1,28 @@
+-- $1 steps, $2 epochs, $3 worker, $4 state, $5 outcome or null when untried, $6 reason, $7 ready at, $8 started at,
+-- $9 finished at, $10 error kind, $11 error, $12 backtrace
+with ended as materialized (
+    select * from unnest($1::bigint[], $2::bigint[]) as e (step_id, lease_epoch)
+), fenced as (
+    update karat.step s
+    set state = $4,
+        reason = $6,
+        ready_at = coalesce($7, s.ready_at),
+        attempts = case when $5::text is null then greatest(s.attempts - 1, 0) else s.attempts end,
+        finished_at = case when $4 = 'ready' then null else $9::timestamptz end
+    from ended e
+    where s.step_id = e.step_id and s.lease_epoch = e.lease_epoch and s.worker_id = $3 and s.state = 'running'
+    returning s.step_id, s.lease_epoch, s.run_id, s.asset_key, s.partition_key
+), tried as (
+    insert into karat.attempt
+        (step_id, lease_epoch, worker_id, range_size, started_at, finished_at, outcome, error_kind, error, backtrace)
+    select f.step_id, f.lease_epoch, $3, cardinality($1), $8, $9, $5, nullif($10, ''), nullif($11, ''), $12
+    from fenced f
+    where $5::text is not null
+), noted as (
+    insert into karat.event (occurred_at, kind, run_id, step_id, detail)
+    select $9, 'step_' || $4, f.run_id, f.step_id,
+           jsonb_build_object('asset', f.asset_key, 'partition', f.partition_key, 'reason', $6::text)
+    from fenced f
+    where $4 in ('failed', 'blocked')
+)
+select count(*) from fenced

@@ -1,0 +1,19 @@
+-- $1 run, $2 now
+with ended as (
+    update karat.run r
+    set finished_at = $2,
+        outcome = case
+            when exists (select from karat.step s where s.run_id = r.run_id and s.state in ('failed', 'blocked')) then 'failed'
+            when exists (select from karat.step s where s.run_id = r.run_id and s.state = 'canceled') then 'canceled'
+            else 'succeeded'
+        end,
+        paused_at = null
+    where r.run_id = $1
+      and r.finished_at is null
+      and not exists (select from karat.step s where s.run_id = r.run_id and s.state in ('pending', 'ready', 'running'))
+    returning r.run_id, r.outcome
+), noted as (
+    insert into karat.event (occurred_at, kind, run_id, detail)
+    select $2, 'run_finished', run_id, jsonb_build_object('outcome', outcome) from ended
+)
+select outcome from ended

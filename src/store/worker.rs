@@ -1,0 +1,147 @@
+//! Workers: the processes that carry out steps, and what happens to the steps of one that died.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::error::Context;
+use super::{Store, StoreError};
+
+/// The start of the `application_name` of every connection of a worker; its id follows.
+///
+/// Another worker finds by it whether a process still has connections, and ends those of one whose lease is over.
+pub const APPLICATION_NAME_PREFIX: &str = "karat worker ";
+
+/// The `application_name` of a worker's connections: within PostgreSQL's 63 bytes.
+#[must_use]
+pub fn application_name(worker_id: Uuid) -> String {
+    format!("{APPLICATION_NAME_PREFIX}{worker_id}")
+}
+
+/// A step that was taken from a dead worker.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct LostStep {
+    /// The step.
+    pub step_id: i64,
+    /// Its run.
+    pub run_id: Uuid,
+    /// Its asset.
+    pub asset_key: String,
+    /// Its partition.
+    pub partition_key: String,
+    /// `ready` again, or `failed` after too many losses.
+    pub state: String,
+}
+
+impl Store {
+    /// Registers a worker whose lease ends at `expires_at`; returns the database's own time, so that the caller can
+    /// compare clocks. Registering again renews.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn register_worker(
+        &self,
+        worker_id: Uuid,
+        host: &str,
+        process_id: i32,
+        now: DateTime<Utc>,
+        expires_at: DateTime<Utc>,
+    ) -> Result<DateTime<Utc>, StoreError> {
+        sqlx::query_scalar(
+            "insert into karat.worker (worker_id, host, process_id, started_at, heartbeat_at, expires_at)
+             values ($1, $2, $3, $4, $4, $5)
+             on conflict (worker_id) do update set heartbeat_at = excluded.heartbeat_at, expires_at = excluded.expires_at
+             returning clock_timestamp()",
+        )
+        .bind(worker_id)
+        .bind(host)
+        .bind(process_id)
+        .bind(now)
+        .bind(expires_at)
+        .fetch_one(&self.pool)
+        .await
+        .context("registering this worker")
+    }
+
+    /// Removes a worker that has no running steps any more.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn unregister_worker(&self, worker_id: Uuid) -> Result<(), StoreError> {
+        sqlx::query("delete from karat.worker where worker_id = $1")
+            .bind(worker_id)
+            .execute(&self.pool)
+            .await
+            .context("unregistering this worker")?;
+        Ok(())
+    }
+
+    /// The running steps of this worker whose run was asked to cancel.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn steps_to_cancel(&self, worker_id: Uuid) -> Result<Vec<i64>, StoreError> {
+        sqlx::query_scalar(
+            "select s.step_id from karat.step s join karat.run r using (run_id)
+             where s.worker_id = $1 and s.state = 'running' and r.cancel_requested_at is not null",
+        )
+        .bind(worker_id)
+        .fetch_all(&self.pool)
+        .await
+        .context("looking for cancellations")
+    }
+
+    /// Takes the running steps of dead workers back and returns them.
+    ///
+    /// A worker is dead when its lease is over, or when none of its connections is left: without a connection it has no
+    /// open transaction and can publish nothing it had begun. Its remaining connections are ended first, so that
+    /// a stopped process holds no locks on the rows it was replacing. A step that was lost `lost_attempts_limit` times
+    /// in a row of claims fails instead of running again: it may be what kills the process. Steps whose run was
+    /// asked to cancel are canceled.
+    ///
+    /// Safe to call from any number of processes at once.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn take_back_lost_steps(
+        &self,
+        own_worker_id: Option<Uuid>,
+        lost_attempts_limit: i64,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<LostStep>, StoreError> {
+        let dead: Vec<Uuid> = sqlx::query_scalar(include_str!("sql/dead_workers.sql"))
+            .bind(own_worker_id)
+            .bind(now)
+            .bind(APPLICATION_NAME_PREFIX)
+            .fetch_all(&self.pool)
+            .await
+            .context("looking for dead workers")?;
+        if dead.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<String> = dead.iter().map(|&worker_id| application_name(worker_id)).collect();
+        sqlx::query(
+            "select pg_terminate_backend(pid) from pg_stat_activity
+             where datname = current_database() and application_name = any($1)",
+        )
+        .bind(&names)
+        .execute(&self.pool)
+        .await
+        .context("ending the connections of dead workers")?;
+        let lost = sqlx::query_as(include_str!("sql/take_back_lost_steps.sql"))
+            .bind(&dead)
+            .bind(now)
+            .bind(lost_attempts_limit)
+            .fetch_all(&self.pool)
+            .await
+            .context("taking back the steps of dead workers")?;
+        sqlx::query(
+            "delete from karat.worker w where worker_id = any($1)
+             and not exists (select from karat.step s where s.worker_id = w.worker_id and s.state = 'running')",
+        )
+        .bind(&dead)
+        .execute(&self.pool)
+        .await
+        .context("removing dead workers")?;
+        Ok(lost)
+    }
+}
