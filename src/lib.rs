@@ -1,5 +1,6 @@
 //! Karat, an asset orchestrator on one PostgreSQL.
 
+pub mod asset;
 pub mod clock;
 pub mod core;
 pub mod store;

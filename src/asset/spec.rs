@@ -74,6 +74,8 @@ pub struct AssetSpec {
     pub kind: AssetKind,
     /// The doc comment of the row struct.
     pub description: String,
+    /// The name of the row struct.
+    pub type_name: &'static str,
     /// Who answers for it.
     pub owner: Option<String>,
     /// Free words for selections (`tag:…`).
@@ -110,7 +112,10 @@ pub struct AssetSpec {
     pub sql: Option<String>,
     /// The function of a rust asset.
     pub compute: Option<Arc<dyn Compute>>,
-    /// Hash of everything in this declaration that decides what rows come out.
+    /// The version of that function, counted up by whoever changes what it computes; 0 for other kinds.
+    pub compute_version: u32,
+    /// Hash of everything in this declaration that decides what rows come out; `Definitions` fills it in
+    /// ([`code_version`](super::code_version::code_version)).
     pub code_version: String,
 }
 

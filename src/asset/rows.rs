@@ -1,0 +1,198 @@
+//! Rows from Rust on their way into the database: binary COPY with bounded memory.
+
+use std::sync::Arc;
+
+use sqlx::encode::IsNull;
+use sqlx::postgres::{PgArgumentBuffer, Postgres};
+use tokio::sync::Mutex;
+
+use super::compute::SharedTransaction;
+use super::error::{AssetError, RowError};
+use super::spec::AssetSpec;
+use super::statement::{self, column_list};
+
+/// How many bytes of encoded rows are held before they are sent to the server.
+pub const FLUSH_BYTES: usize = 1 << 20;
+
+/// The temporary table in which the rows of a rust asset wait until the attempt has all of them.
+///
+/// It has the columns of the row struct in their order, without constraints, and vanishes with the transaction.
+pub const STAGING_TABLE: &str = "pg_temp.karat_stage";
+
+/// The header of PostgreSQL's binary COPY format: signature, flags, length of the header's extension.
+const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+
+/// The field count that ends binary COPY data.
+const COPY_TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
+
+/// The most bytes PostgreSQL takes in one value, and in one row of COPY data.
+const MAXIMUM_ROW_BYTES: usize = 0x3fff_ffff;
+
+/// Writes the values of one row in the order of its columns; a [`Table`](super::table::Table) uses it.
+pub struct RowEncoder<'b> {
+    buffer: &'b mut PgArgumentBuffer,
+    start: usize,
+}
+
+/// A value that cannot be stored: the column and the reason.
+#[derive(Debug)]
+pub struct ValueError {
+    column: &'static str,
+    reason: String,
+}
+
+impl<'b> RowEncoder<'b> {
+    fn new(buffer: &'b mut PgArgumentBuffer, columns: usize) -> Self {
+        let start = buffer.len();
+        let count = i16::try_from(columns).unwrap_or(i16::MAX);
+        buffer.extend_from_slice(&count.to_be_bytes());
+        Self { buffer, start }
+    }
+
+    /// Appends the value of `column`, or null.
+    ///
+    /// # Errors
+    /// When the value has no encoding (a date beyond PostgreSQL's range) or is too large.
+    pub fn value<'q, T: sqlx::Encode<'q, Postgres>>(
+        &mut self,
+        column: &'static str,
+        value: &T,
+    ) -> Result<(), ValueError> {
+        let refuse = |reason: String| ValueError { column, reason };
+        let length_at = self.buffer.len();
+        self.buffer.extend_from_slice(&(-1_i32).to_be_bytes());
+        let is_null = value.encode_by_ref(self.buffer).map_err(|error| refuse(error.to_string()))?;
+        if matches!(is_null, IsNull::No) {
+            let length = self.buffer.len() - length_at - 4;
+            let total = self.buffer.len() - self.start;
+            if total > MAXIMUM_ROW_BYTES {
+                return Err(refuse(format!(
+                    "the row has more than {total} bytes, PostgreSQL takes at most 1 GiB: store less"
+                )));
+            }
+            let length = i32::try_from(length).map_err(|error| refuse(error.to_string()))?;
+            self.buffer[length_at..length_at + 4].copy_from_slice(&length.to_be_bytes());
+        }
+        Ok(())
+    }
+
+    /// Refuses the row because of what is in `column`.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn refuse(&mut self, column: &'static str, reason: impl Into<String>) -> Result<(), ValueError> {
+        Err(ValueError { column, reason: reason.into() })
+    }
+}
+
+/// Collects the rows of one attempt as binary COPY data and sends them to [`STAGING_TABLE`] whenever [`FLUSH_BYTES`]
+/// are full, so that the memory it takes does not grow with the number of rows.
+///
+/// Clones share the same rows. It does not look at which partition a row belongs to: the engine does, in SQL.
+#[derive(Clone)]
+pub struct RowSink {
+    asset: Arc<AssetSpec>,
+    transaction: SharedTransaction,
+    state: Arc<Mutex<SinkState>>,
+}
+
+#[derive(Default)]
+struct SinkState {
+    buffer: PgArgumentBuffer,
+    rows_pushed: u64,
+    rows_staged: u64,
+    is_table_created: bool,
+}
+
+impl RowSink {
+    /// An empty sink that will write within `transaction`.
+    #[must_use]
+    pub fn new(asset: Arc<AssetSpec>, transaction: SharedTransaction) -> Self {
+        Self { asset, transaction, state: Arc::default() }
+    }
+
+    /// Adds one row; `encode` writes its values.
+    ///
+    /// # Errors
+    /// [`RowError`] (fatal) when a value cannot be stored, in which case the row is left out whole; database errors when
+    /// the buffer was full and could not be sent.
+    pub async fn push(
+        &self,
+        encode: impl FnOnce(&mut RowEncoder<'_>) -> Result<(), ValueError>,
+    ) -> Result<(), AssetError> {
+        let mut state = self.state.lock().await;
+        self.encode(&mut state, encode)?;
+        if state.buffer.len() >= FLUSH_BYTES {
+            self.flush(&mut state).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends what is left and returns how many rows are staged in all. After it, [`STAGING_TABLE`] exists.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn finish(&self) -> Result<u64, AssetError> {
+        let mut state = self.state.lock().await;
+        self.flush(&mut state).await?;
+        Ok(state.rows_staged)
+    }
+
+    /// How many rows have been pushed so far.
+    pub async fn rows_pushed(&self) -> u64 {
+        self.state.lock().await.rows_pushed
+    }
+
+    fn encode(
+        &self,
+        state: &mut SinkState,
+        encode: impl FnOnce(&mut RowEncoder<'_>) -> Result<(), ValueError>,
+    ) -> Result<(), RowError> {
+        if state.buffer.is_empty() {
+            state.buffer.extend_from_slice(COPY_HEADER);
+        }
+        let row_start = state.buffer.len();
+        let mut encoder = RowEncoder::new(&mut state.buffer, self.asset.columns.len());
+        encode(&mut encoder).map_err(|error| {
+            state.buffer.truncate(row_start);
+            RowError {
+                asset: self.asset.key.to_string(),
+                row_number: state.rows_pushed + 1,
+                column: error.column,
+                reason: error.reason,
+            }
+        })?;
+        state.rows_pushed += 1;
+        Ok(())
+    }
+
+    async fn flush(&self, state: &mut SinkState) -> Result<(), AssetError> {
+        let mut transaction = self.transaction.lock().await;
+        let columns = column_list(&self.asset);
+        if !state.is_table_created {
+            let table = &self.asset.key;
+            let name = STAGING_TABLE;
+            let create =
+                format!("create temporary table {name} on commit drop as select {columns} from {table} with no data");
+            sqlx::raw_sql(statement::generated(create)).execute(&mut **transaction).await?;
+            state.is_table_created = true;
+        }
+        if state.rows_pushed == state.rows_staged {
+            return Ok(());
+        }
+        // A fresh argument buffer per batch: the old one also remembers a patch for every JSON value it has seen.
+        let mut buffer = std::mem::take(&mut state.buffer);
+        buffer.extend_from_slice(&COPY_TRAILER);
+        let bytes = std::mem::take(&mut *buffer);
+        let copy = format!("copy {STAGING_TABLE} ({columns}) from stdin with (format binary)");
+        let mut copy_in = transaction.copy_in_raw(&copy).await?;
+        if let Err(error) = copy_in.send(bytes).await {
+            // The connection must leave COPY before the error goes up; its own failure would say less than `error`.
+            let _ = copy_in.abort("the rows could not be sent").await;
+            return Err(error.into());
+        }
+        copy_in.finish().await?;
+        state.rows_staged = state.rows_pushed;
+        Ok(())
+    }
+}
