@@ -9,6 +9,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub trait Clock: Send + Sync {
     /// The present instant.
     fn now(&self) -> DateTime<Utc>;
+
+    /// Whether this is the time of the world, which other machines' clocks can be compared with.
+    fn is_real(&self) -> bool {
+        false
+    }
 }
 
 /// A clock that many tasks hold together.
@@ -21,6 +26,10 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
+    }
+
+    fn is_real(&self) -> bool {
+        true
     }
 }
 

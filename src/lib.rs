@@ -3,4 +3,7 @@
 pub mod asset;
 pub mod clock;
 pub mod core;
+pub mod engine;
+pub mod postgres;
+pub mod prelude;
 pub mod store;

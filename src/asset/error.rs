@@ -14,24 +14,49 @@ type BoxError = Box<dyn Error + Send + Sync + 'static>;
 #[derive(Debug)]
 pub struct AssetError {
     source: BoxError,
-    retryable: bool,
+    kind: AssetErrorKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AssetErrorKind {
+    Retryable,
+    Fatal,
+    Cancelled,
+}
+
+impl AssetErrorKind {
+    const fn retryable_if(retryable: bool) -> Self {
+        if retryable { Self::Retryable } else { Self::Fatal }
+    }
 }
 
 impl AssetError {
     /// An error after which another attempt may succeed.
     pub fn retryable(error: impl Into<BoxError>) -> Self {
-        Self { source: error.into(), retryable: true }
+        Self { source: error.into(), kind: AssetErrorKind::Retryable }
     }
 
     /// An error that another attempt would meet again.
     pub fn fatal(error: impl Into<BoxError>) -> Self {
-        Self { source: error.into(), retryable: false }
+        Self { source: error.into(), kind: AssetErrorKind::Fatal }
+    }
+
+    /// What the function of an asset meets when it goes on after its attempt was cancelled.
+    #[must_use]
+    pub fn cancelled() -> Self {
+        Self { source: "the attempt was cancelled".into(), kind: AssetErrorKind::Cancelled }
     }
 
     /// Whether the retry policy applies.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        self.retryable
+        matches!(self.kind, AssetErrorKind::Retryable)
+    }
+
+    /// Whether the function ended because its attempt was cancelled, and not for a reason of its own.
+    #[must_use]
+    pub const fn is_cancelled(&self) -> bool {
+        matches!(self.kind, AssetErrorKind::Cancelled)
     }
 
     /// PostgreSQL's five-character code of the database error at the bottom, when there is one.
@@ -86,7 +111,7 @@ impl Error for AssetError {
 impl From<sqlx::Error> for AssetError {
     fn from(error: sqlx::Error) -> Self {
         let retryable = is_retryable_sqlx(&error);
-        Self { source: error.into(), retryable }
+        Self { source: error.into(), kind: AssetErrorKind::retryable_if(retryable) }
     }
 }
 
@@ -116,7 +141,7 @@ impl From<anyhow::Error> for AssetError {
                 || cause.downcast_ref::<sqlx::Error>().is_some_and(is_retryable_sqlx)
                 || cause.is::<std::io::Error>()
         });
-        Self { source: error.into(), retryable }
+        Self { source: error.into(), kind: AssetErrorKind::retryable_if(retryable) }
     }
 }
 

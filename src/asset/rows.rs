@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use sqlx::encode::IsNull;
-use sqlx::postgres::{PgArgumentBuffer, Postgres};
+use sqlx::postgres::PgArgumentBuffer;
 use tokio::sync::Mutex;
 
+use super::column::ColumnType;
 use super::compute::SharedTransaction;
 use super::error::{AssetError, RowError};
 use super::spec::AssetSpec;
@@ -52,13 +53,12 @@ impl<'b> RowEncoder<'b> {
     /// Appends the value of `column`, or null.
     ///
     /// # Errors
-    /// When the value has no encoding (a date beyond PostgreSQL's range) or is too large.
-    pub fn value<'q, T: sqlx::Encode<'q, Postgres>>(
-        &mut self,
-        column: &'static str,
-        value: &T,
-    ) -> Result<(), ValueError> {
+    /// When the value cannot be stored: not a number, a zero byte in a text, a date beyond PostgreSQL's range, too large.
+    pub fn value<T: ColumnType>(&mut self, column: &'static str, value: &T) -> Result<(), ValueError> {
         let refuse = |reason: String| ValueError { column, reason };
+        if let Some(reason) = value.refusal() {
+            return Err(refuse(reason));
+        }
         let length_at = self.buffer.len();
         self.buffer.extend_from_slice(&(-1_i32).to_be_bytes());
         let is_null = value.encode_by_ref(self.buffer).map_err(|error| refuse(error.to_string()))?;
@@ -74,14 +74,6 @@ impl<'b> RowEncoder<'b> {
             self.buffer[length_at..length_at + 4].copy_from_slice(&length.to_be_bytes());
         }
         Ok(())
-    }
-
-    /// Refuses the row because of what is in `column`.
-    ///
-    /// # Errors
-    /// Always.
-    pub fn refuse(&mut self, column: &'static str, reason: impl Into<String>) -> Result<(), ValueError> {
-        Err(ValueError { column, reason: reason.into() })
     }
 }
 

@@ -35,8 +35,11 @@ impl AssetKey {
 
     /// The whole key, `schema.table`.
     #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+    pub const fn as_str(&self) -> &str {
+        match &self.0 {
+            Cow::Borrowed(text) => text,
+            Cow::Owned(text) => text.as_str(),
+        }
     }
 
     /// The part before the dot: the layer (`bronze`, `silver`, `gold`) and PostgreSQL schema.

@@ -79,8 +79,8 @@ pub fn missing_inputs(
                 continue;
             }
             let Some(definition) = catalog.partitions(&upstream) else { continue };
-            let mut needed = partitions_read(catalog, asset, subset, &upstream, mapping, now)
-                .intersection(&definition.closed(now));
+            let mut needed =
+                partitions_read(catalog, asset, subset, &upstream, mapping, now).intersection(&definition.closed(now));
             for there in [present.get(&upstream), plan.get(&upstream)].into_iter().flatten() {
                 needed = needed.difference(there);
             }

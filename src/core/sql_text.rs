@@ -59,6 +59,8 @@ pub fn tokens(sql: &str) -> Vec<Token<'_>> {
 /// `sql` with everything removed that does not count: comments, white space, semicolons at the end, and the case of
 /// keywords, unquoted identifiers and numbers. What is left stands with one space between tokens.
 ///
+/// A malformed token stays as it is written, with what stands before it.
+///
 /// Two texts with equal normal forms mean the same to PostgreSQL. The normal form of a normal form is itself.
 #[must_use]
 pub fn normalize(sql: &str) -> String {
@@ -67,13 +69,17 @@ pub fn normalize(sql: &str) -> String {
         tokens.pop();
     }
     let mut normal = String::with_capacity(sql.len());
+    let mut end = 0;
     for token in tokens {
         match token.kind {
+            // What it would be beside other white space is anybody's guess.
+            TokenKind::Malformed => normal.push_str(&sql[end..token.start]),
             // Without a line break between them PostgreSQL would not read these as one string.
             TokenKind::StringContinuation => normal.push('\n'),
             _ if normal.is_empty() => {}
             _ => normal.push(' '),
         }
+        end = token.end();
         match token.kind {
             TokenKind::Word | TokenKind::Number => normal.push_str(&token.text.to_ascii_lowercase()),
             TokenKind::String | TokenKind::QuotedIdentifier => {
@@ -118,6 +124,13 @@ pub fn substitute_parameters(sql: &str, mut expression: impl FnMut(u32) -> Strin
     }
     result.push_str(&sql[copied..]);
     result
+}
+
+/// `sql` without the semicolons and comments after its last token, so that it can stand in parentheses.
+#[must_use]
+pub fn without_final_semicolon(sql: &str) -> &str {
+    let end = tokens(sql).iter().rev().find(|token| token.text != ";").map_or(0, Token::end);
+    &sql[..end]
 }
 
 /// How many statements `sql` holds: what semicolons separate, empty ones not counted.
@@ -403,24 +416,6 @@ const fn is_word_part(byte: u8) -> bool {
     is_word_start(byte) || byte.is_ascii_digit() || byte == b'$'
 }
 
-const fn is_operator(byte: u8) -> bool {
-    matches!(
-        byte,
-        b'~' | b'!'
-            | b'@'
-            | b'#'
-            | b'^'
-            | b'&'
-            | b'|'
-            | b'`'
-            | b'?'
-            | b'+'
-            | b'-'
-            | b'*'
-            | b'/'
-            | b'%'
-            | b'<'
-            | b'>'
-            | b'='
-    )
+fn is_operator(byte: u8) -> bool {
+    b"~!@#^&|`?+-*/%<>=".contains(&byte)
 }

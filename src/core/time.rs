@@ -44,6 +44,35 @@ pub fn offset_seconds(instant: DateTime<Utc>, zone: Tz) -> i32 {
     zone.offset_from_utc_datetime(&instant.naive_utc()).fix().local_minus_utc()
 }
 
+/// The first instant after `after` and up to `until` at which local time jumps; `None` when the zone keeps its offset.
+///
+/// Looks once a day: of two jumps within a day that undo each other neither is seen. No zone has made such since 1970.
+#[must_use]
+pub fn next_offset_change(after: DateTime<Utc>, until: DateTime<Utc>, zone: Tz) -> Option<DateTime<Utc>> {
+    let offset = offset_seconds(after, zone);
+    let mut unchanged = after;
+    while unchanged < until {
+        let probe = unchanged.checked_add_signed(TimeDelta::days(1)).map_or(until, |day_later| day_later.min(until));
+        if offset_seconds(probe, zone) != offset {
+            return Some(first_with_other_offset(unchanged, probe, zone));
+        }
+        unchanged = probe;
+    }
+    None
+}
+
+/// The full second in `(unchanged, changed]` at which the offset stops being that of `unchanged`.
+fn first_with_other_offset(unchanged: DateTime<Utc>, changed: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
+    let offset = offset_seconds(unchanged, zone);
+    let (mut low, mut high) = (unchanged.timestamp(), changed.timestamp());
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        let same = DateTime::from_timestamp(middle, 0).is_some_and(|instant| offset_seconds(instant, zone) == offset);
+        if same { low = middle } else { high = middle }
+    }
+    DateTime::from_timestamp(high, 0).unwrap_or(changed)
+}
+
 /// A span of time that includes its start and excludes its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TimeWindow {

@@ -95,6 +95,8 @@ pub enum Ending {
     },
     /// The run was canceled.
     Canceled,
+    /// The connection to the database broke: whether the asset would have succeeded is not known.
+    Lost,
     /// The worker stops and gives the step back untried.
     HandedBack,
 }
@@ -194,6 +196,8 @@ impl Store {
     ///
     /// Steps whose lease went to somebody else are left alone. `findings` are kept for the steps that were still held.
     ///
+    /// A step that was lost `lost_attempts_limit` times fails.
+    ///
     /// # Errors
     /// When the database cannot be used.
     pub async fn end_attempts(
@@ -203,6 +207,7 @@ impl Store {
         ending: &Ending,
         failure: &AttemptFailure,
         findings: &[CheckFinding],
+        lost_attempts_limit: i64,
     ) -> Result<u64, StoreError> {
         let (state, outcome, reason, ready_at) = match ending {
             Ending::Skipped { reason } => ("skipped", Some("skipped"), Some(reason.as_str()), None),
@@ -210,6 +215,7 @@ impl Store {
             Ending::Failed => ("failed", Some("failed"), Some(failure.message.as_str()), None),
             Ending::Blocked { reason } => ("blocked", Some("failed"), Some(reason.as_str()), None),
             Ending::Canceled => ("canceled", Some("canceled"), Some("the run was canceled"), None),
+            Ending::Lost => ("ready", Some("lost"), Some(failure.message.as_str()), Some(record.finished_at)),
             Ending::HandedBack => ("ready", None, None, Some(record.finished_at)),
         };
         let mut transaction = self.pool.begin().await.context("ending an attempt")?;
@@ -226,6 +232,7 @@ impl Store {
             .bind(&failure.kind)
             .bind(&failure.message)
             .bind(&failure.backtrace)
+            .bind(lost_attempts_limit)
             .fetch_one(&mut *transaction)
             .await
             .context("ending an attempt")?;

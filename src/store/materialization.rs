@@ -143,10 +143,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn current_versions(
-        &self,
-        assets: &[&str],
-    ) -> Result<BTreeMap<String, Vec<CurrentVersion>>, StoreError> {
+    pub async fn current_versions(&self, assets: &[&str]) -> Result<BTreeMap<String, Vec<CurrentVersion>>, StoreError> {
         let rows: Vec<CurrentVersion> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "select {CURRENT_COLUMNS}
              from karat.materialization m join karat.run r using (run_id)
@@ -171,5 +168,81 @@ impl Store {
     pub async fn unseen_marks(&self, questions: &[MarkQuestion]) -> Result<Vec<UnseenMarks>, StoreError> {
         let mut connection = self.pool.acquire().await.context("looking for rows that landed later")?;
         unseen_marks(&mut connection, questions).await
+    }
+}
+
+/// Partitions of an asset that are there: a stretch of ordinals, or one key of an asset not partitioned by time.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct PresentRange {
+    /// The asset.
+    pub asset_key: String,
+    /// First ordinal as stored.
+    pub first: i64,
+    /// Last ordinal as stored, inclusive.
+    pub last: i64,
+    /// The first partition's key.
+    pub first_key: String,
+}
+
+/// Rows that landed in one partition of an external asset, over all marks that are kept.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct Landed {
+    /// The asset.
+    pub asset_key: String,
+    /// The partition.
+    pub partition_key: String,
+    /// Its ordinal as stored.
+    pub ordinal: i64,
+    /// Rows.
+    pub row_count: i64,
+    /// When the newest of them landed.
+    pub last_at: DateTime<Utc>,
+}
+
+impl Store {
+    /// Which partitions of `time_assets` (as stretches) and of `keyed_assets` (one by one) have a current version.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn present_ranges(
+        &self,
+        time_assets: &[&str],
+        keyed_assets: &[&str],
+    ) -> Result<Vec<PresentRange>, StoreError> {
+        sqlx::query_as(
+            "select asset_key, min(ordinal) as first, max(ordinal) as last, min(partition_key) as first_key
+             from (
+                 select asset_key, partition_key, ordinal,
+                        ordinal - row_number() over (partition by asset_key order by ordinal) as island
+                 from karat.materialization
+                 where current and asset_key = any($1)
+             ) versions
+             group by asset_key, island
+             union all
+             select asset_key, ordinal, ordinal, partition_key
+             from karat.materialization
+             where current and asset_key = any($2)",
+        )
+        .bind(time_assets)
+        .bind(keyed_assets)
+        .fetch_all(&self.pool)
+        .await
+        .context("reading which partitions exist")
+    }
+
+    /// Where rows landed in external assets.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn landed(&self, assets: &[&str]) -> Result<Vec<Landed>, StoreError> {
+        sqlx::query_as(
+            "select asset_key, partition_key, ordinal, sum(row_count)::bigint as row_count, max(marked_at) as last_at
+             from karat.mark where asset_key = any($1)
+             group by asset_key, partition_key, ordinal order by asset_key, ordinal",
+        )
+        .bind(assets)
+        .fetch_all(&self.pool)
+        .await
+        .context("reading where rows landed")
     }
 }

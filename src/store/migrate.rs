@@ -88,9 +88,8 @@ impl Migrations {
     }
 
     fn sets(&self) -> impl Iterator<Item = (&'static str, String, &Migrator)> {
-        std::iter::once(("karat", "karat.migration".to_owned(), &self.karat)).chain(
-            self.application.iter().map(|(name, migrator)| (*name, format!("karat.migration_{name}"), migrator)),
-        )
+        std::iter::once(("karat", "karat.migration".to_owned(), &self.karat))
+            .chain(self.application.iter().map(|(name, migrator)| (*name, format!("karat.migration_{name}"), migrator)))
     }
 
     /// A text that changes whenever a migration is added or edited: the name of a test template, for instance.

@@ -32,7 +32,31 @@ pub struct LostStep {
     pub state: String,
 }
 
+/// The `application_name` of the connection on which a worker builds a step, so that it can be found and stopped.
+#[must_use]
+pub fn attempt_name(worker_id: Uuid, step_id: i64) -> String {
+    format!("{}/{step_id}", application_name(worker_id))
+}
+
 impl Store {
+    /// Asks the server to stop what the connection named `name` is doing now (`pg_cancel_backend`); with `end`, to end
+    /// the connection itself. Stopping the client side alone would leave a statement running.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn stop_attempt(&self, name: &str, end: bool) -> Result<(), StoreError> {
+        sqlx::query(
+            "select case when $2 then pg_terminate_backend(pid) else pg_cancel_backend(pid) end
+             from pg_stat_activity where datname = current_database() and application_name = $1",
+        )
+        .bind(name)
+        .bind(end)
+        .execute(&self.pool)
+        .await
+        .context("stopping a statement")?;
+        Ok(())
+    }
+
     /// Registers a worker whose lease ends at `expires_at`; returns the database's own time, so that the caller can
     /// compare clocks. Registering again renews.
     ///
@@ -121,7 +145,8 @@ impl Store {
         let names: Vec<String> = dead.iter().map(|&worker_id| application_name(worker_id)).collect();
         sqlx::query(
             "select pg_terminate_backend(pid) from pg_stat_activity
-             where datname = current_database() and application_name = any($1)",
+             where datname = current_database()
+               and exists (select from unnest($1::text[]) as dead (name) where starts_with(application_name, dead.name))",
         )
         .bind(&names)
         .execute(&self.pool)

@@ -176,6 +176,11 @@ impl Review<'_> {
             );
             return;
         }
+        for expression in asset.automation.cron_expressions() {
+            if let Err(error) = self.cron(expression) {
+                self.problem(asset, format!("AUTOMATION: {error}"), "correct the cron expression");
+            }
+        }
         self.automation_part(asset, &asset.automation);
     }
 

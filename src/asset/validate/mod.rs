@@ -4,11 +4,12 @@ mod assertions;
 mod asset;
 mod statement;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::problems::DefinitionError;
 use super::spec::{AssetSpec, PoolLimits};
+use crate::core::cron::{CronError, CronExpression};
 use crate::core::key::AssetKey;
 use crate::core::suggest::did_you_mean;
 
@@ -19,13 +20,14 @@ const ERRORS_WITH_SUGGESTIONS: usize = 50;
 pub(super) struct Review<'d> {
     assets: &'d BTreeMap<AssetKey, Arc<AssetSpec>>,
     pools: &'d PoolLimits,
+    cron_expressions: HashMap<&'static str, Result<(), CronError>>,
     errors: Vec<DefinitionError>,
 }
 
 impl<'d> Review<'d> {
     /// Checks every pool and every asset by itself and against those it names; cycles are the graph's business.
     pub(super) fn run(assets: &'d BTreeMap<AssetKey, Arc<AssetSpec>>, pools: &'d PoolLimits) -> Vec<DefinitionError> {
-        let mut review = Self { assets, pools, errors: Vec::new() };
+        let mut review = Self { assets, pools, cron_expressions: HashMap::new(), errors: Vec::new() };
         review.pools();
         for asset in assets.values() {
             review.asset(asset);
@@ -88,5 +90,9 @@ impl<'d> Review<'d> {
             return None;
         }
         did_you_mean(wanted, names)
+    }
+
+    fn cron(&mut self, expression: &'static str) -> Result<(), CronError> {
+        self.cron_expressions.entry(expression).or_insert_with(|| CronExpression::parse(expression).map(|_| ())).clone()
     }
 }

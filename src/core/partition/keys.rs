@@ -7,6 +7,7 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, 
 use super::cadence::{Cadence, is_expressible};
 use super::{Ordinal, PartitionError, PartitionsDefinition, StaticPartitions, TimePartitions};
 use crate::core::key::PartitionKey;
+use crate::core::suggest::did_you_mean;
 use crate::core::time::{TimeWindow, local_time, offset_seconds, start_of_day};
 
 impl PartitionsDefinition {
@@ -55,14 +56,8 @@ impl StaticPartitions {
         const LISTED: usize = 8;
         let known = text.parse::<PartitionKey>().ok().and_then(|key| self.positions.get(&key).copied());
         known.ok_or_else(|| {
-            let similar = self
-                .keys
-                .iter()
-                .map(|key| (strsim::jaro_winkler(text, key.as_str()), key))
-                .filter(|(similarity, _)| *similarity >= 0.8)
-                .max_by(|(left, _), (right, _)| left.total_cmp(right));
-            let hint = match similar {
-                Some((_, key)) => format!("; did you mean `{key}`?"),
+            let hint = match did_you_mean(text, self.keys.iter().map(PartitionKey::as_str)) {
+                Some(key) => format!("; did you mean `{key}`?"),
                 None => {
                     let listed: Vec<&str> = self.keys.iter().take(LISTED).map(PartitionKey::as_str).collect();
                     let more = if self.keys.len() > LISTED { ", …" } else { "" };

@@ -6,7 +6,7 @@ where w.worker_id is distinct from $1
       w.expires_at < $2
       or not exists (
           select from pg_stat_activity a
-          where a.datname = current_database() and a.application_name = $3 || w.worker_id::text
+          where a.datname = current_database() and starts_with(a.application_name, $3 || w.worker_id::text)
       )
   )
 union

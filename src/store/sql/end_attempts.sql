@@ -1,17 +1,25 @@
 -- $1 steps, $2 epochs, $3 worker, $4 state, $5 outcome or null when untried, $6 reason, $7 ready at, $8 started at,
--- $9 finished at, $10 error kind, $11 error, $12 backtrace
+-- $9 finished at, $10 error kind, $11 error, $12 backtrace, $13 how many losses make a step fail
 with ended as materialized (
-    select * from unnest($1::bigint[], $2::bigint[]) as e (step_id, lease_epoch)
+    select e.step_id, e.lease_epoch,
+           case
+               when $5 = 'lost'
+                   and (select count(*) from karat.attempt a where a.step_id = e.step_id and a.outcome = 'lost') + 1 >= $13
+               then 'failed'
+               else $4
+           end as state
+    from unnest($1::bigint[], $2::bigint[]) as e (step_id, lease_epoch)
 ), fenced as (
     update karat.step s
-    set state = $4,
+    set state = e.state,
         reason = $6,
         ready_at = coalesce($7, s.ready_at),
-        attempts = case when $5::text is null then greatest(s.attempts - 1, 0) else s.attempts end,
-        finished_at = case when $4 = 'ready' then null else $9::timestamptz end
+        -- a loss says nothing about the asset, and a step handed back was not tried
+        attempts = case when $5::text is null or $5 = 'lost' then greatest(s.attempts - 1, 0) else s.attempts end,
+        finished_at = case when e.state = 'ready' then null else $9::timestamptz end
     from ended e
     where s.step_id = e.step_id and s.lease_epoch = e.lease_epoch and s.worker_id = $3 and s.state = 'running'
-    returning s.step_id, s.lease_epoch, s.run_id, s.asset_key, s.partition_key
+    returning s.step_id, s.lease_epoch, s.run_id, s.asset_key, s.partition_key, s.state
 ), tried as (
     insert into karat.attempt
         (step_id, lease_epoch, worker_id, range_size, started_at, finished_at, outcome, error_kind, error, backtrace)
@@ -20,9 +28,9 @@ with ended as materialized (
     where $5::text is not null
 ), noted as (
     insert into karat.event (occurred_at, kind, run_id, step_id, detail)
-    select $9, 'step_' || $4, f.run_id, f.step_id,
+    select $9, 'step_' || f.state, f.run_id, f.step_id,
            jsonb_build_object('asset', f.asset_key, 'partition', f.partition_key, 'reason', $6::text)
     from fenced f
-    where $4 in ('failed', 'blocked')
+    where f.state in ('failed', 'blocked')
 )
 select count(*) from fenced

@@ -1,0 +1,172 @@
+//! The heartbeat of a worker: a thread of its own, so that neither a busy asset nor a full pool can stop it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::reconnect::until_reachable;
+use crate::clock::SharedClock;
+use crate::store::{Store, StoreError};
+
+/// Tells an attempt to end early.
+#[derive(Clone, Default)]
+pub(super) struct StopSignal {
+    /// The run was canceled: the steps end as canceled.
+    pub(super) canceled: CancellationToken,
+    /// The worker stops: the steps go back untried.
+    pub(super) handed_back: CancellationToken,
+}
+
+/// The steps a worker is carrying out, each with the signal that stops it.
+#[derive(Clone, Default)]
+pub(super) struct RunningSteps {
+    signals: Arc<Mutex<HashMap<i64, StopSignal>>>,
+}
+
+impl RunningSteps {
+    pub(super) fn insert(&self, steps: &[i64], signal: &StopSignal) {
+        let mut signals = self.lock();
+        for &step_id in steps {
+            signals.insert(step_id, signal.clone());
+        }
+    }
+
+    pub(super) fn remove(&self, steps: &[i64]) {
+        let mut signals = self.lock();
+        for step_id in steps {
+            signals.remove(step_id);
+        }
+    }
+
+    /// Tells everything that runs to stop and go back.
+    pub(super) fn hand_back_all(&self) {
+        for signal in self.lock().values() {
+            signal.handed_back.cancel();
+        }
+    }
+
+    fn cancel(&self, steps: &[i64]) {
+        let signals = self.lock();
+        for signal in steps.iter().filter_map(|step_id| signals.get(step_id)) {
+            signal.canceled.cancel();
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i64, StopSignal>> {
+        self.signals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps a worker's lease alive until it is stopped or dropped.
+pub(super) struct Heartbeat {
+    stop: CancellationToken,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+/// What the heartbeat needs.
+pub(super) struct HeartbeatSettings {
+    pub(super) worker_id: Uuid,
+    pub(super) connect_options: PgConnectOptions,
+    pub(super) clock: SharedClock,
+    pub(super) lease: Duration,
+    pub(super) interval: Duration,
+    pub(super) running: RunningSteps,
+}
+
+impl Heartbeat {
+    /// Registers the worker and begins to beat; returns the database's own time once the worker is registered.
+    pub(super) async fn start(settings: HeartbeatSettings) -> Result<(Self, DateTime<Utc>), StoreError> {
+        let stop = CancellationToken::new();
+        let (registered, first) = oneshot::channel();
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new()
+            .name("karat-heartbeat".to_owned())
+            .spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                match runtime {
+                    Ok(runtime) => runtime.block_on(beat(settings, stopped, registered)),
+                    Err(error) => {
+                        let error = StoreError::new("starting the heartbeat", sqlx::Error::Io(error));
+                        let _ = registered.send(Err(error));
+                    }
+                }
+            })
+            .map_err(|error| StoreError::new("starting the heartbeat", sqlx::Error::Io(error)))?;
+        let heartbeat = Self { stop, thread: Some(thread) };
+        let now = first.await.map_err(|_| StoreError::new("starting the heartbeat", sqlx::Error::WorkerCrashed))??;
+        Ok((heartbeat, now))
+    }
+
+    /// Ends the heartbeat without unregistering the worker: its lease runs out, as if the process had died.
+    pub(super) fn abandon(mut self) {
+        self.stop.cancel();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn beat(
+    settings: HeartbeatSettings,
+    stop: CancellationToken,
+    registered: oneshot::Sender<Result<DateTime<Utc>, StoreError>>,
+) {
+    // One connection that is never given back: while it lives, the worker has a connection, and counts as alive.
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .min_connections(1)
+        .test_before_acquire(true)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(settings.interval.max(Duration::from_secs(1)))
+        .connect_lazy_with(settings.connect_options.clone());
+    let store = Store::new(pool);
+    let process_id = i32::try_from(std::process::id()).unwrap_or(i32::MAX);
+    let host = host_name();
+    let lease = TimeDelta::from_std(settings.lease).unwrap_or(TimeDelta::seconds(60));
+    let renew = || {
+        let now = settings.clock.now();
+        store.register_worker(settings.worker_id, &host, process_id, now, now + lease)
+    };
+    let first = renew().await;
+    let go_on = first.is_ok();
+    if registered.send(first).is_err() || !go_on {
+        return;
+    }
+    let work = async {
+        loop {
+            tokio::time::sleep(settings.interval).await;
+            // The lease may run out while the database is away; the fence then refuses what was built under it.
+            match until_reachable("heartbeat", renew).await {
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, "the lease could not be renewed"),
+            }
+            match store.steps_to_cancel(settings.worker_id).await {
+                Ok(steps) => settings.running.cancel(&steps),
+                Err(error) => tracing::warn!(%error, "cancellations could not be looked for"),
+            }
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = work => {}
+    }
+    store.pool().close().await;
+}
+
+/// The machine's name, for people who look at a list of workers.
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

@@ -1,0 +1,222 @@
+//! What an attempt reads: the versions of its inputs, as its own snapshot sees them.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::asset::compute::UpstreamRange;
+use crate::asset::definitions::Definitions;
+use crate::asset::spec::AssetSpec;
+use crate::core::key::{AssetKey, PartitionKey};
+use crate::core::partition::{Ordinal, PartitionsDefinition};
+use crate::core::status::{PresentFacts, PublishedVersion, Staleness, staleness};
+use crate::core::subset::PartitionSubset;
+use crate::core::version::VersionIndex;
+use crate::store::StoreError;
+use crate::store::materialization::{CurrentVersion, MarkQuestion, VersionRange, unseen_marks, versions_in};
+
+/// The versions around one stretch of an asset's partitions.
+pub(super) struct Inputs {
+    indexes: BTreeMap<AssetKey, VersionIndex>,
+    own: BTreeMap<Ordinal, CurrentVersion>,
+}
+
+/// The ordinal under which today's definition knows a stored partition.
+///
+/// For time it is the stored one, which is absolute; the position of a static key may have moved since.
+pub(super) fn ordinal_of(definition: &PartitionsDefinition, partition_key: &str, stored: Ordinal) -> Option<Ordinal> {
+    match definition {
+        PartitionsDefinition::Time(_) => Some(stored),
+        PartitionsDefinition::Static(_) | PartitionsDefinition::Unpartitioned => {
+            partition_key.parse::<PartitionKey>().ok().and_then(|key| definition.ordinal(&key).ok())
+        }
+    }
+}
+
+/// Reads the versions of everything that `subset` of `asset` reads, and of itself.
+pub(super) async fn read(
+    connection: &mut PgConnection,
+    definitions: &Definitions,
+    asset: &AssetSpec,
+    subset: &PartitionSubset,
+    now: DateTime<Utc>,
+) -> Result<Inputs, StoreError> {
+    let mut ranges = Vec::new();
+    let mut definition_of: BTreeMap<&str, &PartitionsDefinition> = BTreeMap::new();
+    definition_of.insert(asset.key.as_str(), &asset.partitions);
+    ranges.extend(ranges_of(&asset.key, &asset.partitions, subset));
+    for upstream in &asset.upstreams {
+        let Some(spec) = definitions.asset(&upstream.key).filter(|spec| spec.is_materializable()) else { continue };
+        let read = upstream.mapping.upstream_of(&asset.partitions, &spec.partitions, subset, now);
+        definition_of.insert(spec.key.as_str(), &spec.partitions);
+        ranges.extend(ranges_of(&spec.key, &spec.partitions, &read));
+    }
+    let mut by_asset: BTreeMap<String, Vec<(Ordinal, CurrentVersion)>> = BTreeMap::new();
+    for version in versions_in(connection, &ranges).await? {
+        let Some(definition) = definition_of.get(version.asset_key.as_str()) else { continue };
+        if let Some(ordinal) = ordinal_of(definition, &version.partition_key, version.ordinal) {
+            by_asset.entry(version.asset_key.clone()).or_default().push((ordinal, version));
+        }
+    }
+    let own = by_asset.remove(asset.key.as_str()).unwrap_or_default().into_iter().collect();
+    let indexes = asset
+        .upstreams
+        .iter()
+        .map(|upstream| {
+            let versions = by_asset.get(upstream.key.as_str()).map_or(&[][..], Vec::as_slice);
+            let index =
+                VersionIndex::new(versions.iter().map(|(ordinal, version)| {
+                    (*ordinal, version.partition_key.as_str(), version.data_version.as_str())
+                }));
+            (upstream.key.clone(), index)
+        })
+        .collect();
+    Ok(Inputs { indexes, own })
+}
+
+/// The ranges to read; positions of static keys may have moved, so all of those are read.
+fn ranges_of(key: &AssetKey, definition: &PartitionsDefinition, subset: &PartitionSubset) -> Vec<VersionRange> {
+    let asset_key = key.to_string();
+    if definition.as_time().is_none() {
+        return vec![VersionRange { asset_key, first: Ordinal::MIN, last: Ordinal::MAX }];
+    }
+    subset.ranges().iter().map(|&(first, last)| VersionRange { asset_key: asset_key.clone(), first, last }).collect()
+}
+
+impl Inputs {
+    /// The version of one of the asset's own partitions that is there now.
+    pub(super) fn current(&self, ordinal: Ordinal) -> Option<&CurrentVersion> {
+        self.own.get(&ordinal)
+    }
+
+    /// Upstream → digest of what `ordinal` reads; external upstreams have marks instead.
+    pub(super) fn digests(
+        &self,
+        definitions: &Definitions,
+        asset: &AssetSpec,
+        ordinal: Ordinal,
+        now: DateTime<Utc>,
+    ) -> BTreeMap<AssetKey, String> {
+        upstream_subsets(definitions, asset, ordinal, now)
+            .into_iter()
+            .filter(|(_, range)| range.asset.is_materializable())
+            .map(|(key, range)| {
+                let digest = self.indexes.get(&key).map(|index| index.digest(&range.partitions)).unwrap_or_default();
+                (key, digest)
+            })
+            .collect()
+    }
+
+    /// The closed upstream partitions that `ordinal` needs and that do not exist.
+    pub(super) fn missing(
+        &self,
+        definitions: &Definitions,
+        asset: &AssetSpec,
+        ordinal: Ordinal,
+        now: DateTime<Utc>,
+    ) -> BTreeMap<AssetKey, PartitionSubset> {
+        upstream_subsets(definitions, asset, ordinal, now)
+            .into_iter()
+            .filter(|(_, range)| range.asset.is_materializable())
+            .filter_map(|(key, range)| {
+                let present = self.indexes.get(&key).map_or_else(PartitionSubset::empty, VersionIndex::present);
+                let missing = range.partitions.intersection(&range.asset.partitions.closed(now)).difference(&present);
+                (!missing.is_empty()).then_some((key, missing))
+            })
+            .collect()
+    }
+}
+
+/// What one partition reads of each upstream.
+pub(super) fn upstream_subsets(
+    definitions: &Definitions,
+    asset: &AssetSpec,
+    ordinal: Ordinal,
+    now: DateTime<Utc>,
+) -> BTreeMap<AssetKey, UpstreamRange> {
+    let subset = PartitionSubset::single(ordinal);
+    asset
+        .upstreams
+        .iter()
+        .filter_map(|upstream| {
+            let spec = definitions.asset(&upstream.key)?;
+            let partitions = upstream.mapping.upstream_of(&asset.partitions, &spec.partitions, &subset, now);
+            Some((upstream.key.clone(), UpstreamRange { asset: spec.clone(), partitions }))
+        })
+        .collect()
+}
+
+/// The questions whether rows landed late in what `ordinal` read of external assets.
+pub(super) fn mark_questions(
+    definitions: &Definitions,
+    asset: &AssetSpec,
+    ordinal: Ordinal,
+    snapshot: &str,
+    now: DateTime<Utc>,
+) -> Vec<MarkQuestion> {
+    upstream_subsets(definitions, asset, ordinal, now)
+        .into_iter()
+        .filter(|(_, range)| !range.asset.is_materializable())
+        .flat_map(|(key, range)| {
+            range
+                .partitions
+                .ranges()
+                .iter()
+                .map(|&(first, last)| MarkQuestion {
+                    question: ordinal,
+                    asset_key: key.to_string(),
+                    first,
+                    last,
+                    snapshot: snapshot.to_owned(),
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The stored form of input versions.
+pub(super) fn stored_digests(version: &CurrentVersion) -> BTreeMap<AssetKey, String> {
+    serde_json::from_value(version.input_versions.clone()).unwrap_or_default()
+}
+
+/// Whether `ordinal` is published and everything it was made of is as it was.
+pub(super) async fn is_fresh(
+    connection: &mut PgConnection,
+    definitions: &Definitions,
+    asset: &AssetSpec,
+    inputs: &Inputs,
+    ordinal: Ordinal,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let Some(version) = inputs.current(ordinal) else { return Ok(false) };
+    let questions = mark_questions(definitions, asset, ordinal, &version.snapshot, now);
+    let late_rows: Vec<Staleness> = unseen_marks(connection, &questions)
+        .await?
+        .into_iter()
+        .filter_map(|marks| {
+            let key: AssetKey = marks.asset_key.parse().ok()?;
+            Some(Staleness::LateRows { asset: key, rows: marks.row_count, since: marks.since, writers: marks.writers })
+        })
+        .collect();
+    let reasons = staleness(
+        PublishedVersion {
+            code_version: &version.code_version,
+            input_versions: &stored_digests(version),
+            open: version.open,
+            incomplete: version.incomplete,
+        },
+        PresentFacts {
+            code_version: &asset.code_version,
+            input_versions: &inputs.digests(definitions, asset, ordinal, now),
+            closed: is_closed(asset, ordinal, now),
+            late_rows: &late_rows,
+        },
+    );
+    Ok(reasons.is_empty())
+}
+
+/// Whether the partition's window has ended; what has no window is always closed.
+pub(super) fn is_closed(asset: &AssetSpec, ordinal: Ordinal, now: DateTime<Utc>) -> bool {
+    asset.partitions.window(ordinal).is_none_or(|window| window.end <= now)
+}

@@ -1,0 +1,179 @@
+//! What `tracing` emits inside an asset, kept with its step.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::clock::SharedClock;
+use crate::store::log::LogLine;
+
+/// The most lines that wait to be written; further ones are counted and replaced by one line that says how many.
+const WAITING_LIMIT: usize = 10_000;
+
+/// The most of one message or field that is kept, in characters.
+const TEXT_LIMIT: usize = 8_192;
+
+/// The name of the span the engine opens around an attempt.
+const STEP_SPAN: &str = "step";
+
+/// Collects the events of steps until a worker writes them. Clones share the same lines.
+#[derive(Clone, Default)]
+pub struct LogCollector {
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    lines: VecDeque<LogLine>,
+    sequence: i64,
+    dropped: u64,
+}
+
+impl LogCollector {
+    /// The layer to install into the `tracing` subscriber; without it steps have no logs.
+    #[must_use]
+    pub fn layer(&self, clock: SharedClock) -> LogLayer {
+        LogLayer { collector: self.clone(), clock }
+    }
+
+    /// Everything collected since the last call.
+    #[must_use]
+    pub fn take(&self) -> Vec<LogLine> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let dropped = std::mem::take(&mut waiting.dropped);
+        let mut lines: Vec<LogLine> = waiting.lines.drain(..).collect();
+        if dropped > 0
+            && let Some(last) = lines.last().cloned()
+        {
+            lines.push(LogLine {
+                level: "warn".to_owned(),
+                target: module_path!().to_owned(),
+                message: format!("{dropped} further log line(s) came faster than they could be kept and were dropped"),
+                fields: Value::Object(Map::new()),
+                sequence: last.sequence + 1,
+                ..last
+            });
+        }
+        lines
+    }
+
+    fn push(&self, mut line: LogLine) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.lines.len() >= WAITING_LIMIT {
+            waiting.dropped += 1;
+            return;
+        }
+        waiting.sequence += 1;
+        line.sequence = waiting.sequence;
+        waiting.lines.push_back(line);
+    }
+}
+
+impl fmt::Debug for LogCollector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("LogCollector").finish_non_exhaustive()
+    }
+}
+
+/// See [`LogCollector::layer`].
+pub struct LogLayer {
+    collector: LogCollector,
+    clock: SharedClock,
+}
+
+/// Which attempt a span belongs to.
+#[derive(Clone, Copy)]
+struct StepOf {
+    step_id: i64,
+    lease_epoch: i64,
+}
+
+impl<S: Subscriber + for<'lookup> LookupSpan<'lookup>> Layer<S> for LogLayer {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if attributes.metadata().name() != STEP_SPAN || attributes.metadata().target() != "karat::step" {
+            return;
+        }
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        let number = |name: &str| fields.values.get(name).and_then(Value::as_i64);
+        if let (Some(span), Some(step_id), Some(lease_epoch)) =
+            (context.span(id), number("step_id"), number("lease_epoch"))
+        {
+            span.extensions_mut().insert(StepOf { step_id, lease_epoch });
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let Some(scope) = context.event_scope(event) else { return };
+        let Some(step) = scope.into_iter().find_map(|span| span.extensions().get::<StepOf>().copied()) else { return };
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        self.collector.push(LogLine {
+            logged_at: self.clock.now(),
+            step_id: step.step_id,
+            lease_epoch: step.lease_epoch,
+            sequence: 0,
+            level: event.metadata().level().to_string().to_ascii_lowercase(),
+            target: event.metadata().target().to_owned(),
+            message: fields.message,
+            fields: Value::Object(fields.values),
+        });
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    message: String,
+    values: Map<String, Value>,
+}
+
+impl Fields {
+    fn keep(&mut self, field: &Field, value: Value) {
+        self.values.insert(field.name().to_owned(), value);
+    }
+}
+
+impl Visit for Fields {
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.keep(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.keep(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        // JSON has no NaN and no infinity.
+        self.keep(field, serde_json::Number::from_f64(value).map_or_else(|| value.to_string().into(), Value::Number));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.keep(field, value.into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let text = storable(value);
+        if field.name() == "message" {
+            self.message = text;
+        } else {
+            self.keep(field, text.into());
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+}
+
+/// PostgreSQL stores no NUL in text.
+fn storable(text: &str) -> String {
+    text.chars().take(TEXT_LIMIT).map(|character| if character == '\0' { '\u{fffd}' } else { character }).collect()
+}

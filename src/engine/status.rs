@@ -1,0 +1,248 @@
+//! How things stand: for each asset, which partitions are there, fresh, stale, missing, failed or being built.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::inputs::{is_closed, mark_questions, ordinal_of, stored_digests, upstream_subsets};
+use crate::asset::definitions::Definitions;
+use crate::asset::spec::AssetSpec;
+use crate::core::key::AssetKey;
+use crate::core::partition::Ordinal;
+use crate::core::status::{PresentFacts, PublishedVersion, Staleness, staleness};
+use crate::core::subset::PartitionSubset;
+use crate::core::version::VersionIndex;
+use crate::store::materialization::CurrentVersion;
+use crate::store::{Store, StoreError};
+
+/// How one asset stands. The sets overlap where that makes sense: a stale partition may also be failed.
+#[derive(Clone, Debug, Default)]
+pub struct AssetStatus {
+    /// Partitions that have begun.
+    pub existing: PartitionSubset,
+    /// Partitions whose window has ended.
+    pub closed: PartitionSubset,
+    /// Partitions with a current version; of an external asset, those in which rows are known to have landed.
+    pub materialized: PartitionSubset,
+    /// Closed partitions without a version; never any for an external asset.
+    pub missing: PartitionSubset,
+    /// Current versions with nothing against them.
+    pub fresh: PartitionSubset,
+    /// Versions that are stale, with all reasons.
+    pub stale: BTreeMap<Ordinal, Vec<Staleness>>,
+    /// Versions of a partition whose window has not ended: provisional.
+    pub open: PartitionSubset,
+    /// Partitions whose newest step waits.
+    pub queued: PartitionSubset,
+    /// Partitions being built.
+    pub running: PartitionSubset,
+    /// Partitions whose newest step failed or was blocked, with the state and reason.
+    pub failed: BTreeMap<Ordinal, (String, Option<String>)>,
+    /// When the newest version was published, or the newest rows landed.
+    pub newest_at: Option<DateTime<Utc>>,
+    /// Rows in all current versions; of an external asset, all rows known to have landed.
+    pub row_count: i64,
+}
+
+impl AssetStatus {
+    /// The stale partitions.
+    #[must_use]
+    pub fn stale_partitions(&self) -> PartitionSubset {
+        PartitionSubset::from_ordinals(self.stale.keys().copied())
+    }
+
+    /// The failed and blocked partitions.
+    #[must_use]
+    pub fn failed_partitions(&self) -> PartitionSubset {
+        PartitionSubset::from_ordinals(self.failed.keys().copied())
+    }
+}
+
+/// How the assets `keys` stand; unknown keys are left out.
+///
+/// # Errors
+/// When the state cannot be read.
+pub async fn asset_statuses(
+    store: &Store,
+    definitions: &Definitions,
+    keys: &[AssetKey],
+    now: DateTime<Utc>,
+) -> Result<BTreeMap<AssetKey, AssetStatus>, StoreError> {
+    let specs: Vec<&Arc<AssetSpec>> = keys.iter().filter_map(|key| definitions.asset(key)).collect();
+    let mut wanted: Vec<&str> = specs.iter().map(|spec| spec.key.as_str()).collect();
+    wanted.extend(specs.iter().flat_map(|spec| spec.upstreams.iter().map(|upstream| upstream.key.as_str())));
+    wanted.sort_unstable();
+    wanted.dedup();
+    let versions = store.current_versions(&wanted).await?;
+    let by_asset: BTreeMap<AssetKey, BTreeMap<Ordinal, CurrentVersion>> = versions
+        .into_iter()
+        .filter_map(|(key, list)| {
+            let spec = definitions.asset(&key.parse().ok()?)?;
+            let versions = list
+                .into_iter()
+                .filter_map(|version| {
+                    let ordinal = ordinal_of(&spec.partitions, &version.partition_key, version.ordinal)?;
+                    spec.partitions.contains(ordinal).then_some((ordinal, version))
+                })
+                .collect();
+            Some((spec.key.clone(), versions))
+        })
+        .collect();
+    let indexes: BTreeMap<&AssetKey, VersionIndex> = by_asset
+        .iter()
+        .map(|(key, versions)| {
+            let index =
+                VersionIndex::new(versions.iter().map(|(ordinal, version)| {
+                    (*ordinal, version.partition_key.as_str(), version.data_version.as_str())
+                }));
+            (key, index)
+        })
+        .collect();
+    let mut statuses = BTreeMap::new();
+    let none = BTreeMap::new();
+    for spec in &specs {
+        let versions = by_asset.get(&spec.key).unwrap_or(&none);
+        statuses.insert(spec.key.clone(), asset_status(store, definitions, spec, versions, &indexes, now).await?);
+    }
+    add_unsettled(store, definitions, &specs, &mut statuses).await?;
+    add_landed(store, definitions, &specs, &mut statuses).await?;
+    Ok(statuses)
+}
+
+async fn asset_status(
+    store: &Store,
+    definitions: &Definitions,
+    spec: &AssetSpec,
+    versions: &BTreeMap<Ordinal, CurrentVersion>,
+    indexes: &BTreeMap<&AssetKey, VersionIndex>,
+    now: DateTime<Utc>,
+) -> Result<AssetStatus, StoreError> {
+    let mut status = AssetStatus {
+        existing: spec.partitions.existing(now),
+        closed: spec.partitions.closed(now),
+        ..AssetStatus::default()
+    };
+    if !spec.is_materializable() {
+        return Ok(status);
+    }
+    let mut questions = Vec::new();
+    for (&ordinal, version) in versions {
+        questions.extend(mark_questions(definitions, spec, ordinal, &version.snapshot, now));
+    }
+    let mut late: BTreeMap<Ordinal, Vec<Staleness>> = BTreeMap::new();
+    for marks in store.unseen_marks(&questions).await? {
+        let Ok(asset) = marks.asset_key.parse() else { continue };
+        late.entry(marks.question).or_default().push(Staleness::LateRows {
+            asset,
+            rows: marks.row_count,
+            since: marks.since,
+            writers: marks.writers,
+        });
+    }
+    let mut fresh = Vec::new();
+    let mut open = Vec::new();
+    for (&ordinal, version) in versions {
+        let digests: BTreeMap<AssetKey, String> = upstream_subsets(definitions, spec, ordinal, now)
+            .into_iter()
+            .filter(|(_, range)| range.asset.is_materializable())
+            .map(|(key, range)| {
+                let digest = indexes.get(&key).map_or_else(
+                    || VersionIndex::default().digest(&range.partitions),
+                    |index| index.digest(&range.partitions),
+                );
+                (key, digest)
+            })
+            .collect();
+        let reasons = staleness(
+            PublishedVersion {
+                code_version: &version.code_version,
+                input_versions: &stored_digests(version),
+                open: version.open,
+                incomplete: version.incomplete,
+            },
+            PresentFacts {
+                code_version: &spec.code_version,
+                input_versions: &digests,
+                closed: is_closed(spec, ordinal, now),
+                late_rows: late.get(&ordinal).map_or(&[], Vec::as_slice),
+            },
+        );
+        if version.open && !is_closed(spec, ordinal, now) {
+            open.push(ordinal);
+        }
+        if reasons.is_empty() {
+            fresh.push(ordinal);
+        } else {
+            status.stale.insert(ordinal, reasons);
+        }
+        status.row_count += version.row_count;
+        status.newest_at = status.newest_at.max(Some(version.materialized_at));
+    }
+    status.fresh = PartitionSubset::from_ordinals(fresh);
+    status.open = PartitionSubset::from_ordinals(open);
+    status.materialized = PartitionSubset::from_ordinals(versions.keys().copied());
+    status.missing = status.closed.difference(&status.materialized);
+    Ok(status)
+}
+
+/// What the newest steps say: failed, blocked, waiting, running.
+async fn add_unsettled(
+    store: &Store,
+    definitions: &Definitions,
+    specs: &[&Arc<AssetSpec>],
+    statuses: &mut BTreeMap<AssetKey, AssetStatus>,
+) -> Result<(), StoreError> {
+    let keys: Vec<&str> = specs.iter().map(|spec| spec.key.as_str()).collect();
+    let mut queued: BTreeMap<AssetKey, Vec<Ordinal>> = BTreeMap::new();
+    let mut running: BTreeMap<AssetKey, Vec<Ordinal>> = BTreeMap::new();
+    for step in store.unsettled_partitions(&keys).await? {
+        let Ok(key) = step.asset_key.parse::<AssetKey>() else { continue };
+        let Some(spec) = definitions.asset(&key) else { continue };
+        let Some(ordinal) = ordinal_of(&spec.partitions, &step.partition_key, step.ordinal) else { continue };
+        match step.state.as_str() {
+            "failed" | "blocked" => {
+                if let Some(status) = statuses.get_mut(&key) {
+                    status.failed.insert(ordinal, (step.state, step.reason));
+                }
+            }
+            "running" => running.entry(key).or_default().push(ordinal),
+            _ => queued.entry(key).or_default().push(ordinal),
+        }
+    }
+    for (key, status) in statuses {
+        status.queued = PartitionSubset::from_ordinals(queued.remove(key).unwrap_or_default());
+        status.running = PartitionSubset::from_ordinals(running.remove(key).unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// What landed in external assets.
+async fn add_landed(
+    store: &Store,
+    definitions: &Definitions,
+    specs: &[&Arc<AssetSpec>],
+    statuses: &mut BTreeMap<AssetKey, AssetStatus>,
+) -> Result<(), StoreError> {
+    let keys: Vec<&str> = specs.iter().filter(|spec| !spec.is_materializable()).map(|spec| spec.key.as_str()).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let mut ordinals: BTreeMap<AssetKey, Vec<Ordinal>> = BTreeMap::new();
+    for landed in store.landed(&keys).await? {
+        let Ok(key) = landed.asset_key.parse::<AssetKey>() else { continue };
+        let Some(spec) = definitions.asset(&key) else { continue };
+        let Some(status) = statuses.get_mut(&key) else { continue };
+        status.row_count += landed.row_count;
+        status.newest_at = status.newest_at.max(Some(landed.last_at));
+        if let Some(ordinal) = ordinal_of(&spec.partitions, &landed.partition_key, landed.ordinal) {
+            ordinals.entry(key).or_default().push(ordinal);
+        }
+    }
+    for (key, list) in ordinals {
+        if let Some(status) = statuses.get_mut(&key) {
+            status.materialized = PartitionSubset::from_ordinals(list);
+        }
+    }
+    Ok(())
+}
