@@ -7,3 +7,4 @@ pub mod engine;
 pub mod postgres;
 pub mod prelude;
 pub mod store;
+pub mod testing;

@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod asset_error;
+mod code_version;
 mod compile_fail;
 mod cron;
+mod declare;
+mod definitions;
 mod embedded;
 mod embedded_accounts;
 mod embedded_faults;
@@ -18,4 +22,5 @@ mod partitions;
 mod selection;
 mod sql_text;
 mod subset;
+mod testing;
 mod time;
