@@ -4,6 +4,7 @@
 //! [`PartitionsDefinition`] turns each into the others without ever listing partitions.
 
 mod cadence;
+mod calendar_text;
 mod error;
 mod keys;
 mod selection;

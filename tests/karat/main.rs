@@ -18,6 +18,7 @@ mod graph;
 mod layering;
 mod mapping;
 mod oracle;
+mod partition_selections;
 mod partitions;
 mod selection;
 mod sql_text;
