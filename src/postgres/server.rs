@@ -120,7 +120,7 @@ impl EmbeddedServer {
     /// The process id of the server, as long as it lives.
     #[must_use]
     pub fn postmaster_pid(&self) -> Option<i32> {
-        process::postmaster(&self.place.data).map(|pid| pid.as_raw_nonzero().get())
+        process::postmaster(&self.place).map(|pid| pid.as_raw_nonzero().get())
     }
 
     /// Leaves the server, and shuts it down when nobody else uses it: connections are closed, and everything committed is on disk.
@@ -158,7 +158,7 @@ impl EmbeddedServer {
             // None that was launched from here lives; one that somebody started by hand is theirs to stop.
             return Ok(false);
         }
-        let Some(postmaster) = process::postmaster(&place.data) else { return Ok(false) };
+        let Some(postmaster) = process::postmaster(place) else { return Ok(false) };
         process::signal(postmaster, Signal::INT);
         let quiet = lock::wait_blocking(SHUTDOWN_LIMIT, || is_quiet(place, &server_lock));
         if !quiet.map_err(unusable())? {
@@ -232,14 +232,14 @@ impl EmbeddedServer {
         }
         (settings.on_message)("Waiting for the processes of an earlier PostgreSQL server to end.");
         let launched_here = !lock::try_exclusive(server_lock).map_err(unusable())?;
-        match process::postmaster(&place.data) {
+        match process::postmaster(place) {
             // It lives, and its socket is gone. Where nobody uses it nothing is lost by a clean restart.
             Some(postmaster) if launched_here && self.is_last().map_err(unusable())? => {
                 process::signal(postmaster, Signal::INT);
             }
             Some(_) => return Err(self.unreachable()),
             // Children of a server that was killed. They can only fail now; the log is replayed in any case.
-            None => writers(place).into_iter().for_each(|pid| process::signal(pid, Signal::QUIT)),
+            None => process::servers(place).into_iter().for_each(|pid| process::signal(pid, Signal::QUIT)),
         }
         match lock::wait(settings.start_limit, || is_quiet(place, server_lock)).await.map_err(unusable())? {
             true => Ok(()),
@@ -326,11 +326,7 @@ async fn ask(options: &PgConnectOptions) -> Result<Answer, PostgresError> {
 /// The lock alone would do for servers that were launched here. The list of processes also knows one that somebody started by hand, and
 /// the helpers of a killed `initdb`.
 fn is_quiet(place: &Place, server_lock: &File) -> io::Result<bool> {
-    Ok(lock::try_exclusive(server_lock)? && writers(place).is_empty())
-}
-
-fn writers(place: &Place) -> Vec<Pid> {
-    process::servers_in(&[&place.data, &place.unfinished])
+    Ok(lock::try_exclusive(server_lock)? && process::servers(place).is_empty())
 }
 
 /// Files that a server leaves when it is killed. Once nothing can write to the cluster any more they only keep the next server from
@@ -378,6 +374,7 @@ fn launch(
 /// files; what a person may want to change (memory, connections) is left to those, at PostgreSQL's own defaults.
 fn own_settings(place: &Place) -> Vec<(&'static str, OsString)> {
     let mut settings: Vec<(&'static str, OsString)> = vec![
+        ("cluster_name", place.cluster_name.clone().into()),
         ("listen_addresses", OsString::new()),
         ("port", "5432".into()),
         ("unix_socket_directories", place.socket_directories_setting()),

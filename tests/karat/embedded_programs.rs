@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use karat::postgres::{EmbeddedSettings, PostgresError, start};
 
-use crate::embedded_support::{Scratch, set_mode, value};
+use crate::embedded_support::{Scratch, program_of, set_mode, value};
 
 /// Programs of a version that only say who they are.
 fn pretended(scratch: &Scratch, version: &str) -> PathBuf {
@@ -139,7 +139,7 @@ async fn missing_programs_are_fetched_once_and_said_aloud() {
         server => server.unwrap(),
     };
     assert!(value(&server, "show server_version").await.starts_with("18.6"));
-    let program = fs::read_link(format!("/proc/{}/exe", server.postmaster_pid().unwrap())).unwrap();
+    let program = program_of(&server);
     assert!(program.starts_with(&settings.cache_directory), "{}", program.display());
     assert!(program.with_file_name("psql").exists());
     let fetching = |messages: &[String]| messages.iter().filter(|message| message.contains("fetching")).count();
