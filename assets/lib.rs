@@ -1,4 +1,9 @@
 //! A data platform for gaming communities, built with Karat.
 
 pub mod account;
+pub mod bronze;
+pub mod collect;
+pub mod definitions;
+pub mod gold;
 pub mod parse;
+pub mod silver;
