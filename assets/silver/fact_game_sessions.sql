@@ -3,7 +3,8 @@
 with events as (
     select
         account_id, at, server, kind, line, reason,
-        lag(at) over (partition by server order by at, line) as previous_at
+        -- The sign of life that a line also is comes after what the line says.
+        lag(at) over (partition by server order by at, line, kind = 'alive') as previous_at
     from bronze.game_log_events
     where at >= $1::timestamptz - interval '1 day' and at < $2::timestamptz
 ),
