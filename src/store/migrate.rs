@@ -6,7 +6,7 @@ use serde::Serialize;
 use sqlx::migrate::{MigrateError, Migration, Migrator};
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
-use super::error::sql_state;
+use super::error::{describe, sql_state};
 
 /// Whoever migrates holds this advisory lock.
 const LOCK: &str = "hashtextextended('karat.migrate', 0)";
@@ -74,7 +74,7 @@ pub enum SchemaError {
         sql_state: Option<String>,
     },
     /// The database could not be used.
-    #[error("the database cannot be migrated: {0}")]
+    #[error("the database cannot be migrated: {}", describe(.0))]
     Database(#[source] sqlx::Error),
 }
 
@@ -278,8 +278,4 @@ fn refuse_foreign(state: &SchemaState) -> Result<(), SchemaError> {
         return Err(SchemaError::Modified(state.modified.join(", ")));
     }
     Ok(())
-}
-
-fn describe(error: &sqlx::Error) -> String {
-    sql_state(error).map_or_else(|| error.to_string(), |code| format!("{error} (SQLSTATE {code})"))
 }

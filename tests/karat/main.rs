@@ -30,3 +30,4 @@ mod sql_text;
 mod subset;
 mod testing;
 mod time;
+mod verify;
