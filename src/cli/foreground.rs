@@ -323,7 +323,7 @@ fn progress_text(progress: &ProgressView, left: Option<Duration>) -> String {
     } else if progress.paused_runs > 0 {
         parts.push("paused".to_owned());
     } else if let Some(left) = left {
-        parts.push(format!("about {} left", duration_text(Duration::from_secs(left.as_secs()))));
+        parts.push(format!("about {} left", duration_text(left.max(Duration::from_secs(1)))));
     }
     parts.join(", ")
 }

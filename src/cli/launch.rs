@@ -138,16 +138,6 @@ fn plan_text(session: &Session, plan: &PlanView) -> String {
     text
 }
 
-pub(super) async fn resume_backfill(session: &Session, arguments: &ResumeArguments) -> Result<Exit, Failure> {
-    session
-        .connected(async |connected| {
-            let backfill_id = connected.service.backfill_id(&arguments.id).await?;
-            let live = connected.service.resume_backfill(backfill_id).await?.live;
-            go_on(session, connected, &Work::of(Some(backfill_id), backfill_id), &live, arguments).await
-        })
-        .await
-}
-
 /// Works off what was resumed, unless that is left to others.
 pub(super) async fn go_on(
     session: &Session,

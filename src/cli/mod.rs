@@ -22,13 +22,16 @@
 //! }
 //! ```
 
+mod admin;
 mod exit;
+mod explain;
 mod foreground;
 mod inspect;
 mod launch;
 mod logging;
 mod options;
 mod output;
+mod runs;
 mod session;
 mod verb;
 
