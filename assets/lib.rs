@@ -1,1 +1,9 @@
-//! x
+//! A data platform for gaming communities, built with Karat.
+
+pub mod account;
+pub mod bronze;
+pub mod collect;
+pub mod definitions;
+pub mod gold;
+pub mod parse;
+pub mod silver;

@@ -20,7 +20,6 @@ use crate::core::policy::WriteMode;
 
 impl Definitions {
     /// Starts the table of contents: register every asset, define every pool, then build.
-    #[must_use]
     pub fn builder(calendar: Calendar) -> DefinitionsBuilder {
         DefinitionsBuilder { calendar, specs: Vec::new(), pools: BTreeMap::new(), errors: Vec::new() }
     }

@@ -79,7 +79,7 @@ impl Parts {
 
     fn finish(self) -> String {
         let digest = self.hash.finalize();
-        digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).take(DIGITS).map(|nibble| hex_digit(nibble)).collect()
+        digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).take(DIGITS).map(hex_digit).collect()
     }
 }
 

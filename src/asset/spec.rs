@@ -1,6 +1,7 @@
 //! The plain form that every declaration is lowered to: all that lies above works on these, not on traits.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,6 +118,17 @@ pub struct AssetSpec {
     /// Hash of everything in this declaration that decides what rows come out; `Definitions` fills it in
     /// ([`code_version`](super::code_version::code_version)).
     pub code_version: String,
+}
+
+impl fmt::Debug for AssetSpec {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("AssetSpec")
+            .field("key", &self.key)
+            .field("kind", &self.kind)
+            .field("code_version", &self.code_version)
+            .finish_non_exhaustive()
+    }
 }
 
 impl AssetSpec {

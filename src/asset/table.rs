@@ -119,7 +119,7 @@ pub fn paragraphs(doc_comment: &str) -> String {
 /// }
 ///
 /// impl Asset for Messages {
-///     const KEY: AssetKey = AssetKey::new("bronze.messages");
+///     const KEY: AssetKey = AssetKey::new("raw.messages");
 ///     type Partitions = Daily;
 ///     const PARTITION_COLUMN: &'static str = "sent_at";
 ///     type Upstream = ();

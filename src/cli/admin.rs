@@ -6,6 +6,15 @@ use super::session::Session;
 use super::verb::{GcArguments, MigrateArguments};
 use crate::service::{GarbageView, MigrationView, Retention};
 
+pub(super) async fn check(session: &Session) -> Result<Exit, Failure> {
+    let connected = session.connect_unverified().await?;
+    let report = connected.service.check().await;
+    connected.close().await;
+    let report = report?;
+    session.output.result(&report, |report| report.to_string())?;
+    Ok(if report.is_passed() { Exit::Ok } else { Exit::Definitions })
+}
+
 pub(super) async fn migrate(session: &Session, arguments: &MigrateArguments) -> Result<Exit, Failure> {
     let connected = session.connect_unverified().await?;
     let migrated = connected.service.migrate(arguments.dry_run).await;

@@ -12,6 +12,8 @@ use crate::service::{Extent, PartitionState, Request};
 /// What can be asked of every application.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
+    /// Verify the definitions against PostgreSQL itself; changes nothing
+    Check,
     /// Bring the database up to date
     Migrate(MigrateArguments),
     /// List the assets
@@ -422,6 +424,7 @@ impl RequestArguments {
 /// The sentence and exit code of what went wrong.
 pub async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
     match verb {
+        Verb::Check => admin::check(session).await,
         Verb::Migrate(arguments) => admin::migrate(session, &arguments).await,
         Verb::Ls(arguments) => inspect::ls(session, &arguments).await,
         Verb::Graph(arguments) => inspect::graph(session, &arguments).await,

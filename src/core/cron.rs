@@ -176,10 +176,10 @@ impl CronExpression {
     /// The first matching time at or after `local`, which is a full minute.
     fn next_match(&self, local: NaiveDateTime) -> Option<NaiveDateTime> {
         let date = local.date();
-        if self.matches_date(date) {
-            if let Some(time) = self.next_time(local.hour(), local.minute()) {
-                return date.and_hms_opt(time.0, time.1, 0);
-            }
+        if self.matches_date(date)
+            && let Some((hour, minute)) = self.next_time(local.hour(), local.minute())
+        {
+            return date.and_hms_opt(hour, minute, 0);
         }
         let (hour, minute) = self.next_time(0, 0)?;
         self.next_date(date.succ_opt()?)?.and_hms_opt(hour, minute, 0)

@@ -1,6 +1,5 @@
 //! The folders and lock files of one embedded server.
 
-use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -35,6 +34,8 @@ pub(super) struct Place {
     /// Where a cluster is initialized, to be renamed when it is complete.
     pub(super) unfinished: PathBuf,
     pub(super) socket_directory: PathBuf,
+    /// Stands in the titles of the server's processes, and is no other cluster's on this machine.
+    pub(super) cluster_name: String,
     pub(super) log: PathBuf,
     pub(super) boot_lock: PathBuf,
     pub(super) users_lock: PathBuf,
@@ -60,7 +61,8 @@ impl Place {
         if account.is_dropped() && fs::metadata(&home).is_ok_and(|metadata| metadata.uid() == 0) {
             fs::set_permissions(&home, Permissions::from_mode(0o711)).map_err(PostgresError::folder("open", &home))?;
         }
-        let socket_directory = socket_directory(&home, account.uid);
+        let hash = hash_of(&home);
+        let socket_directory = socket_directory(&home, account.uid, &hash);
         let place = Self {
             data: home.join("data"),
             unfinished: home.join("data.unfinished"),
@@ -71,6 +73,7 @@ impl Place {
             account,
             home,
             socket_directory,
+            cluster_name: format!("karat-{hash}"),
         };
         place.make_private(&place.socket_directory)?;
         Ok(place)
@@ -123,22 +126,21 @@ impl Place {
     }
 
     /// The value of `unix_socket_directories`, a list whose elements are quoted like identifiers.
-    pub(super) fn socket_directories_setting(&self) -> OsString {
-        format!("\"{}\"", self.socket_directory.display().to_string().replace('"', "\"\"")).into()
+    pub(super) fn socket_directories_setting(&self) -> String {
+        format!("\"{}\"", self.socket_directory.display().to_string().replace('"', "\"\""))
     }
 }
 
 /// Below `home`, unless the name would be too long for a socket or cannot be written in a setting. The replacement is in `/tmp` and not
 /// in `$TMPDIR`, because every process has to arrive at the same one.
-fn socket_directory(home: &Path, uid: u32) -> PathBuf {
+fn socket_directory(home: &Path, uid: u32, hash: &str) -> PathBuf {
     let usual = home.join("socket");
     let fits = |path: &str| path.len() + 1 + SOCKET_FILE.len() <= MAX_SOCKET_PATH_BYTES;
-    if usual.to_str().is_some_and(fits) {
-        return usual;
-    }
-    let digest = Sha256::digest(home.as_os_str().as_encoded_bytes());
-    let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    Path::new("/tmp").join(format!("karat-{uid}-{name}"))
+    if usual.to_str().is_some_and(fits) { usual } else { Path::new("/tmp").join(format!("karat-{uid}-{hash}")) }
+}
+
+fn hash_of(path: &Path) -> String {
+    Sha256::digest(path.as_os_str().as_encoded_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Makes `path` and what is missing above it with exactly this mode, whatever the umask.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{Service, ServiceError};
+use crate::engine::verify::{VerificationReport, verify};
 use crate::store::migrate::{SchemaError, SchemaState};
 
 /// What a migration did, or would do.
@@ -22,6 +23,15 @@ impl Service {
     pub async fn schema_state(&self) -> Result<SchemaState, ServiceError> {
         let mut connection = self.store.pool().acquire().await.map_err(SchemaError::Database)?;
         Ok(self.migrations.state(&mut connection).await?)
+    }
+
+    /// Verifies every declaration against the database, which may lack migrations and rows; changes nothing.
+    ///
+    /// # Errors
+    /// When the database cannot be asked. What is wrong with the declarations is in the report.
+    pub async fn check(&self) -> Result<VerificationReport, ServiceError> {
+        let mut connection = self.store.pool().acquire().await.map_err(SchemaError::Database)?;
+        Ok(verify(&mut connection, &self.definitions, &self.migrations).await?)
     }
 
     /// Brings the database up to date, or with `dry_run` only says what that takes. Any number of processes may do so

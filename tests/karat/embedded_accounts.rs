@@ -137,6 +137,18 @@ async fn a_folder_that_the_servers_account_cannot_reach_is_refused_by_name() {
 }
 
 #[test]
+fn folders_made_by_root_can_be_passed_whatever_the_umask() {
+    let scratch = Scratch::new();
+    let folder = scratch.path.join("some/where/deep");
+    let strict = ["sh", "-c", "umask 077; exec \"$@\"", "sh"];
+    let mut child = scratch.part("user").in_folder(&folder).through(&strict).spawn();
+    let answer = child.answer();
+    assert!(answer.ends_with("true"), "{answer}");
+    child.tell("stop");
+    assert_eq!(child.answer(), "true");
+}
+
+#[test]
 fn a_user_id_without_a_name_is_told_to_bring_a_server() {
     if !root_or_skip() {
         return;

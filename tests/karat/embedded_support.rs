@@ -89,6 +89,11 @@ impl Scratch {
         self.messages.lock().unwrap().clone()
     }
 
+    /// Whether any process works in this folder, as servers and `initdb` do.
+    pub(crate) fn is_in_use(&self) -> bool {
+        !processes_in(&self.path).is_empty()
+    }
+
     /// A child that plays `part` on the server of this folder.
     pub(crate) fn part(&self, part: &str) -> Part {
         Part {
@@ -120,14 +125,30 @@ fn sweep(base: &Path) {
 }
 
 fn clear(path: &Path) {
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let pid = entry.file_name().to_string_lossy().parse().ok().and_then(Pid::from_raw);
-        let working = fs::read_link(entry.path().join("cwd")).is_ok_and(|directory| directory.starts_with(path));
-        if let (Some(pid), true) = (pid, working) {
-            let _ = kill_process(pid, Signal::KILL);
-        }
+    for pid in processes_in(path) {
+        let _ = kill_process(pid, Signal::KILL);
     }
     let _ = fs::remove_dir_all(path);
+}
+
+fn processes_in(path: &Path) -> Vec<Pid> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let named = format!("{}/", path.display());
+    let working = processes.filter(|process| {
+        fs::read_link(process.path().join("cwd")).is_ok_and(|directory| directory.starts_with(path))
+            || command_line(&process.path()).iter().any(|argument| argument.starts_with(&named))
+    });
+    working.filter_map(|process| Pid::from_raw(process.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+fn command_line(process: &Path) -> Vec<String> {
+    let line = fs::read(process.join("cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).map(|argument| String::from_utf8_lossy(argument).into_owned()).collect()
+}
+
+/// The program that the server runs.
+pub(crate) fn program_of(server: &EmbeddedServer) -> PathBuf {
+    command_line(&Path::new("/proc").join(server.postmaster_pid().unwrap().to_string()))[0].clone().into()
 }
 
 pub(crate) fn settings_in(data: &Path) -> EmbeddedSettings {

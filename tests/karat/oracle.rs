@@ -4,7 +4,7 @@
 //! where history was corrected. Those stretches of time are found by comparing offsets, and nothing else is left out.
 
 use std::collections::HashSet;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
@@ -22,7 +22,7 @@ pub(crate) struct Zone {
     /// When the offset changes, according to jiff.
     transitions: Vec<i64>,
     /// Half-open stretches in which the databases disagree.
-    differences: Vec<(i64, i64)>,
+    differences: OnceLock<Vec<(i64, i64)>>,
 }
 
 static ZONES: LazyLock<Vec<Zone>> = LazyLock::new(|| TZ_VARIANTS.into_iter().map(Zone::new).collect());
@@ -32,13 +32,14 @@ pub(crate) fn zones() -> &'static [Zone] {
     &ZONES
 }
 
-/// One zone for each history from 1970 to 2100: many zones are other names of one another, and that their instants are the
+/// One zone for each history in both databases: many zones are other names of one another, and that their instants are the
 /// same is for the tests of time to say, which look at every zone.
 pub(crate) fn distinct_zones() -> Vec<&'static Zone> {
     let mut histories = HashSet::new();
     let history = |zone: &Zone| {
-        let offsets: Vec<i32> = zone.transitions.iter().map(|&jump| zone.offset(jump)).collect();
-        (zone.offset(SPAN.0), zone.transitions.clone(), offsets, zone.differences.clone())
+        let seconds = zone.transitions.iter().flat_map(|&jump| [jump - 1, jump]).chain([SPAN.0, SPAN.1]);
+        let offsets = seconds.map(|second| (second, zone.offset(second), offset_seconds(instant(second), zone.tz)));
+        offsets.collect::<Vec<_>>()
     };
     zones().iter().filter(|zone| histories.insert(history(zone))).collect()
 }
@@ -79,17 +80,19 @@ impl Zone {
             .map(|transition| transition.timestamp().as_second())
             .take_while(|&second| second < SPAN.1 + 400 * DAY)
             .collect();
-        let mut zone = Self { tz, jiff, transitions, differences: Vec::new() };
-        zone.differences = zone.find_differences();
-        zone
+        Self { tz, jiff, transitions, differences: OnceLock::new() }
     }
 
     fn differs(&self, second: i64) -> bool {
         self.offset(second) != offset_seconds(instant(second), self.tz)
     }
 
+    fn differences(&self) -> &[(i64, i64)] {
+        self.differences.get_or_init(|| self.find_differences())
+    }
+
     fn find_differences(&self) -> Vec<(i64, i64)> {
-        let grid = (SPAN.0 - 400 * DAY..SPAN.1 + 400 * DAY).step_by(30 * DAY as usize);
+        let grid = (SPAN.0 - 400 * DAY..SPAN.1 + 400 * DAY).step_by(25 * DAY as usize);
         let around = self.transitions.iter().flat_map(|&second| [second - 1, second]);
         let mut seconds: Vec<i64> = grid.chain(around).collect();
         seconds.sort_unstable();
@@ -116,12 +119,12 @@ impl Zone {
 
     /// Whether the databases agree from `first` to `last`.
     pub(crate) fn agrees(&self, first: i64, last: i64) -> bool {
-        !self.differences.iter().any(|&(begin, end)| begin <= last && first < end)
+        !self.differences().iter().any(|&(begin, end)| begin <= last && first < end)
     }
 
     /// How many stretches of disagreement there are from 1970 to 2100.
     pub(crate) fn difference_count(&self) -> usize {
-        self.differences.iter().filter(|&&(begin, end)| begin < SPAN.1 && SPAN.0 < end).count()
+        self.differences().iter().filter(|&&(begin, end)| begin < SPAN.1 && SPAN.0 < end).count()
     }
 
     /// Seconds ahead of UTC.

@@ -14,7 +14,7 @@ use crate::core::key::AssetKey;
 use crate::core::suggest::did_you_mean;
 
 /// Suggestions compare a name with all others; after this many errors they would only cost time.
-const ERRORS_WITH_SUGGESTIONS: usize = 50;
+const ERRORS_WITH_SUGGESTIONS: usize = 20;
 
 /// What all assets are checked against, and where their problems go.
 pub(super) struct Review<'d> {

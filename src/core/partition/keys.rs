@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Timelike, Utc, Weekday};
+use chrono::{
+    DateTime, Datelike, MappedLocalTime, Months, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Timelike, Utc,
+};
 
-use super::cadence::{Cadence, is_expressible};
-use super::{Ordinal, PartitionError, PartitionsDefinition, StaticPartitions, TimePartitions};
+use super::calendar_text::CalendarText;
+use super::{Cadence, Ordinal, PartitionError, PartitionsDefinition, StaticPartitions, TimePartitions};
 use crate::core::key::PartitionKey;
 use crate::core::suggest::did_you_mean;
-use crate::core::time::{TimeWindow, local_time, offset_seconds, start_of_day};
+use crate::core::time::{instant_of, local_time, offset_seconds, start_of_day};
 
 impl PartitionsDefinition {
     /// The key of a partition.
@@ -122,7 +124,7 @@ impl TimePartitions {
             }
             (_, CalendarText::Year(first)) => (first, NaiveDate::from_ymd_opt(first.year() + 1, 1, 1)?.pred_opt()?),
             (Cadence::Hourly | Cadence::Daily | Cadence::Weekly, CalendarText::Month(first)) => {
-                (first, first.checked_add_months(chrono::Months::new(1))?.pred_opt()?)
+                (first, first.checked_add_months(Months::new(1))?.pred_opt()?)
             }
             (Cadence::Hourly | Cadence::Daily, CalendarText::Week(monday)) => (monday, monday + TimeDelta::days(6)),
             (Cadence::Hourly, CalendarText::Day(date)) => (date, date),
@@ -130,11 +132,8 @@ impl TimePartitions {
         };
         Some(match self.cadence {
             Cadence::Hourly => {
-                let day = TimeWindow {
-                    start: start_of_day(first, self.zone),
-                    end: start_of_day(last.succ_opt()?, self.zone),
-                };
-                (self.at(day.start), self.last_before(day.end))
+                let end = start_of_day(last.succ_opt()?, self.zone);
+                (self.at(start_of_day(first, self.zone)), self.last_before(end))
             }
             _ => (self.cadence.of_date(first), self.cadence.of_date(last)),
         })
@@ -152,30 +151,28 @@ impl TimePartitions {
     }
 
     fn hour(&self, text: &str, local: NaiveDateTime, offset: Option<i32>) -> Result<Ordinal, PartitionError> {
-        let candidates: Vec<DateTime<Utc>> = match offset {
+        let instants: Vec<DateTime<Utc>> = match offset {
             Some(seconds) => vec![(local - TimeDelta::seconds(i64::from(seconds))).and_utc()],
-            None => {
-                let instants = self.zone.from_local_datetime(&local);
-                let (earliest, latest) =
-                    (instants.earliest(), instants.latest().filter(|_| instants.single().is_none()));
-                earliest.into_iter().chain(latest).map(|instant| instant.to_utc()).collect()
-            }
+            None => match self.zone.from_local_datetime(&local) {
+                MappedLocalTime::None => vec![],
+                MappedLocalTime::Single(instant) => vec![instant.to_utc()],
+                MappedLocalTime::Ambiguous(first, second) => vec![first.to_utc(), second.to_utc()],
+            },
         };
-        let Some(&first) = candidates.first() else {
-            return Err(self.skipped_text(text, crate::core::time::instant_of(local, self.zone)));
+        let Some(&first) = instants.first() else {
+            return Err(self.skipped_text(text, instant_of(local, self.zone)));
         };
-        let mut hours = candidates.iter().map(|&instant| (instant, self.at(instant)));
-        let mut begins =
-            hours.by_ref().filter(|&(instant, hour)| self.window(hour).start == instant).map(|(_, hour)| hour);
-        match (begins.next(), begins.next()) {
-            (Some(hour), None) => Ok(hour),
-            (Some(hour), Some(second)) => Err(PartitionError::Ambiguous {
+        let begins_hour = |&&instant: &&DateTime<Utc>| self.window(self.at(instant)).start == instant;
+        let hours: Vec<Ordinal> = instants.iter().filter(begins_hour).map(|&instant| self.at(instant)).collect();
+        match hours.as_slice() {
+            &[hour] => Ok(hour),
+            &[first, second, ..] => Err(PartitionError::Ambiguous {
                 text: text.to_owned(),
                 zone: self.zone,
-                first: well_formed(&self.text(hour)),
+                first: well_formed(&self.text(first)),
                 second: well_formed(&self.text(second)),
             }),
-            (None, _) => Err(PartitionError::NotAnHour {
+            [] => Err(PartitionError::NotAnHour {
                 text: text.to_owned(),
                 containing: well_formed(&self.text(self.at(first))),
             }),
@@ -185,130 +182,6 @@ impl TimePartitions {
     fn skipped_text(&self, text: &str, jump: DateTime<Utc>) -> PartitionError {
         PartitionError::Skipped { text: text.to_owned(), zone: self.zone, next: well_formed(&self.text(self.at(jump))) }
     }
-}
-
-/// A text that some cadence uses as a key, checked against the calendar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CalendarText {
-    /// `2026`, by its first day.
-    Year(NaiveDate),
-    /// `2026-11`, by its first day.
-    Month(NaiveDate),
-    /// `2026-W47`, by its Monday.
-    Week(NaiveDate),
-    /// `2026-11-21`.
-    Day(NaiveDate),
-    /// `2026-10-25T02:00`, perhaps with seconds, perhaps with an offset.
-    Hour { local: NaiveDateTime, offset_seconds: Option<i32> },
-    /// Nothing of this kind.
-    Other,
-}
-
-impl CalendarText {
-    /// # Errors
-    /// When the text has one of the shapes but names nothing that exists.
-    pub(super) fn parse(text: &str) -> Result<Self, PartitionError> {
-        let impossible = |reason: String| PartitionError::Impossible { text: text.to_owned(), reason };
-        let (date_text, time_text) = match text.split_once('T') {
-            Some((date, time)) => (date, Some(time)),
-            None => (text, None),
-        };
-        let mut parts = date_text.split('-');
-        let (Some(year_text), second, third, None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-            return Ok(Self::Other);
-        };
-        let Some(year) = digits(year_text, 4) else { return Ok(Self::Other) };
-        let first_of_month = |month: u32| {
-            let first = NaiveDate::from_ymd_opt(year, month, 1).filter(|&date| is_expressible(date));
-            first.ok_or_else(|| {
-                impossible(if year == 0 {
-                    "years begin with 0001".to_owned()
-                } else {
-                    format!("there is no month {month}")
-                })
-            })
-        };
-        let Some(second) = second else {
-            return if time_text.is_some() { Ok(Self::Other) } else { first_of_month(1).map(Self::Year) };
-        };
-        if let (Some(week_text), None, None) = (second.strip_prefix('W'), third, time_text) {
-            let Some(week) = digits(week_text, 2) else { return Ok(Self::Other) };
-            first_of_month(1)?;
-            let monday = u32::try_from(week).ok().and_then(|week| NaiveDate::from_isoywd_opt(year, week, Weekday::Mon));
-            return monday.map(Self::Week).ok_or_else(|| {
-                let weeks = if NaiveDate::from_isoywd_opt(year, 53, Weekday::Mon).is_some() { 53 } else { 52 };
-                impossible(format!("the ISO weeks of {year} are W01 to W{weeks}"))
-            });
-        }
-        let Some(month) = digits(second, 2).and_then(|month| u32::try_from(month).ok()) else { return Ok(Self::Other) };
-        let Some(third) = third else {
-            return if time_text.is_some() { Ok(Self::Other) } else { first_of_month(month).map(Self::Month) };
-        };
-        let Some(day) = digits(third, 2).and_then(|day| u32::try_from(day).ok()) else { return Ok(Self::Other) };
-        let time = match time_text.map(parse_time) {
-            None => None,
-            Some(Some(time)) => Some(time),
-            Some(None) => return Ok(Self::Other),
-        };
-        let first = first_of_month(month)?;
-        let date = first
-            .with_day(day)
-            .ok_or_else(|| impossible(format!("{} has {} days", first.format("%B %Y"), first.num_days_in_month())))?;
-        match time {
-            None => Ok(Self::Day(date)),
-            Some(WallTime { hour, minute, second, offset_seconds }) => date
-                .and_hms_opt(hour, minute, second)
-                .map(|local| Self::Hour { local, offset_seconds })
-                .ok_or_else(|| impossible("times run from 00:00 to 23:59".to_owned())),
-        }
-    }
-}
-
-struct WallTime {
-    hour: u32,
-    minute: u32,
-    second: u32,
-    offset_seconds: Option<i32>,
-}
-
-/// `02:00`, `02:00:30`, either followed by `Z`, `+01:00` or `-00:44:30`.
-fn parse_time(text: &str) -> Option<WallTime> {
-    let (clock, offset_seconds) = match text.find(['Z', '+', '-']) {
-        None => (text, None),
-        Some(at) => {
-            let (clock, offset) = text.split_at(at);
-            let seconds = match offset.strip_prefix('Z') {
-                Some("") => 0,
-                Some(_) => return None,
-                None => {
-                    let (hours, minutes, seconds) = parse_clock(offset.get(1..)?)?;
-                    if hours > 23 || minutes > 59 || seconds > 59 {
-                        return None;
-                    }
-                    let seconds = i32::try_from(hours * 3600 + minutes * 60 + seconds).ok()?;
-                    if offset.starts_with('-') { -seconds } else { seconds }
-                }
-            };
-            (clock, Some(seconds))
-        }
-    };
-    let (hour, minute, second) = parse_clock(clock)?;
-    Some(WallTime { hour, minute, second, offset_seconds })
-}
-
-fn parse_clock(text: &str) -> Option<(u32, u32, u32)> {
-    let mut parts = text.split(':').map(|part| digits(part, 2).and_then(|number| u32::try_from(number).ok()));
-    let (hour, minute) = (parts.next()??, parts.next()??);
-    let second = match parts.next() {
-        None => 0,
-        Some(second) => second?,
-    };
-    parts.next().is_none().then_some((hour, minute, second))
-}
-
-/// The number that exactly `count` ASCII digits write.
-fn digits(text: &str, count: usize) -> Option<i32> {
-    if text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 fn write_local(text: &mut String, local: NaiveDateTime) {

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::keys::{CalendarText, malformed};
+use super::calendar_text::CalendarText;
+use super::keys::malformed;
 use super::{Ordinal, PartitionError, PartitionsDefinition};
 use crate::core::key::PartitionKey;
 use crate::core::subset::PartitionSubset;

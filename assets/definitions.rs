@@ -1,0 +1,38 @@
+//! The table of contents: every asset of the platform.
+
+use karat::prelude::*;
+
+use crate::bronze::{
+    ChatMessages, DiscordConnection, DiscordMembers, DiscordMessages, DiscordVoiceStates, GameLogEvents, IdentityLinks,
+};
+use crate::gold::{DailyActiveUsers, RetentionCohorts};
+use crate::silver::{AccountLinks, DimUser, FactGameSessions, FactVoiceSessions, UserActivity};
+
+/// The platform's assets with the days of that calendar.
+///
+/// # Errors
+/// Everything that is wrong with them, at once.
+pub fn definitions(calendar: Calendar) -> Result<Definitions, DefinitionErrors> {
+    Definitions::builder(calendar)
+        .external::<DiscordVoiceStates>()
+        .external::<DiscordMessages>()
+        .external::<DiscordMembers>()
+        .external::<DiscordConnection>()
+        .external::<GameLogEvents>()
+        .external::<ChatMessages>()
+        .external::<IdentityLinks>()
+        .rust::<AccountLinks>()
+        .sql::<FactVoiceSessions>()
+        .sql::<FactGameSessions>()
+        .sql::<UserActivity>()
+        .sql::<DimUser>()
+        .sql::<DailyActiveUsers>()
+        .sql::<RetentionCohorts>()
+        .build()
+}
+
+/// The platform's tables, as migrations beside Karat's own.
+#[must_use]
+pub fn migrations() -> karat::store::migrate::Migrations {
+    karat::store::migrate::Migrations::with_application("community", sqlx::migrate!("../migrations/community"))
+}

@@ -1,0 +1,98 @@
+-- Voice states of the day and the seven before it become segments, segments become sessions, sessions are cut at the
+-- ends of the day. $1 and $2 are the day's first instant and the next day's, $3 is its date.
+with connected as (
+    select at from bronze.discord_connection where at >= $1::timestamptz - interval '7 days' and at < $2::timestamptz
+    union
+    select at from bronze.discord_voice_states where at >= $1::timestamptz - interval '7 days' and at < $2::timestamptz
+),
+evidence as (
+    select at, lag(at) over (order by at) as previous_at, lead(at, 1, $2::timestamptz) over (order by at) as next_at
+    from connected
+),
+-- The bot was away, or not heard of again: whoever was in voice is last known to be there at these moments.
+stretch_ends as (
+    select at from evidence where next_at - at > interval '15 minutes'
+),
+-- A complete list was received: who is not on it was last known to be there just before.
+snapshots as (
+    select s.guild_id, s.at, e.previous_at
+    from bronze.discord_connection as s
+    join evidence as e on e.at = s.at
+    where s.kind = 'snapshot' and s.at >= $1::timestamptz - interval '7 days' and s.at < $2::timestamptz
+),
+states as (
+    select
+        account_id, guild_id, at, sequence, channel_id, afk,
+        lead(at) over following as next_at,
+        lead(channel_id) over following as next_channel_id,
+        lead(snapshot) over following as next_snapshot,
+        (lead(channel_id) over following, lead(afk) over following) is not distinct from (channel_id, afk) as stays
+    from bronze.discord_voice_states
+    where at >= $1::timestamptz - interval '7 days' and at < $2::timestamptz and not bot
+    window following as (partition by account_id, guild_id order by at, sequence)
+),
+-- What ends each segment: the next state, a list without the person, or the end of all knowledge; else midnight.
+segments as (
+    select
+        s.*,
+        least(next_known.at, absent.previous_at, cut.at, $2::timestamptz) as ended_at,
+        case
+            when cut.at is not null and (absent.previous_at is null or cut.at <= absent.previous_at) then 'last_evidence'
+            when absent.previous_at is not null then 'restart'
+            when s.next_at is null then 'midnight'
+            when s.stays then 'stays'
+            when s.next_snapshot then 'restart'
+            when s.next_channel_id is null then 'left'
+            else 'switched'
+        end as end_reason
+    from states as s
+    left join lateral (
+        select at from stretch_ends where at >= s.at and (s.next_at is null or at < s.next_at) order by at limit 1
+    ) as cut on true
+    left join lateral (
+        select previous_at
+        from snapshots
+        where guild_id = s.guild_id and at > s.at and (s.next_at is null or at < s.next_at)
+        order by at
+        limit 1
+    ) as absent on true
+    cross join lateral (
+        select case
+            when s.next_snapshot and not s.stays then (select e.previous_at from evidence as e where e.at = s.next_at)
+            else s.next_at
+        end as at
+    ) as next_known
+    where s.channel_id is not null
+),
+numbered as (
+    select *, count(*) filter (where starts) over (partition by account_id, guild_id order by at, sequence) as number
+    from (
+        select
+            *,
+            lag(end_reason) over previous is distinct from 'stays' or lag(ended_at) over previous < at as starts
+        from segments
+        window previous as (partition by account_id, guild_id order by at, sequence)
+    ) as marked
+),
+sessions as (
+    select
+        account_id, guild_id, channel_id, afk,
+        min(at) as started_at,
+        max(ended_at) as ended_at,
+        (array_agg(end_reason order by at desc, sequence desc))[1] as end_reason
+    from numbered
+    group by account_id, guild_id, channel_id, afk, number
+)
+select
+    account_id,
+    $3::date as day,
+    concat_ws('/', account_id, guild_id, channel_id, floor(extract(epoch from started_at) * 1000)::bigint) as session_id,
+    guild_id,
+    channel_id,
+    afk,
+    greatest(started_at, $1::timestamptz) as started_at,
+    ended_at,
+    extract(epoch from ended_at - greatest(started_at, $1::timestamptz))::bigint as seconds,
+    end_reason
+from sessions
+where ended_at > greatest(started_at, $1::timestamptz)
