@@ -22,6 +22,7 @@ mod mapping;
 mod oracle;
 mod partition_selections;
 mod partitions;
+mod processes;
 mod protocol;
 mod rows;
 mod selection;
