@@ -35,6 +35,20 @@ impl SchemaState {
     pub const fn is_current(&self) -> bool {
         self.pending.is_empty() && self.unknown.is_empty() && self.modified.is_empty()
     }
+
+    /// Refuses a database that this build must not change: a newer one, or one with an edited migration.
+    ///
+    /// # Errors
+    /// [`SchemaError::Newer`] or [`SchemaError::Modified`] accordingly.
+    pub fn refuse_foreign(&self) -> Result<(), SchemaError> {
+        if !self.unknown.is_empty() {
+            return Err(SchemaError::Newer(self.unknown.join(", ")));
+        }
+        if !self.modified.is_empty() {
+            return Err(SchemaError::Modified(self.modified.join(", ")));
+        }
+        Ok(())
+    }
 }
 
 /// Why a database could not be brought up to date, or is not.
@@ -171,7 +185,7 @@ impl Migrations {
     pub async fn verify(&self, pool: &PgPool) -> Result<(), SchemaError> {
         let mut connection = pool.acquire().await.map_err(SchemaError::Database)?;
         let state = self.state(&mut connection).await?;
-        refuse_foreign(&state)?;
+        state.refuse_foreign()?;
         if state.pending.is_empty() { Ok(()) } else { Err(SchemaError::Pending(state.pending.join(", "))) }
     }
 
@@ -210,7 +224,7 @@ impl Migrations {
         transaction: &mut Transaction<'_, Postgres>,
     ) -> Result<Vec<String>, SchemaError> {
         let state = self.state(transaction).await?;
-        refuse_foreign(&state)?;
+        state.refuse_foreign()?;
         if state.pending.is_empty() {
             return Ok(Vec::new());
         }
@@ -236,7 +250,7 @@ impl Migrations {
 
     async fn migrate_locked(&self, connection: &mut PgConnection) -> Result<Vec<String>, SchemaError> {
         let state = self.state(connection).await?;
-        refuse_foreign(&state)?;
+        state.refuse_foreign()?;
         if state.pending.is_empty() {
             return Ok(Vec::new());
         }
@@ -268,14 +282,4 @@ impl Migrations {
 /// How a migration is called in messages.
 fn name(set: &str, migration: &Migration) -> String {
     format!("{set}/{:04} {}", migration.version, migration.description)
-}
-
-fn refuse_foreign(state: &SchemaState) -> Result<(), SchemaError> {
-    if !state.unknown.is_empty() {
-        return Err(SchemaError::Newer(state.unknown.join(", ")));
-    }
-    if !state.modified.is_empty() {
-        return Err(SchemaError::Modified(state.modified.join(", ")));
-    }
-    Ok(())
 }
