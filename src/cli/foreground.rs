@@ -84,7 +84,12 @@ pub(super) struct Finished {
 
 impl Finished {
     /// Prints the summary; as JSON together with what was launched, if something was.
-    pub(super) fn print(&self, session: &Session, work: &Work, launched: Option<&LaunchedView>) -> Result<Exit, Failure> {
+    pub(super) fn print(
+        &self,
+        session: &Session,
+        work: &Work,
+        launched: Option<&LaunchedView>,
+    ) -> Result<Exit, Failure> {
         #[derive(Serialize)]
         struct Result<'a> {
             #[serde(skip_serializing_if = "Option::is_none")]

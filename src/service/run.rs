@@ -162,6 +162,12 @@ impl Service {
             return Err(ServiceError::Refused(none_live()));
         }
         let changed = self.store.control_runs(&live, control, self.now()).await?;
+        if control == Control::Cancel {
+            // Where nothing runs any more nobody else would end them.
+            for &run_id in &live {
+                self.store.finish_run(run_id, self.now()).await?;
+            }
+        }
         Ok(ControlledView { changed, live })
     }
 

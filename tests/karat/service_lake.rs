@@ -7,6 +7,7 @@ use karat::asset::calendar::Calendar;
 use karat::cli::{self, Application, Captured, Output, Session, Verb};
 use karat::clock::{Clock, ManualClock};
 use karat::engine::external::append_rows;
+use karat::engine::logs::LogCollector;
 use karat::store::migrate::Migrations;
 use karat::testing::TestDatabase;
 use sqlx::PgPool;
@@ -34,6 +35,7 @@ pub(crate) struct Lake {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) application: Application,
     pub(crate) pool: PgPool,
+    pub(crate) logs: LogCollector,
 }
 
 impl Lake {
@@ -45,7 +47,7 @@ impl Lake {
         let database = TestDatabase::create(migrations).await.unwrap();
         let pool = database.pool().await.unwrap();
         let clock = Arc::new(ManualClock::new(instant("2026-03-20T10:00:00Z")));
-        Self { database, clock, application: APPLICATION, pool }
+        Self { database, clock, application: APPLICATION, pool, logs: LogCollector::default() }
     }
 
     /// Writes `people` events of one each on every day from the `from`th to the `to`th of March, at noon UTC. Writing the
@@ -82,7 +84,8 @@ impl Lake {
         };
         let captured = Captured::default();
         let output = Output::captured(&options, &captured);
-        let session = Session { output, clock: self.clock.clone(), ..Session::new(self.application, options) };
+        let (clock, logs) = (self.clock.clone(), self.logs.clone());
+        let session = Session { output, clock, logs, ..Session::new(self.application, options) };
         let result = cli::run(&session, verb).await;
         let exit = cli::finish(&session, result);
         let mut text = captured.take_results();
@@ -121,7 +124,9 @@ pub(crate) fn settings() -> insta::Settings {
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[uuid]");
     settings.add_filter(r"\b[0-9a-f]{8}\b", "[--id--]");
-    settings.add_filter(r"in \d+\.\d s\b", "in [time]");
+    settings.add_filter(r"\b[0-9a-f]{12}\b", "[----id----]");
+    settings.add_filter(r"in \d+(\.\d)? s\b", "in [time]");
+    settings.add_filter(r"\d+ kB", "[size]");
     settings.add_filter(r"(?m)[ \t]+$", "");
     settings
 }
