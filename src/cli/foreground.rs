@@ -332,7 +332,7 @@ fn progress_text(progress: &ProgressView, left: Option<Duration>) -> String {
     let steps = &progress.steps;
     let done = number(steps.finished());
     let total = number(steps.total);
-    let percent = if total == 0 { 100 } else { done * 100 / total };
+    let percent = (done * 100).checked_div(total).unwrap_or(100);
     let mut parts = vec![format!("{}/{} partitions ({percent} %)", grouped(done), grouped(total))];
     for (count, what) in [
         (steps.running, "running"),

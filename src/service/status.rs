@@ -216,9 +216,12 @@ fn failed_reasons(spec: &AssetSpec, failed: &BTreeMap<Ordinal, (String, Option<S
         .collect()
 }
 
+/// A reason, and the partitions it holds of.
+type StaleTogether = (Staleness, Vec<Ordinal>);
+
 /// The stale partitions by reason, late rows of one asset taken together.
 fn stale_reasons(spec: &AssetSpec, stale: &BTreeMap<Ordinal, Vec<Staleness>>, zone: Tz) -> Vec<StaleView> {
-    let mut by_reason: BTreeMap<(usize, Option<&AssetKey>), (Staleness, Vec<Ordinal>)> = BTreeMap::new();
+    let mut by_reason: BTreeMap<(usize, Option<&AssetKey>), StaleTogether> = BTreeMap::new();
     for (&ordinal, reasons) in stale {
         for reason in reasons {
             let place = match reason {

@@ -1,11 +1,13 @@
 //! What a person can ask for: conversations with a small installation.
 
 use insta::assert_snapshot;
+use karat::asset::definitions::Definitions;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 
+use super::service_lake::assets::{DayCount, WeekCount};
 use super::service_lake::{self, Lake, settings};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -1190,4 +1192,87 @@ async fn an_asset_is_shown_with_all_that_is_declared_and_known_of_it() {
       2026-03-20 11:00:00+01:00 succeeded in run [--id--] (backfill): lake backfill lake.daily+ 2026-03-09..2026-03-15 --force
     [0]
     "#);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_definitions_are_told_all_at_once_before_anything_is_connected() {
+    let mut lake = Lake::new().await;
+    let _guard = settings().bind_to_scope();
+    lake.application.definitions =
+        |calendar| Definitions::builder(calendar).sql::<DayCount>().rust::<WeekCount>().rust::<WeekCount>().build();
+    sqlx::query("drop schema karat cascade").execute(&lake.pool).await.unwrap();
+    assert_snapshot!(lake.conversation(&["ls", "status", "backfill '*' --all"]).await, @r#"
+    $ lake ls
+    error: 2 problems in the definitions
+
+    lake.daily (tests/karat/../../examples/lake/assets.rs)
+      * upstream `lake.events` is not registered
+        register it with `Definitions::builder`, or do not name it
+
+    lake.weekly (tests/karat/../../examples/lake/assets.rs)
+      * the key `lake.weekly` is registered twice
+        register each asset once, and give each its own key
+    [3]
+    $ lake status
+    error: 2 problems in the definitions
+
+    lake.daily (tests/karat/../../examples/lake/assets.rs)
+      * upstream `lake.events` is not registered
+        register it with `Definitions::builder`, or do not name it
+
+    lake.weekly (tests/karat/../../examples/lake/assets.rs)
+      * the key `lake.weekly` is registered twice
+        register each asset once, and give each its own key
+    [3]
+    $ lake backfill '*' --all
+    error: 2 problems in the definitions
+
+    lake.daily (tests/karat/../../examples/lake/assets.rs)
+      * upstream `lake.events` is not registered
+        register it with `Definitions::builder`, or do not name it
+
+    lake.weekly (tests/karat/../../examples/lake/assets.rs)
+      * the key `lake.weekly` is registered twice
+        register each asset once, and give each its own key
+    [3]
+    "#);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_cannot_be_reached_is_named_without_its_password() {
+    let lake = Lake::new().await;
+    let _guard = settings().bind_to_scope();
+    let mut answers = String::new();
+    for url in [
+        "postgres://ada:opensesame@127.0.0.1:1/lake",
+        "postgres://ada:opensesame@127.0.0.1:port/lake",
+        "postgres://ada:opensesame@[1/lake",
+        "mysql://ada:opensesame@127.0.0.1/lake",
+        "opensesame",
+    ] {
+        answers.push_str(&lake.answers_at(url, &service_lake::words("status")).await);
+        answers.push('\n');
+    }
+    assert!(!answers.contains("opensesame"), "{answers}");
+    assert_snapshot!(answers, @r#"
+    error: cannot connect to the database at 127.0.0.1:1 (database `lake`): Connection refused (os error 111). Check that the server runs and that DATABASE_URL names it
+    [5]
+    error: DATABASE_URL is not a usable PostgreSQL URL: error with configuration: invalid port number. Write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or unset it to let Karat run its own PostgreSQL
+    [5]
+    error: DATABASE_URL is not a usable PostgreSQL URL: error with configuration: invalid IPv6 address. Write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or unset it to let Karat run its own PostgreSQL
+    [5]
+    error: DATABASE_URL is not a usable PostgreSQL URL: it does not begin with `postgres://`. Write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or unset it to let Karat run its own PostgreSQL
+    [5]
+    error: DATABASE_URL is not a usable PostgreSQL URL: it does not begin with `postgres://`. Write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or unset it to let Karat run its own PostgreSQL
+    [5]
+    "#);
+    let working = lake.database.url();
+    let elsewhere = working.replacen(lake.database.name(), "nowhere", 1);
+    assert_ne!(working, elsewhere);
+    let answer = lake.answers_at(&elsewhere, &service_lake::words("status")).await;
+    assert!(
+        answer.contains(r#"database "nowhere" does not exist. Create the database, or correct its name"#),
+        "{answer}"
+    );
+    assert!(answer.ends_with("[5]"), "{answer}");
 }

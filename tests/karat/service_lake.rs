@@ -75,8 +75,12 @@ impl Lake {
     }
 
     pub(crate) async fn answers(&self, words: &[String]) -> String {
-        let url = self.database.url();
-        let fixed = ["lake", "--database-url", &url, "--zone", "Europe/Berlin", "--color", "never"];
+        self.answers_at(&self.database.url(), words).await
+    }
+
+    /// The same with another database.
+    pub(crate) async fn answers_at(&self, url: &str, words: &[String]) -> String {
+        let fixed = ["lake", "--database-url", url, "--zone", "Europe/Berlin", "--color", "never"];
         let arguments = fixed.into_iter().map(str::to_owned).chain(words.iter().cloned());
         let (options, verb) = match cli::parse::<Verb>(&self.application, arguments) {
             Ok(parsed) => parsed,
@@ -89,9 +93,12 @@ impl Lake {
         let result = cli::run(&session, verb).await;
         let exit = cli::finish(&session, result);
         let mut text = captured.take_results();
-        for message in captured.take_messages().lines().filter(|message| message.starts_with("error: ")) {
-            text.push_str(message);
-            text.push('\n');
+        // Progress comes and goes with the machine's mood; an error is the last thing said.
+        let messages = captured.take_messages();
+        if let Some(error) =
+            messages.match_indices("error: ").map(|(at, _)| at).find(|&at| at == 0 || messages[..at].ends_with('\n'))
+        {
+            text.push_str(&messages[error..]);
         }
         format!("{text}[{}]", exit.code())
     }
