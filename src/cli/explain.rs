@@ -134,7 +134,8 @@ fn version_text(version: &MaterializationView, zone: Tz) -> String {
         text.push_str(", and was built before the window ended");
     }
     if let Some(missing) = &version.incomplete_inputs {
-        text.push_str(&format!(", and was built by force without {missing}"));
+        let missing: Vec<String> = missing.iter().map(|(asset, partitions)| format!("{asset} {partitions}")).collect();
+        text.push_str(&format!(", and was built by force without {}", missing.join("; ")));
     }
     text.push('.');
     text

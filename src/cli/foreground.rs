@@ -84,7 +84,12 @@ pub(super) struct Finished {
 
 impl Finished {
     /// Prints the summary; as JSON together with what was launched, if something was.
-    pub(super) fn print(&self, session: &Session, work: &Work, launched: Option<&LaunchedView>) -> Result<Exit, Failure> {
+    pub(super) fn print(
+        &self,
+        session: &Session,
+        work: &Work,
+        launched: Option<&LaunchedView>,
+    ) -> Result<Exit, Failure> {
         #[derive(Serialize)]
         struct Result<'a> {
             #[serde(skip_serializing_if = "Option::is_none")]
@@ -327,7 +332,7 @@ fn progress_text(progress: &ProgressView, left: Option<Duration>) -> String {
     let steps = &progress.steps;
     let done = number(steps.finished());
     let total = number(steps.total);
-    let percent = if total == 0 { 100 } else { done * 100 / total };
+    let percent = (done * 100).checked_div(total).unwrap_or(100);
     let mut parts = vec![format!("{}/{} partitions ({percent} %)", grouped(done), grouped(total))];
     for (count, what) in [
         (steps.running, "running"),

@@ -9,11 +9,15 @@ use super::verb::{GraphArguments, GraphFormat, SelectionArguments, StatusArgumen
 use crate::asset::spec::AssetKind;
 use crate::core::key::AssetKey;
 use crate::service::{
-    self, AssetStatusView, AssetView, GraphNode, GraphView, StatusView, asks_for_states, list_assets,
+    self, AssetStatusView, AssetView, Extent, GraphNode, GraphView, PartitionState, Request, StatusView,
+    asks_for_states, list_assets,
 };
 
 /// How much of a description a list shows.
 const DESCRIPTION_CHARACTERS: usize = 60;
+
+/// How much of a reason of failure is shown.
+const REASON_CHARACTERS: usize = 300;
 
 pub(super) async fn ls(session: &Session, arguments: &SelectionArguments) -> Result<Exit, Failure> {
     let selection = selection_text(&arguments.selection, &arguments.exclude);
@@ -46,11 +50,11 @@ fn assets_text(assets: &[AssetView]) -> String {
 pub(super) async fn status(session: &Session, arguments: &StatusArguments) -> Result<Exit, Failure> {
     let selection = selection_text(&arguments.selection.selection, &arguments.selection.exclude);
     let status = session.connected(async |connected| Ok(connected.service.status(selection.as_deref()).await?)).await?;
-    session.output.result(&status, |status| status_text(session, status))?;
+    session.output.result(&status, |status| status_text(session, status, selection.as_deref()))?;
     Ok(if arguments.exit_code && !status.is_fresh { Exit::NotFresh } else { Exit::Ok })
 }
 
-fn status_text(session: &Session, status: &StatusView) -> String {
+fn status_text(session: &Session, status: &StatusView, selection: Option<&str>) -> String {
     if status.assets.is_empty() {
         return "There are no assets yet: declare one and register it in the definitions.".to_owned();
     }
@@ -78,7 +82,12 @@ fn status_text(session: &Session, status: &StatusView) -> String {
             .iter()
             .map(|stale| format!("{} {}: {}", toned("stale"), stale.partitions.text, stale.reason.sentence))
             .collect();
-        for (word, partitions) in [("missing", &asset.missing), ("failed", &asset.failed), ("open", &asset.open)] {
+        lines.extend(asset.failed_reasons.iter().map(|failed| {
+            let reason = failed.reason.as_deref().unwrap_or("no reason is known");
+            let reason = shortened(&one_line(reason), REASON_CHARACTERS);
+            format!("{} {}: {reason}", toned(&failed.state), failed.partitions.text)
+        }));
+        for (word, partitions) in [("missing", &asset.missing), ("open", &asset.open)] {
             if !partitions.is_empty() {
                 lines.push(format!("{} {}", toned(word), partitions.text));
             }
@@ -90,7 +99,7 @@ fn status_text(session: &Session, status: &StatusView) -> String {
             text.push_str(&format!("\n\n{}\n  {}", asset.asset, lines.join("\n  ")));
         }
     }
-    text.push_str(&next_steps(session, status));
+    text.push_str(&next_steps(session, status, selection));
     text
 }
 
@@ -102,23 +111,23 @@ fn state_word(asset: &AssetStatusView) -> &'static str {
     }
 }
 
-fn next_steps(session: &Session, status: &StatusView) -> String {
+fn next_steps(session: &Session, status: &StatusView, selection: Option<&str>) -> String {
     let any = |test: fn(&AssetStatusView) -> bool| status.assets.iter().any(test);
-    let mut commands = Vec::new();
-    if any(|asset| !asset.missing.is_empty()) {
-        commands.push("backfill '*' --missing");
-    }
-    if any(|asset| !asset.stale.is_empty()) {
-        commands.push("backfill '*' --stale");
-    }
-    if any(|asset| !asset.failed.is_empty()) {
-        commands.push("backfill '*' --failed");
-    }
-    if commands.is_empty() {
-        return String::new();
-    }
-    let lines: Vec<String> = commands.into_iter().map(|command| format!("  {}", session.command(command))).collect();
-    format!("\n\nTo put it right:\n{}", lines.join("\n"))
+    let states = [
+        (PartitionState::Missing, any(|asset| !asset.missing.is_empty())),
+        (PartitionState::Stale, any(|asset| !asset.stale.is_empty())),
+        (PartitionState::Failed, any(|asset| !asset.failed.is_empty())),
+    ];
+    let commands: Vec<String> = states
+        .into_iter()
+        .filter(|(_, holds)| *holds)
+        .map(|(state, _)| {
+            let all = Request::new(selection.unwrap_or("*"), Extent::Newest);
+            let request = Request { states: BTreeSet::from([state]), ..all };
+            format!("\n  {}", session.command(&request.command_line("backfill")))
+        })
+        .collect();
+    if commands.is_empty() { String::new() } else { format!("\n\nTo put it right:{}", commands.concat()) }
 }
 
 pub(super) async fn graph(session: &Session, arguments: &GraphArguments) -> Result<Exit, Failure> {

@@ -95,7 +95,9 @@ impl ServiceError {
             }
             Self::NothingToDo(_) => ErrorKind::NothingToDo,
             Self::Refused(_) | Self::Launch(LaunchError::MissingInputs(_)) => ErrorKind::Refused,
-            Self::Schema(_) | Self::Verify(_) | Self::Store(_) | Self::Launch(LaunchError::Store(_)) => ErrorKind::Database,
+            Self::Schema(_) | Self::Verify(_) | Self::Store(_) | Self::Launch(LaunchError::Store(_)) => {
+                ErrorKind::Database
+            }
         }
     }
 }

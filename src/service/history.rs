@@ -1,5 +1,7 @@
 //! What happened to partitions, as views.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -28,8 +30,8 @@ pub struct MaterializationView {
     pub content_changed: bool,
     /// Whether its window had not ended.
     pub open: bool,
-    /// What was missing when it was built by force.
-    pub incomplete_inputs: Option<Value>,
+    /// What was missing when it was built by force: upstream → partitions.
+    pub incomplete_inputs: Option<BTreeMap<String, String>>,
     /// What the asset said of it.
     pub metadata: Option<Value>,
     /// Whether it is the present version.
@@ -47,7 +49,7 @@ impl From<MaterializationRecord> for MaterializationView {
             code_version: record.code_version,
             content_changed: record.content_changed,
             open: record.open,
-            incomplete_inputs: record.incomplete_inputs,
+            incomplete_inputs: record.incomplete_inputs.and_then(|inputs| serde_json::from_value(inputs).ok()),
             metadata: record.metadata,
             current: record.current,
         }

@@ -44,7 +44,9 @@ pub use self::request::{Extent, PartitionState, Request};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
 pub use self::schema::MigrationView;
 pub use self::select::asks_for_states;
-pub use self::status::{AssetState, AssetStatusView, FreshnessView, StaleReasonView, StaleView, StatusView};
+pub use self::status::{
+    AssetState, AssetStatusView, FailedView, FreshnessView, StaleReasonView, StaleView, StatusView,
+};
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
 pub use self::why::{InputView, PartitionStanding, WhyView};
 

@@ -57,10 +57,17 @@ impl Service {
         let states: &[&str] = if canceled { &["failed", "blocked", "canceled"] } else { &["failed", "blocked"] };
         let steps = self.store.partitions_in(runs, states).await?;
         if steps.is_empty() {
-            let hint = if canceled { "" } else { "; what was canceled is repeated with --canceled" };
+            if canceled {
+                return Err(ServiceError::NothingToDo(format!(
+                    "nothing to do: no partition of {thing} {id} failed, was blocked or was canceled"
+                )));
+            }
+            let hint = match self.store.partitions_in(runs, &["canceled"]).await?.len() {
+                0 => String::new(),
+                count => format!("; {count} were canceled, which --canceled repeats"),
+            };
             return Err(ServiceError::NothingToDo(format!(
-                "nothing to do: no partition of {thing} {id} {}{hint}",
-                if canceled { "failed, was blocked or was canceled" } else { "failed or was blocked" }
+                "nothing to do: no partition of {thing} {id} failed or was blocked{hint}"
             )));
         }
         let mut ordinals: BTreeMap<AssetKey, Vec<Ordinal>> = BTreeMap::new();

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::backfill::ended;
 use super::{ControlledView, FailureView, PartitionsView, Service, ServiceError};
+use crate::core::partition::Ordinal;
 use crate::core::subset::PartitionSubset;
 use crate::store::run::{Control, RunFilter, RunRecord, StepCounts};
 
@@ -136,6 +137,9 @@ pub struct LogLineView {
     pub fields: Value,
 }
 
+/// First and last ordinal, inclusive.
+type Range = (Ordinal, Ordinal);
+
 /// How many events a run shows.
 const SHOWN_EVENTS: i64 = 100;
 
@@ -162,6 +166,12 @@ impl Service {
             return Err(ServiceError::Refused(none_live()));
         }
         let changed = self.store.control_runs(&live, control, self.now()).await?;
+        if control == Control::Cancel {
+            // Where nothing runs any more nobody else would end them.
+            for &run_id in &live {
+                self.store.finish_run(run_id, self.now()).await?;
+            }
+        }
         Ok(ControlledView { changed, live })
     }
 
@@ -192,7 +202,8 @@ impl Service {
     /// When there is none of that id, or the state cannot be read.
     pub async fn run(&self, run_id: Uuid) -> Result<RunDetailView, ServiceError> {
         let run = RunView::from(self.run_record(run_id).await?);
-        let mut sets: BTreeMap<(Option<usize>, String, String), Vec<(i64, i64)>> = BTreeMap::new();
+        // By rank first, so that upstream stands before downstream.
+        let mut sets: BTreeMap<(Option<usize>, String, String), Vec<Range>> = BTreeMap::new();
         for range in self.store.step_ranges(run_id).await? {
             let rank = range.asset_key.parse().ok().and_then(|key| self.definitions.graph().rank(&key));
             sets.entry((rank, range.asset_key, range.state)).or_default().push((range.first, range.last));

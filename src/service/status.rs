@@ -80,6 +80,8 @@ pub struct AssetStatusView {
     pub stale_reasons: Vec<StaleView>,
     /// Partitions whose newest attempt failed or was blocked.
     pub failed: PartitionsView,
+    /// The same by reason.
+    pub failed_reasons: Vec<FailedView>,
     /// Versions of a window that has not ended.
     pub open: PartitionsView,
     /// Partitions that wait for a worker.
@@ -100,6 +102,17 @@ pub struct StaleView {
     /// The reason.
     #[serde(flatten)]
     pub reason: StaleReasonView,
+    /// The partitions.
+    pub partitions: PartitionsView,
+}
+
+/// Partitions that were not built for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailedView {
+    /// `failed` or `blocked`.
+    pub state: String,
+    /// Why.
+    pub reason: Option<String>,
     /// The partitions.
     pub partitions: PartitionsView,
 }
@@ -175,6 +188,7 @@ pub(super) fn status_view(spec: &AssetSpec, status: &AssetStatus, now: DateTime<
         stale: view(&status.stale_partitions()),
         stale_reasons: stale_reasons(spec, &status.stale, zone),
         failed: view(&status.failed_partitions()),
+        failed_reasons: failed_reasons(spec, &status.failed),
         open: view(&status.open),
         queued: view(&status.queued),
         running: view(&status.running),
@@ -184,9 +198,30 @@ pub(super) fn status_view(spec: &AssetSpec, status: &AssetStatus, now: DateTime<
     }
 }
 
+/// The failed partitions by reason, in the order of the first of each.
+fn failed_reasons(spec: &AssetSpec, failed: &BTreeMap<Ordinal, (String, Option<String>)>) -> Vec<FailedView> {
+    let mut by_reason: BTreeMap<&(String, Option<String>), Vec<Ordinal>> = BTreeMap::new();
+    for (&ordinal, reason) in failed {
+        by_reason.entry(reason).or_default().push(ordinal);
+    }
+    let mut by_first: Vec<_> = by_reason.into_iter().collect();
+    by_first.sort_by_key(|(_, ordinals)| ordinals.first().copied());
+    by_first
+        .into_iter()
+        .map(|((state, reason), ordinals)| FailedView {
+            state: state.clone(),
+            reason: reason.clone(),
+            partitions: PartitionsView::new(&spec.partitions, &PartitionSubset::from_ordinals(ordinals)),
+        })
+        .collect()
+}
+
+/// A reason, and the partitions it holds of.
+type StaleTogether = (Staleness, Vec<Ordinal>);
+
 /// The stale partitions by reason, late rows of one asset taken together.
 fn stale_reasons(spec: &AssetSpec, stale: &BTreeMap<Ordinal, Vec<Staleness>>, zone: Tz) -> Vec<StaleView> {
-    let mut by_reason: BTreeMap<(usize, Option<&AssetKey>), (Staleness, Vec<Ordinal>)> = BTreeMap::new();
+    let mut by_reason: BTreeMap<(usize, Option<&AssetKey>), StaleTogether> = BTreeMap::new();
     for (&ordinal, reasons) in stale {
         for reason in reasons {
             let place = match reason {

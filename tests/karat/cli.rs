@@ -104,7 +104,14 @@ fn an_application_adds_its_verbs_and_keeps_its_name() {
     let help = help.to_string();
     assert!(help.contains("Usage: lake [OPTIONS] <COMMAND>"), "{help}");
     assert!(help.contains("Write something down") && help.contains("Explain a partition"), "{help}");
-    for code in ["0  done", "1  failed", "2  the command line", "3  the definitions", "4  `status --exit-code`", "5  the database"] {
+    for code in [
+        "0  done",
+        "1  failed",
+        "2  the command line",
+        "3  the definitions",
+        "4  `status --exit-code`",
+        "5  the database",
+    ] {
         assert!(help.contains(code), "{code}: {help}");
     }
 }
@@ -114,7 +121,10 @@ fn a_password_shows_in_nothing_that_is_printed() {
     let (options, verb) = parse("--database-url postgres://ada:opensesame@db/lake status").unwrap();
     assert_eq!(options.database_url.as_ref().unwrap().secret(), "postgres://ada:opensesame@db/lake");
     assert!(!format!("{options:?} {verb:?}").contains("opensesame"));
-    for line in ["--database-url postgres://ada:opensesame@db/lake --help", "--database-url postgres://ada:opensesame@db/lake nonsense"] {
+    for line in [
+        "--database-url postgres://ada:opensesame@db/lake --help",
+        "--database-url postgres://ada:opensesame@db/lake nonsense",
+    ] {
         assert!(!parse(line).map(|parsed| parsed.1).unwrap_err().to_string().contains("opensesame"), "{line}");
     }
 }
@@ -130,7 +140,8 @@ fn a_blank_setting_is_as_good_as_none() {
 fn numbers_times_and_durations_are_written_for_people() {
     assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     assert_eq!([0, 1, 2_048].map(|count| counted(count, "row")), ["0 rows", "1 row", "2,048 rows"]);
-    let durations = [0, 400, 9_999, 75_000, 750_000, 11_520_000, 187_200_000].map(Duration::from_millis).map(duration_text);
+    let durations =
+        [0, 400, 9_999, 75_000, 750_000, 11_520_000, 187_200_000].map(Duration::from_millis).map(duration_text);
     assert_eq!(durations, ["0.0 s", "0.4 s", "10.0 s", "75 s", "12 min 30 s", "3 h 12 min", "2 d 4 h"]);
     let berlin = chrono_tz::Europe::Berlin;
     assert_eq!(time_text(instant("2026-10-25T00:30:00Z"), berlin), "2026-10-25 02:30:00+02:00");

@@ -1,7 +1,13 @@
 //! What a person can ask for: conversations with a small installation.
 
 use insta::assert_snapshot;
+use karat::asset::definitions::Definitions;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
 
+use super::service_lake::assets::{DayCount, WeekCount};
 use super::service_lake::{self, Lake, settings};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -222,19 +228,19 @@ async fn a_failed_check_blocks_what_reads_the_partition_until_it_is_put_right() 
     lake.summary  missing      ·      ·        1       ·       ·     0  never
 
     lake.daily
+      failed 2026-03-11 (1 partition): check plausible: 1 offending row(s); the version before stays
       missing 2026-03-11 (1 partition)
-      failed 2026-03-11 (1 partition)
 
     lake.weekly
+      blocked 2026-W11 (1 partition): upstream lake.daily was not built: 2026-03-11 (1 partition)
       missing 2026-W11 (1 partition)
-      failed 2026-W11 (1 partition)
 
     lake.summary
       missing all (1 partition)
 
     To put it right:
-      lake backfill '*' --missing
-      lake backfill '*' --failed
+      lake backfill lake.daily+ --missing
+      lake backfill lake.daily+ --failed
     [4]
     $ lake why daily 2026-03-11
     lake.daily 2026-03-11 is failed.
@@ -302,7 +308,7 @@ async fn a_failed_check_blocks_what_reads_the_partition_until_it_is_put_right() 
     Backfill [--id--] succeeded: 2 built of 2 partitions in [time].
     [0]
     $ lake backfill retry [uuid]
-    nothing to do: no partition of backfill [uuid] failed or was blocked; what was canceled is repeated with --canceled
+    nothing to do: no partition of backfill [uuid] failed or was blocked
     [0]
     $ lake backfill show [--id--]
     backfill   [uuid]
@@ -323,7 +329,7 @@ async fn a_failed_check_blocks_what_reads_the_partition_until_it_is_put_right() 
       missing all (1 partition)
 
     To put it right:
-      lake backfill '*' --missing
+      lake backfill lake.daily+ --missing
     [4]
     "#);
 }
@@ -371,7 +377,7 @@ async fn what_is_missing_upstream_is_refused_built_first_or_recorded() {
     $ lake why lake.weekly 2026-W11
     lake.weekly 2026-W11 is stale.
       Stale, because it was built by force with inputs missing.
-      Its version of 2026-03-20 11:00:00+01:00 has 1 row, and was built by force without {"lake.daily":"2026-03-09..2026-03-15 (7 partitions)"}.
+      Its version of 2026-03-20 11:00:00+01:00 has 1 row, and was built by force without lake.daily 2026-03-09..2026-03-15 (7 partitions).
       That was run [--id--]: lake materialize lake.weekly 2026-W11 --force
       Its window was 2026-03-09 00:00:00+01:00 to 2026-03-16 00:00:00+01:00.
       It cannot be built: lake.daily 2026-03-09..2026-03-15 (7 partitions) is missing.
@@ -407,8 +413,8 @@ async fn what_is_missing_upstream_is_refused_built_first_or_recorded() {
       missing 2026-W09 (1 partition)
 
     To put it right:
-      lake backfill '*' --missing
-      lake backfill '*' --stale
+      lake backfill lake.weekly --missing
+      lake backfill lake.weekly --stale
     [0]
     "#);
 }
@@ -470,36 +476,25 @@ async fn a_backfill_can_be_left_to_others_paused_canceled_and_taken_up_again() {
       undo    lake backfill retry [--id--] --canceled
     [0]
     $ lake backfill ls
-    BACKFILL  STATE      DONE  TOTAL  FAILED  CREATED                    REQUEST
-    [--id--]  canceling     8      8       0  2026-03-20 11:00:00+01:00  backfill lake.daily 2026-03-02..2026-03-09
+    BACKFILL  STATE     DONE  TOTAL  FAILED  CREATED                    REQUEST
+    [--id--]  canceled     8      8       0  2026-03-20 11:00:00+01:00  backfill lake.daily 2026-03-02..2026-03-09
     [0]
     "#);
     let lines = [
-        // Nobody is there to end a run that was canceled before anything of it ran, until somebody works on it.
-        format!("backfill resume {backfill}"),
-        "backfill ls".to_owned(),
         format!("backfill resume {backfill}"),
         format!("backfill retry {backfill}"),
         format!("backfill retry {backfill} --canceled"),
         format!("run show {run}"),
         "run ls".to_owned(),
         "run ls --asset weekly".to_owned(),
-        format!("run logs {}", &run[..18]),
+        format!("run logs {}", &run[24..]),
     ];
     assert_snapshot!(lake.conversation(&lines.each_ref().map(String::as_str)).await, @r#"
-    $ lake backfill resume [uuid]
-    Going on with backfill [--id--].
-    Backfill [--id--] was canceled: 0 built, 8 canceled of 8 partitions in [time].
-    [1]
-    $ lake backfill ls
-    BACKFILL  STATE     DONE  TOTAL  FAILED  CREATED                    REQUEST
-    [--id--]  canceled     8      8       0  2026-03-20 11:00:00+01:00  backfill lake.daily 2026-03-02..2026-03-09
-    [0]
     $ lake backfill resume [uuid]
     error: backfill [uuid] has ended already: it was canceled
     [1]
     $ lake backfill retry [uuid]
-    nothing to do: no partition of backfill [uuid] failed or was blocked; what was canceled is repeated with --canceled
+    nothing to do: no partition of backfill [uuid] failed or was blocked; 8 were canceled, which --canceled repeats
     [0]
     $ lake backfill retry [uuid] --canceled
     Launched backfill [--id--]: 8 partitions.
@@ -530,15 +525,20 @@ async fn a_backfill_can_be_left_to_others_paused_canceled_and_taken_up_again() {
     $ lake run ls --asset weekly
     There are no such runs. All of them: lake run ls
     [0]
-    $ lake run logs [--id--]-9bb3-7777
+    $ lake run logs [----id----]
     The assets said nothing.
     [0]
     "#);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_by_itself_is_taken_up_again_too() {
+#[tokio::test]
+async fn a_run_by_itself_is_taken_up_again_and_keeps_what_was_said_in_it() {
     let lake = Lake::new().await;
+    // All of this test happens on this thread, the attempts included.
+    let said = Targets::new().with_target("karat", LevelFilter::INFO);
+    let layer = lake.logs.layer(lake.clock.clone()).with_filter(said);
+    let subscriber = tracing_subscriber::registry().with(layer);
+    let _subscribed = tracing::subscriber::set_default(subscriber);
     let _guard = settings().bind_to_scope();
     lake.record(2, 19, 3).await;
     let run = id_in(&lake.says("materialize '+weekly' 2026-03-09..2026-03-15 --detach --json").await, "run_id");
@@ -550,7 +550,7 @@ async fn a_run_by_itself_is_taken_up_again_too() {
     Run [--id--] succeeded: 8 built of 8 partitions in [time].
     [0]
     $ lake run logs [uuid] --asset weekly
-    The assets said nothing.
+    2026-03-20 11:00:00+01:00 info  lake.weekly 2026-W11: counting a week days=7
     [0]
     $ lake run cancel [uuid]
     error: run [uuid] has ended already: it succeeded
@@ -594,7 +594,9 @@ async fn a_request_says_which_partitions_of_which_assets() {
             .as_array()
             .unwrap()
             .iter()
-            .map(|asset| format!("    {} {}", asset["asset"].as_str().unwrap(), asset["partitions"]["text"].as_str().unwrap()))
+            .map(|asset| {
+                format!("    {} {}", asset["asset"].as_str().unwrap(), asset["partitions"]["text"].as_str().unwrap())
+            })
             .collect();
         answers.push_str(&format!("{request}\n{}\n", assets.join("\n")));
     }
@@ -844,12 +846,20 @@ async fn ids_may_be_shortened_from_both_sides_and_say_what_else_they_could_be() 
         runs.push(id_in(&lake.says("materialize lake.daily --detach --json").await, "run_id"));
     }
     // Ids of one moment begin alike.
-    let shared: String = runs[0].chars().zip(runs[1].chars()).take_while(|(left, right)| left == right).map(|pair| pair.0).collect();
+    let shared: String =
+        runs[0].chars().zip(runs[1].chars()).take_while(|(left, right)| left == right).map(|pair| pair.0).collect();
     assert!(shared.len() >= 4, "{runs:?}");
     let answer = lake.says(&format!("run show {shared}")).await;
-    assert!(answer.starts_with(&format!("error: `{shared}` can be any of several runs, `{}`, `{}`: write more", runs[1], runs[0])), "{answer}");
+    assert!(
+        answer.starts_with(&format!(
+            "error: `{shared}` can be any of several runs, `{}`, `{}`: write more",
+            runs[1], runs[0]
+        )),
+        "{answer}"
+    );
     assert!(answer.ends_with("[2]"), "{answer}");
-    for name in [&runs[1][..], &runs[1][..25], &runs[1][24..], &runs[1][28..].to_uppercase(), &runs[1].replace('-', "")] {
+    for name in [&runs[1][..], &runs[1][..25], &runs[1][24..], &runs[1][28..].to_uppercase(), &runs[1].replace('-', "")]
+    {
         let answer = lake.says(&format!("run show {name}")).await;
         assert!(answer.starts_with(&format!("run        {}\n", runs[1])), "{name}: {answer}");
     }
@@ -884,7 +894,7 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
     assert_snapshot!(lake.conversation(&["gc --dry-run", "gc --dry-run", "gc", "gc"]).await, @r#"
     $ lake gc --dry-run
     To be removed:
-      6 tables of logs and events from before 2026-06-01 12:00:00+02:00, 96 kB: event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324
+      6 tables of logs and events from before 2026-06-01 12:00:00+02:00, [size]: event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324
       7 log lines from before 2026-06-01 12:00:00+02:00
       8 replaced versions from before 2026-04-02 12:00:00+02:00
       8 attempts from before 2026-04-02 12:00:00+02:00
@@ -893,7 +903,7 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
     [0]
     $ lake gc --dry-run
     To be removed:
-      6 tables of logs and events from before 2026-06-01 12:00:00+02:00, 96 kB: event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324
+      6 tables of logs and events from before 2026-06-01 12:00:00+02:00, [size]: event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324
       7 log lines from before 2026-06-01 12:00:00+02:00
       8 replaced versions from before 2026-04-02 12:00:00+02:00
       8 attempts from before 2026-04-02 12:00:00+02:00
@@ -902,7 +912,7 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
     [0]
     $ lake gc
     Removed:
-      6 tables of logs and events from before 2026-06-01 12:00:00+02:00, 96 kB: event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324
+      6 tables of logs and events from before 2026-06-01 12:00:00+02:00, [size]: event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324
       7 log lines from before 2026-06-01 12:00:00+02:00
       8 replaced versions from before 2026-04-02 12:00:00+02:00
       8 attempts from before 2026-04-02 12:00:00+02:00
@@ -1169,7 +1179,7 @@ async fn an_asset_is_shown_with_all_that_is_declared_and_known_of_it() {
     $ lake why summary
     lake.summary all is stale.
       Stale, because it was built by force with inputs missing.
-      Its version of 2026-03-20 11:00:00+01:00 has 1 row, and was built by force without {"lake.weekly":"2026-W09..2026-W10 (2 partitions)"}.
+      Its version of 2026-03-20 11:00:00+01:00 has 1 row, and was built by force without lake.weekly 2026-W09..2026-W10 (2 partitions).
       That was run [--id--]: lake backfill lake.daily+ 2026-03-09..2026-03-15 --force
       It cannot be built: lake.weekly 2026-W09..2026-W10 (2 partitions) is missing.
       To build it: lake materialize lake.summary all --upstream
@@ -1182,4 +1192,87 @@ async fn an_asset_is_shown_with_all_that_is_declared_and_known_of_it() {
       2026-03-20 11:00:00+01:00 succeeded in run [--id--] (backfill): lake backfill lake.daily+ 2026-03-09..2026-03-15 --force
     [0]
     "#);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_definitions_are_told_all_at_once_before_anything_is_connected() {
+    let mut lake = Lake::new().await;
+    let _guard = settings().bind_to_scope();
+    lake.application.definitions =
+        |calendar| Definitions::builder(calendar).sql::<DayCount>().rust::<WeekCount>().rust::<WeekCount>().build();
+    sqlx::query("drop schema karat cascade").execute(&lake.pool).await.unwrap();
+    assert_snapshot!(lake.conversation(&["ls", "status", "backfill '*' --all"]).await, @r#"
+    $ lake ls
+    error: 2 problems in the definitions
+
+    lake.daily (tests/karat/../../examples/lake/assets.rs)
+      * upstream `lake.events` is not registered
+        register it with `Definitions::builder`, or do not name it
+
+    lake.weekly (tests/karat/../../examples/lake/assets.rs)
+      * the key `lake.weekly` is registered twice
+        register each asset once, and give each its own key
+    [3]
+    $ lake status
+    error: 2 problems in the definitions
+
+    lake.daily (tests/karat/../../examples/lake/assets.rs)
+      * upstream `lake.events` is not registered
+        register it with `Definitions::builder`, or do not name it
+
+    lake.weekly (tests/karat/../../examples/lake/assets.rs)
+      * the key `lake.weekly` is registered twice
+        register each asset once, and give each its own key
+    [3]
+    $ lake backfill '*' --all
+    error: 2 problems in the definitions
+
+    lake.daily (tests/karat/../../examples/lake/assets.rs)
+      * upstream `lake.events` is not registered
+        register it with `Definitions::builder`, or do not name it
+
+    lake.weekly (tests/karat/../../examples/lake/assets.rs)
+      * the key `lake.weekly` is registered twice
+        register each asset once, and give each its own key
+    [3]
+    "#);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_cannot_be_reached_is_named_without_its_password() {
+    let lake = Lake::new().await;
+    let _guard = settings().bind_to_scope();
+    let mut answers = String::new();
+    for url in [
+        "postgres://ada:opensesame@127.0.0.1:1/lake",
+        "postgres://ada:opensesame@127.0.0.1:port/lake",
+        "postgres://ada:opensesame@[1/lake",
+        "mysql://ada:opensesame@127.0.0.1/lake",
+        "opensesame",
+    ] {
+        answers.push_str(&lake.answers_at(url, &service_lake::words("status")).await);
+        answers.push('\n');
+    }
+    assert!(!answers.contains("opensesame"), "{answers}");
+    assert_snapshot!(answers, @r#"
+    error: cannot connect to the database at 127.0.0.1:1 (database `lake`): Connection refused (os error 111). Check that the server runs and that DATABASE_URL names it
+    [5]
+    error: DATABASE_URL is not a usable PostgreSQL URL: error with configuration: invalid port number. Write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or unset it to let Karat run its own PostgreSQL
+    [5]
+    error: DATABASE_URL is not a usable PostgreSQL URL: error with configuration: invalid IPv6 address. Write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or unset it to let Karat run its own PostgreSQL
+    [5]
+    error: DATABASE_URL is not a usable PostgreSQL URL: it does not begin with `postgres://`. Write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or unset it to let Karat run its own PostgreSQL
+    [5]
+    error: DATABASE_URL is not a usable PostgreSQL URL: it does not begin with `postgres://`. Write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or unset it to let Karat run its own PostgreSQL
+    [5]
+    "#);
+    let working = lake.database.url();
+    let elsewhere = working.replacen(lake.database.name(), "nowhere", 1);
+    assert_ne!(working, elsewhere);
+    let answer = lake.answers_at(&elsewhere, &service_lake::words("status")).await;
+    assert!(
+        answer.contains(r#"database "nowhere" does not exist. Create the database, or correct its name"#),
+        "{answer}"
+    );
+    assert!(answer.ends_with("[5]"), "{answer}");
 }

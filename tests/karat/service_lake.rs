@@ -7,6 +7,7 @@ use karat::asset::calendar::Calendar;
 use karat::cli::{self, Application, Captured, Output, Session, Verb};
 use karat::clock::{Clock, ManualClock};
 use karat::engine::external::append_rows;
+use karat::engine::logs::LogCollector;
 use karat::store::migrate::Migrations;
 use karat::testing::TestDatabase;
 use sqlx::PgPool;
@@ -34,6 +35,7 @@ pub(crate) struct Lake {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) application: Application,
     pub(crate) pool: PgPool,
+    pub(crate) logs: LogCollector,
 }
 
 impl Lake {
@@ -45,7 +47,7 @@ impl Lake {
         let database = TestDatabase::create(migrations).await.unwrap();
         let pool = database.pool().await.unwrap();
         let clock = Arc::new(ManualClock::new(instant("2026-03-20T10:00:00Z")));
-        Self { database, clock, application: APPLICATION, pool }
+        Self { database, clock, application: APPLICATION, pool, logs: LogCollector::default() }
     }
 
     /// Writes `people` events of one each on every day from the `from`th to the `to`th of March, at noon UTC. Writing the
@@ -73,8 +75,12 @@ impl Lake {
     }
 
     pub(crate) async fn answers(&self, words: &[String]) -> String {
-        let url = self.database.url();
-        let fixed = ["lake", "--database-url", &url, "--zone", "Europe/Berlin", "--color", "never"];
+        self.answers_at(&self.database.url(), words).await
+    }
+
+    /// The same with another database.
+    pub(crate) async fn answers_at(&self, url: &str, words: &[String]) -> String {
+        let fixed = ["lake", "--database-url", url, "--zone", "Europe/Berlin", "--color", "never"];
         let arguments = fixed.into_iter().map(str::to_owned).chain(words.iter().cloned());
         let (options, verb) = match cli::parse::<Verb>(&self.application, arguments) {
             Ok(parsed) => parsed,
@@ -82,13 +88,17 @@ impl Lake {
         };
         let captured = Captured::default();
         let output = Output::captured(&options, &captured);
-        let session = Session { output, clock: self.clock.clone(), ..Session::new(self.application, options) };
+        let (clock, logs) = (self.clock.clone(), self.logs.clone());
+        let session = Session { output, clock, logs, ..Session::new(self.application, options) };
         let result = cli::run(&session, verb).await;
         let exit = cli::finish(&session, result);
         let mut text = captured.take_results();
-        for message in captured.take_messages().lines().filter(|message| message.starts_with("error: ")) {
-            text.push_str(message);
-            text.push('\n');
+        // Progress comes and goes with the machine's mood; an error is the last thing said.
+        let messages = captured.take_messages();
+        if let Some(error) =
+            messages.match_indices("error: ").map(|(at, _)| at).find(|&at| at == 0 || messages[..at].ends_with('\n'))
+        {
+            text.push_str(&messages[error..]);
         }
         format!("{text}[{}]", exit.code())
     }
@@ -121,7 +131,9 @@ pub(crate) fn settings() -> insta::Settings {
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[uuid]");
     settings.add_filter(r"\b[0-9a-f]{8}\b", "[--id--]");
-    settings.add_filter(r"in \d+\.\d s\b", "in [time]");
+    settings.add_filter(r"\b[0-9a-f]{12}\b", "[----id----]");
+    settings.add_filter(r"in \d+(\.\d)? s\b", "in [time]");
+    settings.add_filter(r"\d+ kB", "[size]");
     settings.add_filter(r"(?m)[ \t]+$", "");
     settings
 }
