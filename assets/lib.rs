@@ -4,6 +4,7 @@ pub mod account;
 pub mod bronze;
 pub mod collect;
 pub mod definitions;
+pub mod demo;
 pub mod gold;
 pub mod parse;
 pub mod silver;

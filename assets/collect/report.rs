@@ -118,7 +118,7 @@ impl fmt::Display for FileReport {
         for (table, count) in &self.tables {
             write!(formatter, "  {table}: {} new, {} already there", count.inserted, count.duplicates)?;
             if count.outside > 0 {
-                write!(formatter, "; {} of the new lie before the calendar's first day, where nothing reads them", count.outside)?;
+                write!(formatter, "; {} of the new lie before the calendar's first day and are in no partition", count.outside)?;
             }
             formatter.write_char('\n')?;
         }

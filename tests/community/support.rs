@@ -147,6 +147,11 @@ impl Platform {
         sqlx::query_as(sqlx::AssertSqlSafe(statement)).fetch_all(&self.pool).await.unwrap()
     }
 
+    /// How many notes there are that rows landed somewhere.
+    pub(crate) async fn mark_count(&self) -> i64 {
+        sqlx::query_scalar("select count(*) from karat.mark").fetch_one(&self.pool).await.unwrap()
+    }
+
     /// How many rows each table of the platform has.
     pub(crate) async fn row_counts(&self) -> BTreeMap<String, i64> {
         let mut counts = BTreeMap::new();
