@@ -15,8 +15,11 @@ use super::cs2::Cs2Collector;
 use super::discord::DiscordCollector;
 use super::file::ingest_file;
 use super::links::LinksCollector;
-use super::progress::Progress;
+use super::progress::{Bar, Progress};
 use super::report::{FileReport, IngestReport};
+
+/// The exit code when the database failed.
+const DATABASE_FAILED: u8 = 5;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -88,6 +91,28 @@ pub fn collector(source: Source, server: &str, zone: Tz, at: Option<DateTime<Utc
         Source::Irc => Box::new(ChatCollector::default()),
         Source::Links => Box::new(LinksCollector),
     }
+}
+
+/// `community ingest` on a terminal: shows progress and prints the report. Returns the exit code.
+pub async fn run(arguments: &IngestArguments, writer: &Writer) -> u8 {
+    let report = match ingest(arguments, writer, &mut Bar::default()).await {
+        Ok(report) => report,
+        Err(error) => {
+            eprintln!(
+                "error: the rows could not be written: {error}. What was written stays; give the same command again"
+            );
+            return DATABASE_FAILED;
+        }
+    };
+    if arguments.json {
+        match serde_json::to_string_pretty(&report) {
+            Ok(json) => println!("{json}"),
+            Err(error) => eprintln!("error: the report cannot be written as JSON: {error}"),
+        }
+    } else {
+        print!("{report}");
+    }
+    report.exit_code()
 }
 
 /// Reads the files in their order. A file that cannot be read is reported, and the others are read all the same.

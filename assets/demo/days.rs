@@ -20,9 +20,14 @@ pub(super) enum What {
     Joins,
     Leaves,
     /// Writes a message of so many words in a text channel.
-    Writes { channel: u32, words: u32 },
+    Writes {
+        channel: u32,
+        words: u32,
+    },
     /// Is in a voice channel from now on; `None` is none.
-    Talks { channel: Option<u32> },
+    Talks {
+        channel: Option<u32>,
+    },
 }
 
 /// The voice channel that is the guild's AFK channel.
@@ -93,7 +98,8 @@ fn live(person: &Person, number: u32, life: &mut Life) {
         let from = moment(number, random.between(1_020, 1_410), random);
         let to = from + TimeDelta::seconds(i64::from(random.between(240, 9_000)));
         let server = if random.chance(700) { person.favourite } else { random.between(0, 11) };
-        if let Some(visits) = usize::try_from(server).ok().and_then(|server| life.visits.get_mut(server % SERVERS.len()))
+        if let Some(visits) =
+            usize::try_from(server).ok().and_then(|server| life.visits.get_mut(server % SERVERS.len()))
         {
             visits.push(Visit { from, to, person: person.number });
         }

@@ -21,8 +21,14 @@ const HEARTBEAT: TimeDelta = TimeDelta::seconds(240);
 
 /// Everything the bot received, one frame a line.
 pub(super) fn frames(people: &[Person], happenings: &[Happening]) -> String {
-    let mut capture =
-        Capture { people, text: String::new(), sequence: 0, messages: 0, members: BTreeMap::new(), voice: BTreeMap::new() };
+    let mut capture = Capture {
+        people,
+        text: String::new(),
+        sequence: 0,
+        messages: 0,
+        members: BTreeMap::new(),
+        voice: BTreeMap::new(),
+    };
     let (begin, end) = (start_of_day(FIRST_DAY, ZONE), start_of_day(day(DAYS), ZONE));
     let mut absences = absences().into_iter().peekable();
     let mut happenings = happenings.iter().filter(|happening| happening.at < end).peekable();
@@ -102,11 +108,8 @@ impl Capture<'_> {
             .iter()
             .filter_map(|(&number, joined_at)| Some(json!({"user": self.user(number)?, "joined_at": text(*joined_at)})))
             .collect();
-        let voice_states: Vec<Value> = self
-            .voice
-            .iter()
-            .filter_map(|(&number, &channel)| self.voice_state(number, Some(channel)))
-            .collect();
+        let voice_states: Vec<Value> =
+            self.voice.iter().filter_map(|(&number, &channel)| self.voice_state(number, Some(channel))).collect();
         let guild = json!({
             "id": GUILD.to_string(),
             "afk_channel_id": voice_channel(AFK_CHANNEL),

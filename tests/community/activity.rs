@@ -3,7 +3,9 @@
 use chrono::{NaiveDate, TimeDelta};
 use chrono_tz::Europe::Berlin;
 use chrono_tz::Tz;
-use community::bronze::{ChatMessages, DiscordConnection, DiscordMembers, DiscordMessages, DiscordVoiceStates, IdentityLinks};
+use community::bronze::{
+    ChatMessages, DiscordConnection, DiscordMembers, DiscordMessages, DiscordVoiceStates, IdentityLinks,
+};
 use community::collect::ingest::Source;
 use community::gold::{DailyActiveUsers, RetentionCohorts};
 use community::silver::{DimUser, UserActivity};
@@ -36,7 +38,8 @@ fn activity(person_id: &str, on: &str, figures: [i64; 4]) -> UserActivity {
 #[tokio::test]
 async fn the_fixtures_from_bronze_to_gold() {
     let platform = Platform::new(Berlin, "2026-01-10", "2026-01-13T12:00:00Z").await;
-    for (source, text) in [(Source::Discord, GATEWAY), (Source::Cs2, CS2), (Source::Irc, CHAT), (Source::Links, LINKS)] {
+    for (source, text) in [(Source::Discord, GATEWAY), (Source::Cs2, CS2), (Source::Irc, CHAT), (Source::Links, LINKS)]
+    {
         platform.ingest_in(source, Berlin, text).await;
     }
     platform.build().await;

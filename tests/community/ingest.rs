@@ -54,7 +54,9 @@ async fn gateway_frames() {
     let voice: Vec<DiscordVoiceStates> = platform.rows("at, sequence").await;
     let voice: Vec<_> = voice
         .iter()
-        .map(|row| (row.account_id.as_str(), row.sequence, row.channel_id, row.afk, row.snapshot, row.voice_session.as_deref()))
+        .map(|row| {
+            (row.account_id.as_str(), row.sequence, row.channel_id, row.afk, row.snapshot, row.voice_session.as_deref())
+        })
         .collect();
     assert_eq!(
         voice,
@@ -164,8 +166,13 @@ async fn chat_and_links() {
         .iter()
         .map(|row| (row.account_id.as_str(), row.at.format("%H:%M").to_string(), row.sequence))
         .collect();
-    let expected =
-        [("irc:7", "10:00", 1), ("irc:7", "10:00", 2), ("irc:8", "10:00", 1), ("irc:7", "10:01", 1), ("irc:9", "23:30", 1)];
+    let expected = [
+        ("irc:7", "10:00", 1),
+        ("irc:7", "10:00", 2),
+        ("irc:8", "10:00", 1),
+        ("irc:7", "10:01", 1),
+        ("irc:9", "23:30", 1),
+    ];
     assert_eq!(messages, expected.map(|(account, time, sequence)| (account, time.to_owned(), sequence)));
     let links: Vec<IdentityLinks> = platform.rows("account_id, same_as").await;
     let links: Vec<_> =

@@ -81,8 +81,7 @@ async fn built(csv: &str, zone: Tz) -> Figures {
     }
     let cohorts: Vec<RetentionCohorts> = platform.rows("month").await;
     for row in &cohorts {
-        let months = (row.month.year() - row.cohort_month.year()) * 12
-            + i32::try_from(row.month.month()).unwrap()
+        let months = (row.month.year() - row.cohort_month.year()) * 12 + i32::try_from(row.month.month()).unwrap()
             - i32::try_from(row.cohort_month.month()).unwrap();
         assert_eq!(row.months_since, months, "{row:?}");
     }

@@ -48,15 +48,14 @@ async fn dump(platform: &Platform) -> Vec<(String, String)> {
 async fn nothing_that_was_planted_is_found() {
     let log = Captured::default();
     let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
     // Everything in this process, the workers' threads included: each test has a process of its own.
     let _ = tracing::subscriber::set_global_default(subscriber);
     let platform = Platform::new(Berlin, "2026-01-10", "2026-01-13T12:00:00Z").await;
     let mut reports = String::new();
-    for (source, text) in [(Source::Discord, GATEWAY), (Source::Cs2, CS2), (Source::Irc, CHAT), (Source::Links, LINKS)] {
+    for (source, text) in [(Source::Discord, GATEWAY), (Source::Cs2, CS2), (Source::Irc, CHAT), (Source::Links, LINKS)]
+    {
         assert!(text.contains(PLANTED));
         // Also as some other source: what is misread must not be kept either.
         for pretended in [source, Source::Discord, Source::Cs2, Source::Irc, Source::Links] {
