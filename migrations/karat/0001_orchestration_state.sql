@@ -22,6 +22,10 @@ create table karat.backfill (
     request     jsonb not null
 );
 
+-- Numbers launches and ends of runs in one order: which runs were live together is a comparison of numbers, not of
+-- clocks of different machines.
+create sequence karat.run_order;
+
 -- One request to do work. Live while finished_at is null.
 create table karat.run (
     run_id              uuid primary key,
@@ -36,6 +40,8 @@ create table karat.run (
     -- how many steps of this run may be running at once; null is as many as there are slots
     concurrency_limit   integer check (concurrency_limit > 0),
     requested_at        timestamptz not null,
+    launch_number       bigint not null default nextval('karat.run_order'),
+    finish_number       bigint,
     paused_at           timestamptz,
     cancel_requested_at timestamptz,
     finished_at         timestamptz,

@@ -126,7 +126,7 @@ impl AssetGraph {
                 .unwrap_or(0);
         }
         let mut order: Vec<AssetKey> = nodes.keys().cloned().collect();
-        order.sort_by_key(|key| nodes.get(key).map(|node| ranks[node.index()]));
+        order.sort_by_cached_key(|key| nodes.get(key).map(|node| ranks[node.index()]));
         Ok(Self { graph, nodes, ranks, order })
     }
 

@@ -214,8 +214,12 @@ enum Relation<'a> {
     Windows { downstream: &'a TimePartitions, upstream: &'a TimePartitions, start: i64, end: i64 },
 }
 
+/// The union of what `map` makes of each range.
 fn over_ranges(subset: &PartitionSubset, map: impl Fn(Ordinal, Ordinal) -> PartitionSubset) -> PartitionSubset {
-    PartitionSubset::from_ranges(subset.ranges().iter().flat_map(|&(first, last)| map(first, last).ranges().to_vec()))
+    match subset.ranges() {
+        &[(first, last)] => map(first, last),
+        ranges => PartitionSubset::from_ranges(ranges.iter().flat_map(|&(first, last)| Vec::from(map(first, last)))),
+    }
 }
 
 /// The window from the beginning of one partition to the end of another.

@@ -8,6 +8,7 @@ mod calendar_text;
 mod error;
 mod keys;
 mod selection;
+mod skipped;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -132,7 +133,7 @@ impl TimePartitions {
             first: 0,
             last: Ordinal::MAX,
             hour_shift_seconds: if hourly { cadence::hour_shift(offset_seconds(starts_at, zone)) } else { 0 },
-            skipped: if cadence == Cadence::Daily { skipped_days(zone) } else { PartitionSubset::empty() },
+            skipped: if cadence == Cadence::Daily { skipped::days(zone, start) } else { PartitionSubset::empty() },
         };
         partitions.first = partitions.at(starts_at);
         if let Some(end) = end {
@@ -192,35 +193,6 @@ impl TimePartitions {
             _ => self.cadence.first_date(ordinal),
         }
     }
-}
-
-/// The dates that a zone skipped when it moved to the other side of the date line.
-///
-/// Such a move adds nearly a day to the offset and lasts: looking every few years finds the interval, halving it finds
-/// the date.
-fn skipped_days(zone: Tz) -> PartitionSubset {
-    const STEP_DAYS: i64 = 4 * 365;
-    const LEAST_JUMP_SECONDS: i32 = 20 * 3600;
-    let offset = |day| offset_seconds(start_of_day(cadence::date_of_day(day), zone), zone);
-    let is_skipped =
-        |day| start_of_day(cadence::date_of_day(day), zone) == start_of_day(cadence::date_of_day(day + 1), zone);
-    let from = cadence::day_of(NaiveDate::from_ymd_opt(1840, 1, 1).unwrap_or_default());
-    let until = cadence::day_of(NaiveDate::from_ymd_opt(2110, 1, 1).unwrap_or_default());
-    let mut days = Vec::new();
-    let mut before = offset(from);
-    for first in (from..until).step_by(STEP_DAYS as usize) {
-        let after = offset(first + STEP_DAYS);
-        if after - before >= LEAST_JUMP_SECONDS {
-            let (mut low, mut high) = (first, first + STEP_DAYS);
-            while high - low > 1 {
-                let middle = low + (high - low) / 2;
-                if offset(middle) - before >= LEAST_JUMP_SECONDS { high = middle } else { low = middle }
-            }
-            days.extend((low..=high).filter(|&day| is_skipped(day)));
-        }
-        before = after;
-    }
-    PartitionSubset::from_ordinals(days)
 }
 
 impl PartitionsDefinition {
@@ -358,7 +330,10 @@ impl PartitionsDefinition {
     /// The partitions of `subset` that the definition has, begun or not.
     #[must_use]
     pub fn restrict(&self, subset: &PartitionSubset) -> PartitionSubset {
-        subset.intersection(&self.range(Ordinal::MIN, Ordinal::MAX))
+        match self {
+            Self::Time(partitions) if partitions.skipped.is_empty() => subset.clip(partitions.first, partitions.last),
+            _ => subset.intersection(&self.range(Ordinal::MIN, Ordinal::MAX)),
+        }
     }
 
     /// The partitions that have begun at `now`, the one that is still running included.

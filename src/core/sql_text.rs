@@ -56,6 +56,72 @@ pub fn tokens(sql: &str) -> Vec<Token<'_>> {
     std::iter::from_fn(|| scanner.next_token()).collect()
 }
 
+/// A text with its tokens, for asking several things after reading it once.
+#[derive(Debug)]
+pub struct SqlText<'sql> {
+    sql: &'sql str,
+    tokens: Vec<Token<'sql>>,
+}
+
+impl<'sql> SqlText<'sql> {
+    /// Reads `sql`.
+    #[must_use]
+    pub fn new(sql: &'sql str) -> Self {
+        Self { sql, tokens: tokens(sql) }
+    }
+
+    /// See [`normalize`].
+    #[must_use]
+    pub fn normalize(&self) -> String {
+        let last = self.tokens.iter().rposition(|token| token.text != ";").map_or(0, |last| last + 1);
+        let mut normal = String::with_capacity(self.sql.len());
+        let mut end = 0;
+        for token in &self.tokens[..last] {
+            match token.kind {
+                // What it would be beside other white space is anybody's guess.
+                TokenKind::Malformed => normal.push_str(&self.sql[end..token.start]),
+                // Without a line break between them PostgreSQL would not read these as one string.
+                TokenKind::StringContinuation => normal.push('\n'),
+                _ if normal.is_empty() => {}
+                _ => normal.push(' '),
+            }
+            end = token.end();
+            let case_counts_from = match token.kind {
+                TokenKind::Word | TokenKind::Number => token.text.len(),
+                TokenKind::String | TokenKind::QuotedIdentifier => token.text.find(['\'', '"', '$']).unwrap_or(0),
+                _ => 0,
+            };
+            let start = normal.len();
+            normal.push_str(token.text);
+            normal[start..start + case_counts_from].make_ascii_lowercase();
+        }
+        normal
+    }
+
+    /// See [`parameters`].
+    #[must_use]
+    pub fn parameters(&self) -> BTreeSet<u32> {
+        let number = |token: &Token<'_>| match token.kind {
+            TokenKind::Parameter(number) => Some(number),
+            _ => None,
+        };
+        self.tokens.iter().filter_map(number).collect()
+    }
+
+    /// See [`statement_count`].
+    #[must_use]
+    pub fn statement_count(&self) -> usize {
+        self.tokens.split(|token| token.text == ";").filter(|statement| !statement.is_empty()).count()
+    }
+
+    /// See [`leading_keyword`].
+    #[must_use]
+    pub fn leading_keyword(&self) -> Option<String> {
+        let first = self.tokens.iter().find(|token| token.text != "(")?;
+        (first.kind == TokenKind::Word).then(|| first.text.to_ascii_lowercase())
+    }
+}
+
 /// `sql` with everything removed that does not count: comments, white space, semicolons at the end, and the case of
 /// keywords, unquoted identifiers and numbers. What is left stands with one space between tokens.
 ///
@@ -64,45 +130,13 @@ pub fn tokens(sql: &str) -> Vec<Token<'_>> {
 /// Two texts with equal normal forms mean the same to PostgreSQL. The normal form of a normal form is itself.
 #[must_use]
 pub fn normalize(sql: &str) -> String {
-    let mut tokens = tokens(sql);
-    while tokens.last().is_some_and(|token| token.text == ";") {
-        tokens.pop();
-    }
-    let mut normal = String::with_capacity(sql.len());
-    let mut end = 0;
-    for token in tokens {
-        match token.kind {
-            // What it would be beside other white space is anybody's guess.
-            TokenKind::Malformed => normal.push_str(&sql[end..token.start]),
-            // Without a line break between them PostgreSQL would not read these as one string.
-            TokenKind::StringContinuation => normal.push('\n'),
-            _ if normal.is_empty() => {}
-            _ => normal.push(' '),
-        }
-        end = token.end();
-        match token.kind {
-            TokenKind::Word | TokenKind::Number => normal.push_str(&token.text.to_ascii_lowercase()),
-            TokenKind::String | TokenKind::QuotedIdentifier => {
-                let quote = token.text.find(['\'', '"', '$']).unwrap_or(0);
-                normal.push_str(&token.text[..quote].to_ascii_lowercase());
-                normal.push_str(&token.text[quote..]);
-            }
-            _ => normal.push_str(token.text),
-        }
-    }
-    normal
+    SqlText::new(sql).normalize()
 }
 
 /// The numbers of the parameters (`$1`, `$2`, …) that `sql` uses.
 #[must_use]
 pub fn parameters(sql: &str) -> BTreeSet<u32> {
-    tokens(sql)
-        .into_iter()
-        .filter_map(|token| match token.kind {
-            TokenKind::Parameter(number) => Some(number),
-            _ => None,
-        })
-        .collect()
+    SqlText::new(sql).parameters()
 }
 
 /// `sql` with each parameter replaced by the expression that `expression` gives for its number.
@@ -136,15 +170,14 @@ pub fn without_final_semicolon(sql: &str) -> &str {
 /// How many statements `sql` holds: what semicolons separate, empty ones not counted.
 #[must_use]
 pub fn statement_count(sql: &str) -> usize {
-    tokens(sql).split(|token| token.text == ";").filter(|statement| !statement.is_empty()).count()
+    SqlText::new(sql).statement_count()
 }
 
 /// The word that says what the statement is (`select`, `with`, `insert`, …), in lower case; opening parentheses before
 /// it are passed over. `None` when the text begins with something else or has no token.
 #[must_use]
 pub fn leading_keyword(sql: &str) -> Option<String> {
-    let first = tokens(sql).into_iter().find(|token| token.text != "(")?;
-    (first.kind == TokenKind::Word).then(|| first.text.to_ascii_lowercase())
+    SqlText::new(sql).leading_keyword()
 }
 
 struct Scanner<'sql> {

@@ -32,21 +32,8 @@ pub(super) async fn evaluate(
     if asset.checks.is_empty() {
         return Ok(Vec::new());
     }
-    let selects: Vec<String> = asset
-        .checks
-        .iter()
-        .enumerate()
-        .map(|(position, check)| {
-            let (offending, found) = expressions(check, stretch, now);
-            format!("select {position} as position, ({offending})::bigint as offending, ({found})::text as found")
-        })
-        .collect();
-    let sql = format!(
-        "with partition_rows as not materialized (select * from {} where {}) {}",
-        asset.key,
-        write::condition(asset),
-        selects.join(" union all ")
-    );
+    let reference = stretch.bounds().map_or(now, |(_, end)| end.min(now));
+    let sql = statement(asset, &asset.checks, reference);
     let rows = write::statement(sql, stretch.arguments(asset, false)?).fetch_all(connection).await?;
     let mut findings = Vec::with_capacity(rows.len());
     for row in rows {
@@ -67,8 +54,27 @@ pub(super) async fn evaluate(
     Ok(findings)
 }
 
+/// The statement that evaluates `checks` of `asset`, with a row for each; its parameters are those of a stretch. What must
+/// be fresh is compared with `reference`.
+pub(super) fn statement(asset: &AssetSpec, checks: &[AssetCheck], reference: DateTime<Utc>) -> String {
+    let selects: Vec<String> = checks
+        .iter()
+        .enumerate()
+        .map(|(position, check)| {
+            let (offending, found) = expressions(check, reference);
+            format!("select {position} as position, ({offending})::bigint as offending, ({found})::text as found")
+        })
+        .collect();
+    format!(
+        "with partition_rows as not materialized (select * from {} where {}) {}",
+        asset.key,
+        write::condition(asset),
+        selects.join(" union all ")
+    )
+}
+
 /// Two scalar expressions over `partition_rows`: how many rows offend, and what was found instead.
-fn expressions(check: &AssetCheck, stretch: &Stretch, now: DateTime<Utc>) -> (String, String) {
+fn expressions(check: &AssetCheck, reference: DateTime<Utc>) -> (String, String) {
     let nothing = || "null".to_owned();
     match &check.rule {
         CheckRule::NotNull { column } => {
@@ -116,7 +122,6 @@ fn expressions(check: &AssetCheck, stretch: &Stretch, now: DateTime<Utc>) -> (St
             )
         }
         CheckRule::Freshness { column, maximum_age } => {
-            let reference = stretch.bounds().map_or(now, |(_, end)| end.min(now));
             let newest = format!("max({})", identifier(column));
             (
                 format!(

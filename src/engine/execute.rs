@@ -154,16 +154,21 @@ async fn attempt_stoppable(
             tokio::time::sleep(STOP_INTERVAL).await;
         }
     };
-    tokio::select! {
-        Ok(published) = &mut body => return Ok(published),
-        () = ask_server => {
+    let ended = tokio::select! {
+        result = &mut body => Some(result),
+        () = ask_server => None,
+    };
+    match ended {
+        Some(Ok(attempted)) => Ok(attempted),
+        Some(Err(Problem::Died)) => Err(Problem::Died),
+        Some(Err(_)) => Err(stopped),
+        None => {
             if let Err(error) = environment.store.stop_attempt(&name, true).await {
                 tracing::warn!(%error, "a stopped connection could not be ended");
             }
+            Err(stopped)
         }
-        else => {}
     }
-    Err(stopped)
 }
 
 /// Ends the steps that are set aside, and returns the others as units of their own.

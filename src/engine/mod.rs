@@ -14,6 +14,7 @@ mod progress;
 mod reconnect;
 pub mod status;
 mod units;
+pub mod verify;
 mod worker;
 mod write;
 

@@ -244,10 +244,11 @@ impl Worker {
         let environment = self.environment.clone();
         let logs = self.logs.clone();
         let running = self.running.clone();
+        let signal = StopSignal::default();
+        let steps: Vec<i64> = unit.leases().into_iter().map(|(step_id, _)| step_id).collect();
+        // Known before the task first runs: a stop in between must reach it.
+        running.insert(&steps, &signal);
         slots.spawn(async move {
-            let signal = StopSignal::default();
-            let steps: Vec<i64> = unit.leases().into_iter().map(|(step_id, _)| step_id).collect();
-            running.insert(&steps, &signal);
             let began = Instant::now();
             let result = execute(&environment, &logs, unit, &signal).await;
             running.remove(&steps);

@@ -10,10 +10,13 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::binaries::Binaries;
 use super::error::PostgresError;
+use super::lock;
 use super::place::{Place, ROLE};
 use super::settings::EmbeddedSettings;
 
 const INITIALIZATION_LIMIT: Duration = Duration::from_secs(120);
+
+const REMOVAL_LIMIT: Duration = Duration::from_secs(10);
 
 /// The same order of text on every machine: by code point, where the system knows that order for UTF-8, else by byte.
 const LOCALES: [&str; 2] = ["C.UTF-8", "C"];
@@ -53,7 +56,7 @@ pub(super) async fn initialize(
     (settings.on_message)(&format!("Making a PostgreSQL {} database in {}.", binaries.major, place.data.display()));
     let mut outcome = Ok(());
     for locale in LOCALES {
-        remove_unfinished(place)?;
+        remove_unfinished(place).await?;
         place.make_private(&place.unfinished)?;
         outcome = run_initdb(place, binaries, settings, server_lock, locale).await;
         match &outcome {
@@ -62,7 +65,7 @@ pub(super) async fn initialize(
         }
     }
     if outcome.is_err() {
-        if let Err(error) = remove_unfinished(place) {
+        if let Err(error) = remove_unfinished(place).await {
             tracing::debug!(%error, "cannot remove an unfinished database");
         }
         return outcome;
@@ -108,12 +111,18 @@ async fn run_initdb(
     Err(failed(place.explain(&text)))
 }
 
-fn remove_unfinished(place: &Place) -> Result<(), PostgresError> {
-    match fs::remove_dir_all(&place.unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(PostgresError::folder("remove", &place.unfinished)(error))
+/// A helper of a killed `initdb` may still be putting files there; without its parent it ends in a moment.
+async fn remove_unfinished(place: &Place) -> Result<(), PostgresError> {
+    let removed = lock::wait(REMOVAL_LIMIT, || match fs::remove_dir_all(&place.unfinished) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound) => {
+            Ok(!place.unfinished.exists())
         }
-        _ => Ok(()),
+        outcome => outcome.map(|()| true),
+    });
+    match removed.await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(PostgresError::folder("remove", &place.unfinished)(io::ErrorKind::DirectoryNotEmpty.into())),
+        Err(error) => Err(PostgresError::folder("remove", &place.unfinished)(error)),
     }
 }
 

@@ -67,6 +67,7 @@ async fn install(target: &Path) -> Result<(), String> {
     let mut command = Command::new("python3");
     command
         .args(["-m", "pip", "install", "--no-deps", "--require-hashes", "--only-binary=:all:", "--no-input", "--quiet"])
+        .args(["--retries", "2", "--timeout", "20"])
         .arg("--target")
         .arg(target)
         .arg("--requirement")
@@ -89,7 +90,8 @@ async fn install(target: &Path) -> Result<(), String> {
         return Ok(());
     }
     let text = String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let telling = |line: &&str| !line.is_empty() && !line.starts_with("WARNING");
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(telling).collect();
     let end = lines[lines.len().saturating_sub(3)..].join(" / ");
     Err(format!("`python3 -m pip install {PACKAGE}` failed: {end}"))
 }

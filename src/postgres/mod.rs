@@ -17,6 +17,7 @@ mod binaries;
 mod cluster;
 mod download;
 mod error;
+mod launch;
 mod lock;
 mod place;
 mod process;

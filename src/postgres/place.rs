@@ -1,6 +1,5 @@
 //! The folders and lock files of one embedded server.
 
-use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -127,8 +126,8 @@ impl Place {
     }
 
     /// The value of `unix_socket_directories`, a list whose elements are quoted like identifiers.
-    pub(super) fn socket_directories_setting(&self) -> OsString {
-        format!("\"{}\"", self.socket_directory.display().to_string().replace('"', "\"\"")).into()
+    pub(super) fn socket_directories_setting(&self) -> String {
+        format!("\"{}\"", self.socket_directory.display().to_string().replace('"', "\"\""))
     }
 }
 

@@ -1,22 +1,20 @@
 //! Bringing the server up, adopting it, and leaving it.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
-use tokio::process::Child;
 
-use super::binaries::{self, Binaries};
+use super::binaries;
 use super::cluster;
 use super::error::PostgresError;
+use super::launch::{self, Launched};
 use super::lock;
-use super::place::{Place, SOCKET_FILE};
+use super::place::Place;
 use super::process;
 use super::settings::EmbeddedSettings;
 
@@ -32,12 +30,6 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(60);
 const SILENT_WAIT: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(10);
 
-/// At each start a log longer than this becomes `postgres.log.1`; with that one kept, the two bound what accumulates.
-const MAX_LOG_BYTES: u64 = 4 << 20;
-
-/// Below this much shared memory (containers often have 64 MB) parallel queries could run out of it.
-const ENOUGH_SHARED_MEMORY_BYTES: u64 = 256 << 20;
-
 /// A running server that this process uses: a share in it.
 ///
 /// Any number of processes, and guards in one process, share one server. When the last guard goes, by [`stop`](Self::stop), by being
@@ -50,7 +42,7 @@ pub struct EmbeddedServer {
     place: Place,
     database: String,
     users: Option<File>,
-    child: Option<Child>,
+    launched: Option<Launched>,
 }
 
 /// Makes the server of these settings available: adopts it when it runs, otherwise starts it, after initializing the cluster and fetching the programs when
@@ -62,7 +54,7 @@ pub struct EmbeddedServer {
 /// [`PostgresError`] says what is wrong and what to do about it.
 pub async fn start(settings: EmbeddedSettings) -> Result<EmbeddedServer, PostgresError> {
     let place = Place::prepare(&settings)?;
-    let mut server = EmbeddedServer { place, database: settings.database.clone(), users: None, child: None };
+    let mut server = EmbeddedServer { place, database: settings.database.clone(), users: None, launched: None };
     // Released before `server` is dropped, which takes this lock itself.
     let boot = server.place.open(&server.place.boot_lock)?;
     let locked = lock::wait(BOOT_LOCK_LIMIT, || lock::try_exclusive(&boot)).await;
@@ -114,7 +106,7 @@ impl EmbeddedServer {
     /// Whether this guard's [`start`] started the server, rather than adopting a running one.
     #[must_use]
     pub fn was_started(&self) -> bool {
-        self.child.is_some()
+        self.launched.is_some()
     }
 
     /// The process id of the server, as long as it lives.
@@ -149,7 +141,11 @@ impl EmbeddedServer {
             let (directory, lock) = (place.home.clone(), place.boot_lock.clone());
             return Err(PostgresError::Occupied { directory, lock, limit: SHUTDOWN_LIMIT });
         }
-        if !self.is_last().map_err(PostgresError::folder("lock", &place.users_lock))? {
+        let last = self.is_last().map_err(PostgresError::folder("lock", &place.users_lock))?;
+        // Still under the boot lock: of two that leave at once, the second must not take the first for one that stays.
+        self.users = None;
+        let place = &self.place;
+        if !last {
             return Ok(false);
         }
         let unusable = || PostgresError::folder("lock", &place.server_lock);
@@ -158,7 +154,9 @@ impl EmbeddedServer {
             // None that was launched from here lives; one that somebody started by hand is theirs to stop.
             return Ok(false);
         }
-        let Some(postmaster) = process::postmaster(place) else { return Ok(false) };
+        // One that was launched a moment ago may not have written its process id anywhere yet.
+        let launched = || Pid::from_raw(self.launched.as_ref()?.process.id()?.try_into().ok()?);
+        let Some(postmaster) = process::postmaster(place).or_else(launched) else { return Ok(false) };
         process::signal(postmaster, Signal::INT);
         let quiet = lock::wait_blocking(SHUTDOWN_LIMIT, || is_quiet(place, &server_lock));
         if !quiet.map_err(unusable())? {
@@ -168,9 +166,9 @@ impl EmbeddedServer {
             // A folder in /tmp is not left behind; one that is not empty, or already gone, is no concern.
             let _ = fs::remove_dir(&place.socket_directory);
         }
-        if let Some(child) = &mut self.child {
+        if let Some(launched) = &mut self.launched {
             // Its locks are gone, so the process is about to be; without this it would remain a zombie for a while.
-            let ended = lock::wait_blocking(ANSWER_LIMIT, || Ok(child.try_wait()?.is_some()));
+            let ended = lock::wait_blocking(ANSWER_LIMIT, || Ok(launched.process.try_wait()?.is_some()));
             ended.map_err(PostgresError::folder("wait for the server of", &place.data))?;
         }
         Ok(true)
@@ -182,14 +180,15 @@ impl EmbeddedServer {
         let mut announced = false;
         loop {
             let answer = ask(&self.connect_options()).await?;
-            match (answer, &mut self.child) {
+            match (answer, &mut self.launched) {
                 (Answer::Ready | Answer::NoDatabase, _) | (Answer::Absent, None) => return Ok(answer),
                 (_, None) => {}
-                (_, Some(child)) => {
-                    let ended =
-                        child.try_wait().map_err(PostgresError::folder("wait for the server of", &self.place.data))?;
-                    if let Some(status) = ended {
-                        return Err(self.launch_failure(&status.to_string()));
+                (_, Some(launched)) => {
+                    let ended = launched.process.try_wait();
+                    if let Some(status) =
+                        ended.map_err(PostgresError::folder("wait for the server of", &self.place.data))?
+                    {
+                        return Err(launched.failure(&self.place, &status.to_string()));
                     }
                 }
             }
@@ -212,14 +211,14 @@ impl EmbeddedServer {
         let place = &self.place;
         let server_lock = place.open(&place.server_lock)?;
         self.wait_for_silence(settings, &server_lock).await?;
-        remove_leftovers(place)?;
+        launch::remove_leftovers(place)?;
         let binaries = binaries::locate(settings, place).await?;
         if cluster::major(&place.data)?.is_none() {
             cluster::initialize(place, &binaries, settings, &server_lock).await?;
         }
         place.account.take_tree(&place.data).map_err(PostgresError::folder("hand over", &place.data))?;
-        let child = launch(place, &binaries, settings, server_lock)?;
-        self.child = Some(child);
+        let launched = launch::launch(place, &binaries, settings, server_lock)?;
+        self.launched = Some(launched);
         Ok(())
     }
 
@@ -264,14 +263,6 @@ impl EmbeddedServer {
             socket: self.place.socket_directory.clone(),
         }
     }
-
-    fn launch_failure(&self, status: &str) -> PostgresError {
-        let text = fs::read(&self.place.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text[text.len().saturating_sub(16 << 10)..]);
-        let output = self.place.explain(&text);
-        let (directory, log) = (self.place.data.clone(), self.place.log.clone());
-        PostgresError::Launch { directory, status: status.to_owned(), log, output }
-    }
 }
 
 impl Drop for EmbeddedServer {
@@ -306,8 +297,8 @@ async fn ask(options: &PgConnectOptions) -> Result<Answer, PostgresError> {
     match &error {
         sqlx::Error::Io(io) => match io.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(Answer::Absent),
-            // Closed in mid-conversation, as by a server that is going down; or its queue is full.
             io::ErrorKind::PermissionDenied => Err(PostgresError::Connection { action: "connect", source: error }),
+            // Closed in mid-conversation, as by a server that is going down; or its queue is full.
             _ => Ok(Answer::Busy),
         },
         sqlx::Error::Database(refusal) => match refusal.code().as_deref() {
@@ -327,72 +318,4 @@ async fn ask(options: &PgConnectOptions) -> Result<Answer, PostgresError> {
 /// the helpers of a killed `initdb`.
 fn is_quiet(place: &Place, server_lock: &File) -> io::Result<bool> {
     Ok(lock::try_exclusive(server_lock)? && process::servers(place).is_empty())
-}
-
-/// Files that a server leaves when it is killed. Once nothing can write to the cluster any more they only keep the next server from
-/// starting: it would trust the process id in them, which a zombie or an unrelated process may have.
-fn remove_leftovers(place: &Place) -> Result<(), PostgresError> {
-    let socket = place.socket_directory.join(SOCKET_FILE);
-    for path in [place.data.join("postmaster.pid"), socket.with_added_extension("lock"), socket] {
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(PostgresError::folder("remove", &path)(error));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Starts the server in a process group of its own, so that a Ctrl-C at the terminal does not reach it, with `server_lock` as its standard input:
-/// its children inherit that, and the lock is free when the last of them has ended.
-fn launch(
-    place: &Place,
-    binaries: &Binaries,
-    settings: &EmbeddedSettings,
-    server_lock: File,
-) -> Result<Child, PostgresError> {
-    rotate(&place.log).map_err(PostgresError::folder("rotate", &place.log))?;
-    let log = place.open(&place.log)?;
-    let also_log = log.try_clone().map_err(PostgresError::folder("open", &place.log))?;
-    let mut command = place.account.command(&binaries.directory.join("postgres"), &place.data);
-    command.arg("-D").arg(&place.data);
-    for (name, value) in own_settings(place) {
-        let mut setting = OsString::from(name);
-        setting.push("=");
-        setting.push(value);
-        command.arg("-c").arg(setting);
-    }
-    for (name, value) in &settings.server_settings {
-        command.arg("-c").arg(format!("{name}={value}"));
-    }
-    command.stdin(Stdio::from(server_lock)).stdout(log).stderr(also_log).process_group(0).kill_on_drop(false);
-    command.spawn().map_err(PostgresError::folder("run", &binaries.directory.join("postgres")))
-}
-
-/// What is not the cluster's business but this machine's and Karat's. It stands on the command line, where it wins over the cluster's
-/// files; what a person may want to change (memory, connections) is left to those, at PostgreSQL's own defaults.
-fn own_settings(place: &Place) -> Vec<(&'static str, OsString)> {
-    let mut settings: Vec<(&'static str, OsString)> = vec![
-        ("cluster_name", place.cluster_name.clone().into()),
-        ("listen_addresses", OsString::new()),
-        ("port", "5432".into()),
-        ("unix_socket_directories", place.socket_directories_setting()),
-        ("unix_socket_permissions", "0700".into()),
-        // The texts of statements and of errors contain people's data, which belongs in no log; clients get them anyway.
-        ("log_min_messages", "log".into()),
-        ("log_min_error_statement", "panic".into()),
-    ];
-    let shared_memory = rustix::fs::statvfs("/dev/shm").map(|memory| memory.f_blocks.saturating_mul(memory.f_frsize));
-    if !shared_memory.is_ok_and(|bytes| bytes >= ENOUGH_SHARED_MEMORY_BYTES) {
-        settings.push(("dynamic_shared_memory_type", "mmap".into()));
-    }
-    settings
-}
-
-fn rotate(log: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(log) {
-        Ok(metadata) if metadata.len() > MAX_LOG_BYTES => fs::rename(log, log.with_added_extension("1")),
-        _ => Ok(()),
-    }
 }

@@ -36,8 +36,8 @@ pub struct Candidate {
     pub per_partition: bool,
     /// The run's own limit of running steps.
     pub concurrency_limit: Option<i32>,
-    /// When the run was asked for.
-    pub requested_at: DateTime<Utc>,
+    /// When the run was launched, in the order of launches and ends of runs.
+    pub launch_number: i64,
 }
 
 /// How many steps are running now, for the limits of pools and runs.

@@ -35,8 +35,8 @@ pub struct CurrentVersion {
     pub materialized_at: DateTime<Utc>,
     /// The run that published it.
     pub run_id: Uuid,
-    /// When that run ended; `None` while it is live.
-    pub run_finished_at: Option<DateTime<Utc>>,
+    /// When that run ended, in the order of launches and ends of runs; `None` while it is live.
+    pub run_finish_number: Option<i64>,
     /// What the attempt could see, as text (`xmin:xmax:xip,…`).
     pub snapshot: String,
 }
@@ -54,7 +54,7 @@ pub struct VersionRange {
 
 const CURRENT_COLUMNS: &str = "m.asset_key, m.partition_key, m.ordinal, m.data_version, m.code_version, m.input_versions, \
      m.open, m.incomplete_inputs is not null as incomplete, m.row_count, m.materialized_at, m.run_id, \
-     r.finished_at as run_finished_at, m.snapshot::text as snapshot";
+     r.finish_number as run_finish_number, m.snapshot::text as snapshot";
 
 /// The current versions in `ranges`, as this transaction sees them, and the process id of the server's backend.
 ///

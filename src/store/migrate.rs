@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::migrate::{MigrateError, Migration, Migrator};
+use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
 use super::error::sql_state;
+
+/// Whoever migrates holds this advisory lock.
+const LOCK: &str = "hashtextextended('karat.migrate', 0)";
 
 /// Both sets of migrations.
 #[derive(Debug)]
@@ -52,6 +55,12 @@ pub enum SchemaError {
     /// Migrations are missing.
     #[error("the database lacks the migration(s) {0}. Bring it up to date with `migrate`")]
     Pending(String),
+    /// Migrations cannot be tried in a transaction.
+    #[error(
+        "the migration(s) {0} are marked `-- no-transaction` and cannot be tried without being applied: \
+         apply them with `migrate` first"
+    )]
+    Untransactional(String),
     /// A migration failed; it was rolled back.
     #[error("migration {set}/{version} failed and was rolled back: {message}")]
     Failed {
@@ -61,10 +70,24 @@ pub enum SchemaError {
         version: i64,
         /// PostgreSQL's message.
         message: String,
+        /// PostgreSQL's code for it, if it was PostgreSQL that refused.
+        sql_state: Option<String>,
     },
     /// The database could not be used.
     #[error("the database cannot be migrated: {0}")]
     Database(#[source] sqlx::Error),
+}
+
+impl SchemaError {
+    /// PostgreSQL's code for what happened, if it was PostgreSQL that refused.
+    #[must_use]
+    pub fn sql_state(&self) -> Option<String> {
+        match self {
+            Self::Failed { sql_state, .. } => sql_state.clone(),
+            Self::Database(error) => sql_state(error),
+            Self::Newer(_) | Self::Modified(_) | Self::Pending(_) | Self::Untransactional(_) => None,
+        }
+    }
 }
 
 impl Migrations {
@@ -129,7 +152,7 @@ impl Migrations {
             };
             let mut applied: BTreeMap<i64, Vec<u8>> = applied.into_iter().collect();
             for migration in migrator.iter() {
-                let name = format!("{set}/{:04} {}", migration.version, migration.description);
+                let name = name(set, migration);
                 match applied.remove(&migration.version) {
                     None => state.pending.push(name),
                     Some(checksum) if checksum != *migration.checksum => state.modified.push(name),
@@ -155,20 +178,15 @@ impl Migrations {
     /// Applies what is missing, each migration in its own transaction, and returns what was applied. Any number of
     /// processes may call this at once: they take turns under an advisory lock.
     ///
-    /// Inside an open transaction everything stays inside it (each migration in a savepoint); that is how definitions
-    /// are checked against an empty database without changing it.
-    ///
     /// # Errors
     /// When the database is newer, a migration was edited, or one fails; what was applied before stays.
     pub async fn migrate(&self, connection: &mut PgConnection) -> Result<Vec<String>, SchemaError> {
-        const LOCK: &str = "hashtextextended('karat.migrate', 0)";
         sqlx::query(sqlx::AssertSqlSafe(format!("select pg_advisory_lock({LOCK})")))
             .execute(&mut *connection)
             .await
             .map_err(SchemaError::Database)?;
         let result = self.migrate_locked(connection).await;
-        // A failed statement leaves an enclosing transaction unusable; its end releases nothing of a session lock, but
-        // the connection's end does. So a failure to unlock must not hide the result.
+        // A lock that could not be released goes with the connection: that must not hide the result.
         let unlocked = sqlx::query(sqlx::AssertSqlSafe(format!("select pg_advisory_unlock({LOCK})")))
             .execute(&mut *connection)
             .await;
@@ -176,6 +194,44 @@ impl Migrations {
             unlocked.map_err(SchemaError::Database)?;
         }
         result
+    }
+
+    /// Applies what is missing inside `transaction`, and with its end keeps it or not; returns what was applied. That is
+    /// how definitions are verified against a database without changing it.
+    ///
+    /// When nothing is missing nothing is locked. Otherwise others who migrate wait for the end of the transaction, and
+    /// this waits for them, at most as long as the transaction's `lock_timeout` says.
+    ///
+    /// # Errors
+    /// As [`migrate`](Self::migrate), after which the transaction can only be rolled back; and
+    /// [`SchemaError::Untransactional`].
+    pub async fn migrate_within(
+        &self,
+        transaction: &mut Transaction<'_, Postgres>,
+    ) -> Result<Vec<String>, SchemaError> {
+        let state = self.state(transaction).await?;
+        refuse_foreign(&state)?;
+        if state.pending.is_empty() {
+            return Ok(Vec::new());
+        }
+        // A lock of the transaction, not of the session: it goes with a rollback, also after a failed statement.
+        sqlx::query(sqlx::AssertSqlSafe(format!("select pg_advisory_xact_lock({LOCK})")))
+            .execute(&mut **transaction)
+            .await
+            .map_err(SchemaError::Database)?;
+        let untransactional = self.untransactional(&self.state(transaction).await?.pending);
+        if !untransactional.is_empty() {
+            return Err(SchemaError::Untransactional(untransactional.join(", ")));
+        }
+        self.migrate_locked(transaction).await
+    }
+
+    /// Those of the `pending` migrations that want no transaction.
+    fn untransactional(&self, pending: &[String]) -> Vec<String> {
+        let names = self.sets().flat_map(|(set, _, migrator)| {
+            migrator.iter().filter(|migration| migration.no_tx).map(move |migration| name(set, migration))
+        });
+        names.filter(|name| pending.contains(name)).collect()
     }
 
     async fn migrate_locked(&self, connection: &mut PgConnection) -> Result<Vec<String>, SchemaError> {
@@ -187,10 +243,10 @@ impl Migrations {
         for (set, _, migrator) in self.sets() {
             migrator.run_direct(None, &mut *connection, false).await.map_err(|error| match error {
                 MigrateError::ExecuteMigration(error, version) => {
-                    SchemaError::Failed { set, version, message: describe(&error) }
+                    SchemaError::Failed { set, version, message: describe(&error), sql_state: sql_state(&error) }
                 }
                 MigrateError::Execute(error) => SchemaError::Database(error),
-                other => SchemaError::Failed { set, version: 0, message: other.to_string() },
+                other => SchemaError::Failed { set, version: 0, message: other.to_string(), sql_state: None },
             })?;
         }
         Ok(state.pending)
@@ -207,6 +263,11 @@ impl Migrations {
         let _ = connection.close().await;
         result
     }
+}
+
+/// How a migration is called in messages.
+fn name(set: &str, migration: &Migration) -> String {
+    format!("{set}/{:04} {}", migration.version, migration.description)
 }
 
 fn refuse_foreign(state: &SchemaState) -> Result<(), SchemaError> {

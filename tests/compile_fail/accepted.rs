@@ -99,12 +99,54 @@ impl RustAsset for WeeklyTrend {
     }
 }
 
+macro_rules! counters {
+    ($($name:ident $key:literal)*) => {$(
+        table! {
+            /// One of many.
+            pub struct $name {
+                pub value: i64,
+            }
+        }
+        impl Asset for $name {
+            const KEY: AssetKey = AssetKey::new($key);
+            type Partitions = Unpartitioned;
+            type Upstream = ();
+        }
+    )*};
+}
+
+counters! { A "a.a" B "a.b" C "a.c" D "a.d" E "a.e" F "a.f" G "a.g" H "a.h" }
+
+table! {
+    /// As many upstreams as there can be.
+    pub struct Sum {
+        pub sum: i64,
+    }
+}
+impl Asset for Sum {
+    const KEY: AssetKey = AssetKey::new("a.sum");
+    type Partitions = Unpartitioned;
+    type Upstream = (A, B, C, D, E, F, Mapped<G, All>, H);
+}
+impl RustAsset for Sum {
+    const VERSION: u32 = 1;
+
+    async fn materialize(context: &Context<Self>) -> Result<(), AssetError> {
+        let mut sum = 0;
+        sum += A::read(context).next().await?.map_or(0, |row| row.value);
+        sum += G::read(context).next().await?.map_or(0, |row| row.value);
+        sum += H::read(context).next().await?.map_or(0, |row| row.value);
+        context.push(Self { sum }).await
+    }
+}
+
 pub fn definitions(calendar: Calendar) -> Result<Definitions, DefinitionErrors> {
     Definitions::builder(calendar)
         .external::<UserActivity>()
         .sql::<DailyActiveUsers>()
         .rust::<RegionReport>()
         .rust::<WeeklyTrend>()
+        .rust::<Sum>()
         .pool("database", 4)
         .build()
 }

@@ -82,12 +82,3 @@ fn little_shared_memory_is_not_relied_on() {
     child.tell("show dynamic_shared_memory_type");
     assert_eq!(child.answer(), "mmap");
 }
-
-#[test]
-fn a_system_without_locales_sorts_alike() {
-    let scratch = Scratch::new();
-    let mut child = scratch.part("value").variable("LOCPATH", "/nonexistent").spawn();
-    child.tell("select datcollate || pg_encoding_to_char(encoding) || (select string_agg(x, '' order by x) from unnest('{a,B,ä}'::text[]) x) from pg_database where datname = current_database()");
-    let answer = child.answer();
-    assert!(["CUTF8Baä", "C.UTF-8UTF8Baä"].contains(&answer.as_str()), "{answer}");
-}

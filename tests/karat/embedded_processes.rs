@@ -1,7 +1,10 @@
 //! Several processes, and processes that are killed.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use karat::postgres::{PostgresError, start};
@@ -17,6 +20,16 @@ fn server_of(child: &mut Child) -> (i32, bool) {
     let answer = child.answer();
     let Some((pid, started)) = answer.split_once(' ') else { panic!("{answer}") };
     (pid.parse().unwrap_or_else(|_| panic!("{answer}")), started == "true")
+}
+
+/// A command that runs as the account the cluster belongs to.
+fn as_owner_of(data: &Path, program: &Path) -> Command {
+    let mut command = Command::new(program);
+    if is_root() {
+        let owner = fs::metadata(data).unwrap();
+        command.uid(owner.uid()).gid(owner.gid());
+    }
+    command
 }
 
 #[test]
@@ -181,13 +194,18 @@ async fn files_of_a_dead_server_are_cleared_away() {
     let server = start(scratch.settings()).await.unwrap();
     let (data, sockets) = (server.cluster_directory().to_owned(), server.socket_directory().to_owned());
     server.stop().await.unwrap();
-    // The process id in them is that of a living process which has nothing to do with it.
-    let stale = format!("{}\n{}\n1\n5432\n{}\n\n 1 1\nready\n", std::process::id(), data.display(), sockets.display());
+    // The process id in them is that of a living process of the same account which has nothing to do with it.
+    let mut unrelated = as_owner_of(&data, Path::new("sleep")).arg("60").spawn().unwrap();
+    let stale = format!("{}\n{}\n1\n5432\n{}\n\n 1 1\nready\n", unrelated.id(), data.display(), sockets.display());
     for path in [data.join("postmaster.pid"), sockets.join(".s.PGSQL.5432.lock"), sockets.join(".s.PGSQL.5432")] {
         fs::write(path, &stale).unwrap();
     }
-    let server = start(scratch.settings()).await.unwrap();
-    assert_eq!(value(&server, "select 'here'").await, "here");
+    let server = start(scratch.settings()).await;
+    let untouched = unrelated.try_wait().unwrap().is_none();
+    unrelated.kill().unwrap();
+    unrelated.wait().unwrap();
+    assert!(untouched);
+    assert_eq!(value(&server.unwrap(), "select 'here'").await, "here");
 }
 
 #[tokio::test]
@@ -214,15 +232,9 @@ async fn a_server_that_somebody_started_by_hand_is_left_alone() {
     let data = server.cluster_directory().to_owned();
     server.stop().await.unwrap();
 
-    let mut command = std::process::Command::new(program);
+    let mut command = as_owner_of(&data, &program);
     command.arg("-D").arg(&data).args(["-c", "listen_addresses=", "-k", "."]).current_dir(&data);
     command.stderr(fs::File::create(scratch.path.join("log")).unwrap());
-    if is_root() {
-        use std::os::unix::fs::MetadataExt;
-        use std::os::unix::process::CommandExt;
-        let owner = fs::metadata(&data).unwrap();
-        command.uid(owner.uid()).gid(owner.gid());
-    }
     let mut by_hand = command.spawn().unwrap();
     eventually("the server by hand is up", || data.join(".s.PGSQL.5432").exists());
     let pid: i32 = by_hand.id().try_into().unwrap();

@@ -73,7 +73,7 @@ fn the_sources_keep_to_the_layers() {
     }
     assert!(tree.contains_key("src/core/key.rs") && tree.contains_key("assets/main.rs"), "the sources were not found");
     let violations = violations(&tree);
-    assert!(violations.is_empty(), "{} violations:\n{}\n", violations.len(), violations.join("\n"));
+    assert!(violations.is_empty(), "{} violation(s):\n{}\n", violations.len(), violations.join("\n"));
 }
 
 fn read(root: &Path, path: &Path, tree: &mut Tree) {

@@ -1,6 +1,6 @@
 //! The tests of the framework, in one binary.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod asset_error;
 mod code_version;
@@ -14,12 +14,17 @@ mod embedded_faults;
 mod embedded_processes;
 mod embedded_programs;
 mod embedded_support;
+mod engine;
 mod graph;
+mod lake;
 mod layering;
 mod mapping;
 mod oracle;
 mod partition_selections;
 mod partitions;
+mod processes;
+mod protocol;
+mod rows;
 mod selection;
 mod sql_text;
 mod subset;

@@ -89,6 +89,16 @@ fn a_day_whose_midnight_does_not_exist_begins_at_one() {
 }
 
 #[test]
+fn a_day_that_began_goes_on_when_the_clock_is_put_back_over_midnight() {
+    // At 00:01 on the 7th the clock went back to 23:01 on the 6th.
+    let days = since(Daily, America::St_Johns, "2010-01-01");
+    assert_eq!(window_of(&days, "2010-11-07"), (utc("2010-11-07T02:30Z"), utc("2010-11-08T03:30Z")));
+    for instant in ["2010-11-07T02:30Z", "2010-11-07T02:31Z", "2010-11-07T03:00Z", "2010-11-07T03:30Z"] {
+        assert_eq!(days.ordinal_at(utc(instant)), Some(ordinal(&days, "2010-11-07")), "{instant}");
+    }
+}
+
+#[test]
 fn lord_howe_moves_by_half_an_hour() {
     let days = since(Daily, Australia::Lord_Howe, "2026-01-01");
     let length = |text| days.window(ordinal(&days, text)).unwrap().duration();
@@ -261,6 +271,8 @@ fn check_partition(
         assert_eq!(definition.ordinal(&key(text)), Ok(ordinal), "{}", context());
         assert_eq!(definition.ordinal_at(window.start), Some(ordinal), "{}", context());
         assert_eq!(definition.ordinal_at(window.end - TimeDelta::nanoseconds(1)), Some(ordinal), "{}", context());
+        // Where a clock is put back over midnight, yesterday's date shows again for an hour.
+        assert_eq!(definition.ordinal_at(window.start + TimeDelta::minutes(2)), Some(ordinal), "{}", context());
     }
 }
 

@@ -1,7 +1,11 @@
 //! Local time to instants and back.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use chrono_tz::{America, Asia, Australia, Europe, Pacific, TZ_VARIANTS};
+use karat::clock::{Clock, ManualClock, SharedClock};
 use karat::core::time::{TimeWindow, instant_of, local_time, next_offset_change, offset_seconds, start_of_day};
 
 use crate::oracle::{DAY, SPAN, Tally, date, instant, local, utc, zones};
@@ -58,6 +62,20 @@ fn the_next_change_of_the_offset_is_found_to_the_second_and_within_its_bounds() 
     assert_eq!(change_after(change - TimeDelta::milliseconds(1), change + TimeDelta::seconds(5)), Some(change));
     assert_eq!(change_after(change, utc("2026-10-25T00:59Z")), None);
     assert_eq!(change_after(change, winter), None);
+}
+
+#[test]
+fn a_manual_clock_moves_only_when_told() {
+    let clock = ManualClock::new(instant(100));
+    assert_eq!((clock.now(), clock.now()), (instant(100), instant(100)));
+    clock.advance(Duration::from_secs(50));
+    assert_eq!(clock.now(), instant(150));
+    clock.set(instant(20));
+    let shared: SharedClock = Arc::new(clock);
+    assert_eq!(shared.now(), instant(20));
+    let latest = ManualClock::new(instant(0));
+    latest.advance(Duration::MAX);
+    assert_eq!(latest.now(), DateTime::<Utc>::MAX_UTC);
 }
 
 #[test]

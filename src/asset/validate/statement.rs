@@ -3,7 +3,7 @@
 use super::Review;
 use crate::asset::spec::{AssetKind, AssetSpec};
 use crate::core::partition::PartitionsDefinition;
-use crate::core::sql_text;
+use crate::core::sql_text::SqlText;
 
 impl Review<'_> {
     pub(super) fn statement(&mut self, asset: &AssetSpec) {
@@ -22,7 +22,8 @@ impl Review<'_> {
 
     /// One `select` that uses no other parameters than those its partitions give it.
     pub(super) fn select(&mut self, asset: &AssetSpec, sql: &str, what: &str) {
-        match sql_text::statement_count(sql) {
+        let text = SqlText::new(sql);
+        match text.statement_count() {
             0 => {
                 self.problem(asset, format!("{what} is empty"), "write one `select`");
                 return;
@@ -37,7 +38,7 @@ impl Review<'_> {
                 return;
             }
         }
-        let keyword = sql_text::leading_keyword(sql).unwrap_or_default();
+        let keyword = text.leading_keyword().unwrap_or_default();
         if !matches!(keyword.as_str(), "select" | "with" | "values" | "table") {
             let first = if keyword.is_empty() { "something else".to_owned() } else { format!("`{keyword}`") };
             self.problem(
@@ -47,7 +48,7 @@ impl Review<'_> {
             );
         }
         let (given, known) = parameters_of(asset);
-        for number in sql_text::parameters(sql) {
+        for number in text.parameters() {
             if number == 3 && known == 3 && asset.range_partitions > 1 {
                 self.problem(
                     asset,

@@ -1,6 +1,6 @@
 -- $1 now, $2 runs or null for any, $3 asset keys or null for any, $4 limit
 select s.step_id, s.run_id, s.asset_key, s.partition_key, s.ordinal, s.pool, s.attempts, s.lease_epoch, s.only_if_stale,
-       r.force, r.per_partition, r.concurrency_limit, r.requested_at
+       r.force, r.per_partition, r.concurrency_limit, r.launch_number
 from karat.step s
 join karat.run r using (run_id)
 where s.state = 'ready'

@@ -2,6 +2,7 @@
 with ended as (
     update karat.run r
     set finished_at = $2,
+        finish_number = nextval('karat.run_order'),
         outcome = case
             when exists (select from karat.step s where s.run_id = r.run_id and s.state in ('failed', 'blocked')) then 'failed'
             when exists (select from karat.step s where s.run_id = r.run_id and s.state = 'canceled') then 'canceled'

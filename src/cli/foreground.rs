@@ -1,0 +1,329 @@
+//! Carrying out runs in this process, in sight of a person: progress, interruption, and the summary.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::exit::{Exit, Failure};
+use super::output::{counted, duration_text, grouped, one_line, shortened};
+use super::session::{Connected, Session};
+use crate::engine::WorkerSettings;
+use crate::service::{ProgressView, SummaryView};
+
+/// How often a bar is redrawn, at most.
+const BAR_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The shortest and the longest time between two lines where there is no bar.
+const SHORTEST_LINE_INTERVAL: Duration = Duration::from_secs(1);
+const LONGEST_LINE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Looking at the progress takes at most this share of the time: one part in so many.
+const LOOK_SHARE: u32 = 20;
+
+/// How much of a reason the summary shows.
+const REASON_CHARACTERS: usize = 300;
+
+/// What is carried out, by the name a person knows it by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Work {
+    pub(super) thing: &'static str,
+    pub(super) id: String,
+}
+
+impl Work {
+    pub(super) fn name(&self) -> String {
+        format!("{} {}", self.thing, self.id)
+    }
+
+    pub(super) fn show(&self) -> String {
+        format!("{} show {}", self.thing, self.id)
+    }
+
+    pub(super) fn cancel(&self) -> String {
+        format!("{} cancel {}", self.thing, self.id)
+    }
+
+    pub(super) fn resume(&self) -> String {
+        format!("{} resume {}", self.thing, self.id)
+    }
+
+    pub(super) fn retry(&self) -> String {
+        format!("{} retry {}", self.thing, self.id)
+    }
+}
+
+/// Carries out `runs`, which are one backfill when `backfill_id` is given, in this process until they end or the
+/// person interrupts; shows progress on standard error, and prints a summary.
+///
+/// The exit is [`Exit::Ok`] when everything was built, else [`Exit::Failure`].
+///
+/// # Errors
+/// When the database cannot be used, or its clock differs from this machine's.
+pub async fn work_off(
+    session: &Session,
+    connected: &Connected,
+    backfill_id: Option<Uuid>,
+    runs: &[Uuid],
+    concurrency: Option<u32>,
+) -> Result<Exit, Failure> {
+    let Some(&first) = runs.first() else { return Ok(Exit::Ok) };
+    work_off_as(session, connected, &Work::of(backfill_id, first), runs, concurrency).await
+}
+
+pub(super) async fn work_off_as(
+    session: &Session,
+    connected: &Connected,
+    work: &Work,
+    runs: &[Uuid],
+    concurrency: Option<u32>,
+) -> Result<Exit, Failure> {
+    let began = Instant::now();
+    let service = &connected.service;
+    let mut settings = WorkerSettings::default();
+    if let Some(concurrency) = concurrency {
+        settings.slots = usize::try_from(concurrency).unwrap_or(settings.slots);
+    }
+    let stop = CancellationToken::new();
+    let mut interruptions = Interruptions::listen()?;
+    let worker = service.worker(session.logs.clone(), settings);
+    let mut carried_out = tokio::spawn({
+        let (runs, stop) = (runs.to_vec(), stop.clone());
+        async move { worker.work_off(&runs, &stop).await }
+    });
+    let mut display = Display::new(session, began);
+    let mut interrupted = false;
+    let mut wait = Duration::ZERO;
+    let result = loop {
+        tokio::select! {
+            biased;
+            ended = &mut carried_out => break ended,
+            () = interruptions.next() => {
+                if interrupted {
+                    // The private server and the leases look after themselves.
+                    std::process::exit(Exit::Failure.code().into());
+                }
+                interrupted = true;
+                stop.cancel();
+                session.output.message("Stopping: what is being built is given back. Interrupt again to leave at once.");
+            }
+            () = tokio::time::sleep(wait) => {
+                let look = Instant::now();
+                // A database that is away for a moment is the worker's business: the display just stands still.
+                if let Ok(progress) = service.progress(runs).await {
+                    display.show(&progress, work);
+                }
+                wait = display.interval().max(look.elapsed() * LOOK_SHARE);
+            }
+        }
+    };
+    display.end();
+    match result {
+        Ok(result) => result?,
+        Err(error) => {
+            return Err(Failure::new(Exit::Failure, format!("the worker ended by a defect of Karat: {error}")));
+        }
+    }
+    let summary = service.summary(runs).await?;
+    session.output.result(&summary, |summary| summary_text(session, summary, work, began.elapsed()))?;
+    Ok(if summary.is_success() { Exit::Ok } else { Exit::Failure })
+}
+
+fn summary_text(session: &Session, summary: &SummaryView, work: &Work, elapsed: Duration) -> String {
+    let steps = &summary.progress.steps;
+    let name = work.name();
+    let name = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
+    let outcome = match (summary.progress.live_runs, steps.failed + steps.blocked, steps.canceled) {
+        (1.., _, _) => "stopped before its end",
+        (0, 1.., _) => "failed",
+        (0, _, 1..) => "was canceled",
+        _ => "succeeded",
+    };
+    let mut parts = vec![format!("{} built", grouped(number(steps.succeeded)))];
+    for (count, what) in [
+        (steps.skipped, "fresh already"),
+        (steps.failed, "failed"),
+        (steps.blocked, "blocked"),
+        (steps.canceled, "canceled"),
+        (steps.pending + steps.ready + steps.running, "left"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{} {what}", grouped(number(count))));
+        }
+    }
+    let mut text = format!(
+        "{name} {outcome}: {} of {} in {}.",
+        parts.join(", "),
+        counted(number(steps.total), "partition"),
+        duration_text(elapsed)
+    );
+    for failure in &summary.failures {
+        let reason = failure.reason.as_deref().map_or_else(String::new, |reason| format!(": {}", one_line(reason)));
+        text.push_str(&format!(
+            "\n  {} {} {}{}",
+            failure.asset,
+            failure.partition,
+            failure.state,
+            shortened(&reason, REASON_CHARACTERS)
+        ));
+    }
+    let named = summary.failures.len() as u64;
+    let unnamed = number(steps.failed + steps.blocked).saturating_sub(named);
+    if unnamed > 0 {
+        text.push_str(&format!("\n  and {} more", grouped(unnamed)));
+    }
+    let mut hints = Vec::new();
+    if summary.progress.live_runs > 0 {
+        hints.push(("go on", work.resume()));
+        hints.push(("undo", work.cancel()));
+    } else if !summary.failures.is_empty() {
+        hints.push(("details", work.show()));
+        hints.push(("retry", work.retry()));
+    }
+    for (what, command) in hints {
+        text.push_str(&format!("\n  {what:<7} {}", session.command(&command)));
+    }
+    text
+}
+
+/// Counts come from the database as signed numbers and are never negative.
+pub(super) fn number(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
+}
+
+/// Ctrl-C, termination, and a terminal that is closed.
+struct Interruptions {
+    signals: [Signal; 3],
+}
+
+impl Interruptions {
+    fn listen() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal(kind)
+                .map_err(|error| Failure::new(Exit::Failure, format!("signals cannot be listened for: {error}")))
+        };
+        Ok(Self {
+            signals: [
+                listen(SignalKind::interrupt())?,
+                listen(SignalKind::terminate())?,
+                listen(SignalKind::hangup())?,
+            ],
+        })
+    }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.signals;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+/// What a person sees while it works: a bar on a terminal, else a line now and then.
+struct Display {
+    session: Session,
+    bar: Option<ProgressBar>,
+    began: Instant,
+    done_before: Option<i64>,
+    last_line: Option<Instant>,
+    last_state: Option<(usize, usize, bool)>,
+    last_done: i64,
+}
+
+impl Display {
+    fn new(session: &Session, began: Instant) -> Self {
+        let bar = session.output.is_watched().then(|| {
+            let bar = ProgressBar::new(0);
+            if let Ok(style) = ProgressStyle::with_template("{bar:30} {msg}") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        session.output.set_bar(bar.clone());
+        Self {
+            session: session.clone(),
+            bar,
+            began,
+            done_before: None,
+            last_line: None,
+            last_state: None,
+            last_done: 0,
+        }
+    }
+
+    fn interval(&self) -> Duration {
+        if self.bar.is_some() { BAR_INTERVAL } else { SHORTEST_LINE_INTERVAL }
+    }
+
+    fn show(&mut self, progress: &ProgressView, work: &Work) {
+        let done = progress.steps.finished();
+        let done_before = *self.done_before.get_or_insert(done);
+        let left = self.time_left(progress, done - done_before);
+        let text = progress_text(progress, left);
+        if let Some(bar) = &self.bar {
+            bar.set_length(number(progress.steps.total));
+            bar.set_position(number(done));
+            bar.set_message(text);
+            return;
+        }
+        let state = (progress.paused_runs, progress.canceling_runs, progress.steps.failed > 0);
+        let changed = self.last_state.replace(state) != Some(state);
+        // Lines become rarer the longer it takes, so that a log of hours can be read.
+        let interval = (self.began.elapsed() / 10).clamp(SHORTEST_LINE_INTERVAL, LONGEST_LINE_INTERVAL);
+        let due = self.last_line.is_none_or(|last| last.elapsed() >= interval) && done != self.last_done;
+        if changed || due {
+            self.last_line = Some(Instant::now());
+            self.last_done = done;
+            self.session.output.message(&format!("{}: {text}", work.name()));
+        }
+    }
+
+    /// At the pace so far; `None` before there is one.
+    fn time_left(&self, progress: &ProgressView, done_here: i64) -> Option<Duration> {
+        let left = progress.steps.total - progress.steps.finished();
+        let (left, done_here) = (u32::try_from(left).ok()?, u32::try_from(done_here).ok()?);
+        let elapsed = self.began.elapsed();
+        if left == 0 || done_here == 0 || elapsed < SHORTEST_LINE_INTERVAL {
+            return None;
+        }
+        Some(elapsed.mul_f64(f64::from(left) / f64::from(done_here)))
+    }
+
+    fn end(&mut self) {
+        self.session.output.set_bar(None);
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn progress_text(progress: &ProgressView, left: Option<Duration>) -> String {
+    let steps = &progress.steps;
+    let done = number(steps.finished());
+    let total = number(steps.total);
+    let percent = if total == 0 { 100 } else { done * 100 / total };
+    let mut parts = vec![format!("{}/{} partitions ({percent} %)", grouped(done), grouped(total))];
+    for (count, what) in [
+        (steps.running, "running"),
+        (steps.skipped, "fresh already"),
+        (steps.failed, "failed"),
+        (steps.blocked, "blocked"),
+        (steps.canceled, "canceled"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{} {what}", grouped(number(count))));
+        }
+    }
+    if progress.canceling_runs > 0 {
+        parts.push("canceling".to_owned());
+    } else if progress.paused_runs > 0 {
+        parts.push("paused".to_owned());
+    } else if let Some(left) = left {
+        parts.push(format!("about {} left", duration_text(Duration::from_secs(left.as_secs()))));
+    }
+    parts.join(", ")
+}

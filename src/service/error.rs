@@ -1,0 +1,106 @@
+//! Why a request could not be served.
+
+use crate::asset::definitions::UnknownAsset;
+use crate::core::key::AssetKey;
+use crate::core::partition::PartitionError;
+use crate::core::selection::SelectionError;
+use crate::engine::launch::LaunchError;
+use crate::store::StoreError;
+use crate::store::migrate::SchemaError;
+
+/// Whose fault it is, which decides what a program that asked does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The request itself is wrong: a name, a date, a range, a selection. Asking again is of no use.
+    Request,
+    /// The request is understood and cannot be carried out as things stand.
+    Refused,
+    /// Everything asked for is as it should be already.
+    NothingToDo,
+    /// The database cannot be used.
+    Database,
+}
+
+/// Why a request could not be served: a sentence with what is wrong, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The selection selects nothing.
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
+    /// A name that is no asset's.
+    #[error(transparent)]
+    Asset(#[from] UnknownAsset),
+    /// A partition that is none.
+    #[error("{asset}: {source}")]
+    Partition {
+        /// The asset whose partitions were asked for.
+        asset: AssetKey,
+        /// What is wrong with them.
+        source: PartitionError,
+    },
+    /// The text names partitions of some of the selected assets and says nothing of the others.
+    #[error("`{text}` says nothing about {asset}: add the stretch of time for it, or leave it out with `!{asset}`")]
+    TimeNotSaid {
+        /// The text.
+        text: String,
+        /// The first asset it leaves open.
+        asset: AssetKey,
+    },
+    /// The request contains no partition.
+    #[error("{0}")]
+    NoPartitions(String),
+    /// Every partition asked for is in the wanted state already.
+    #[error("{0}")]
+    NothingToDo(String),
+    /// Only external assets were selected.
+    #[error(
+        "{0} is external: its rows come from outside and Karat does not build it. Build what reads it, for example with `{0}+`"
+    )]
+    External(AssetKey),
+    /// An id that is none, or that of several.
+    #[error("{0}")]
+    Id(String),
+    /// The thing asked for is not in a state in which that can be done.
+    #[error("{0}")]
+    Refused(String),
+    /// The run could not be launched.
+    #[error(transparent)]
+    Launch(LaunchError),
+    /// The database is not at this program's version.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The state could not be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ServiceError {
+    /// Whose fault it is.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Selection(_)
+            | Self::Asset(_)
+            | Self::Partition { .. }
+            | Self::TimeNotSaid { .. }
+            | Self::NoPartitions(_)
+            | Self::External(_)
+            | Self::Id(_)
+            | Self::Launch(LaunchError::Nothing | LaunchError::External(_) | LaunchError::Undefined(_)) => {
+                ErrorKind::Request
+            }
+            Self::NothingToDo(_) => ErrorKind::NothingToDo,
+            Self::Refused(_) | Self::Launch(LaunchError::MissingInputs(_)) => ErrorKind::Refused,
+            Self::Schema(_) | Self::Store(_) | Self::Launch(LaunchError::Store(_)) => ErrorKind::Database,
+        }
+    }
+}
+
+impl From<LaunchError> for ServiceError {
+    fn from(error: LaunchError) -> Self {
+        match error {
+            LaunchError::Store(error) => Self::Store(error),
+            error => Self::Launch(error),
+        }
+    }
+}

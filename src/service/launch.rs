@@ -1,0 +1,102 @@
+//! Launching what was asked for.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{PlanView, Request, Service, ServiceError};
+use crate::engine::launch::{LaunchError, LaunchRequest, launch};
+use crate::store::launch::RunCause;
+
+/// As what a request is launched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LaunchKind {
+    /// A run by itself.
+    Materialize,
+    /// A backfill: a set that can be paused, resumed and retried by its own id.
+    Backfill,
+}
+
+impl LaunchKind {
+    /// The verb on the command line.
+    #[must_use]
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Materialize => "materialize",
+            Self::Backfill => "backfill",
+        }
+    }
+}
+
+/// What was launched. Workers carry it out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LaunchedView {
+    /// The run.
+    pub run_id: Uuid,
+    /// The backfill it belongs to.
+    pub backfill_id: Option<Uuid>,
+    /// Why it exists: `manual`, `backfill` or `retry`.
+    pub cause: &'static str,
+    /// How many partitions it will build.
+    pub steps: u64,
+    /// When.
+    pub requested_at: DateTime<Utc>,
+    /// What will be built; `None` for a retry, which builds what was not built.
+    pub plan: Option<PlanView>,
+}
+
+/// What is stored with a run about why it exists: the command in words, and the request itself for retries.
+pub(super) fn stored_request(command: &str, request: &Request) -> Value {
+    json!({ "command": command, "request": request })
+}
+
+impl Service {
+    /// Launches `request`. The same request may be launched any number of times; a partition that another run builds
+    /// meanwhile is not built twice.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan); and when partitions upstream are missing and the request does not force it. Nothing is
+    /// launched then.
+    pub async fn launch(&self, request: &Request, kind: LaunchKind) -> Result<LaunchedView, ServiceError> {
+        let plan = self.resolve(request).await?;
+        if !request.force && !plan.view.missing_upstream.is_empty() {
+            let missing = plan.view.missing_upstream.iter();
+            return Err(ServiceError::Launch(LaunchError::MissingInputs(
+                missing.map(|missing| (missing.asset.clone(), missing.partitions.text.clone())).collect(),
+            )));
+        }
+        let backfill_id = (kind == LaunchKind::Backfill).then(Uuid::now_v7);
+        let cause = match kind {
+            LaunchKind::Materialize => RunCause::Manual,
+            LaunchKind::Backfill => RunCause::Backfill,
+        };
+        let now = self.now();
+        let launched = launch(
+            &self.store,
+            &self.definitions,
+            LaunchRequest {
+                plan: plan.sets,
+                only_if_stale: plan.only_if_stale,
+                force: request.force,
+                per_partition: request.per_partition,
+                concurrency_limit: request.concurrency_limit,
+                priority: request.priority,
+                cause,
+                backfill_id,
+                retry_of: None,
+                request: stored_request(&request.command_line(kind.verb()), request),
+            },
+            now,
+        )
+        .await?;
+        Ok(LaunchedView {
+            run_id: launched.run_id,
+            backfill_id,
+            cause: cause.as_str(),
+            steps: launched.steps,
+            requested_at: now,
+            plan: Some(plan.view),
+        })
+    }
+}

@@ -1,0 +1,91 @@
+//! What a person can ask for. The command line and the pages both call it, and nothing else, and render what it returns.
+//!
+//! Nothing here is generic and nothing prints: every method takes plain values and returns plain structs that `serde`
+//! can write. Times are instants; showing them in the calendar's zone is the caller's business.
+
+mod assets;
+mod backfill;
+mod error;
+mod ids;
+mod launch;
+mod partitions;
+mod plan;
+mod progress;
+mod request;
+mod run;
+mod select;
+mod status;
+mod view;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+
+pub use self::assets::{AssetView, list_assets};
+pub use self::backfill::{BackfillDetailView, BackfillView, ControlledView};
+pub use self::error::{ErrorKind, ServiceError};
+pub use self::launch::{LaunchKind, LaunchedView};
+pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
+pub use self::progress::{FailureView, ProgressView, SummaryView};
+pub use self::request::{Extent, PartitionState, Request};
+pub use self::run::RunView;
+pub use self::select::asks_for_states;
+pub use self::status::{AssetState, AssetStatusView, FreshnessView, StaleView, StatusView};
+pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
+
+use crate::asset::definitions::Definitions;
+use crate::clock::SharedClock;
+use crate::engine::logs::LogCollector;
+use crate::engine::{Worker, WorkerSettings};
+use crate::store::Store;
+use crate::store::migrate::Migrations;
+
+/// Everything a person can ask of one installation: its definitions on its database. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    store: Store,
+    definitions: Arc<Definitions>,
+    clock: SharedClock,
+    connect_options: PgConnectOptions,
+    migrations: Arc<Migrations>,
+}
+
+impl Service {
+    /// The service for `definitions` on the database that `pool` and `connect_options` both lead to.
+    #[must_use]
+    pub const fn new(
+        pool: PgPool,
+        connect_options: PgConnectOptions,
+        definitions: Arc<Definitions>,
+        migrations: Arc<Migrations>,
+        clock: SharedClock,
+    ) -> Self {
+        Self { store: Store::new(pool), definitions, clock, connect_options, migrations }
+    }
+
+    /// The definitions that are served.
+    #[must_use]
+    pub const fn definitions(&self) -> &Arc<Definitions> {
+        &self.definitions
+    }
+
+    /// The migrations of this program.
+    #[must_use]
+    pub const fn migrations(&self) -> &Arc<Migrations> {
+        &self.migrations
+    }
+
+    /// The present instant, by the service's clock.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// A worker that carries out what was launched; it has connections of its own.
+    #[must_use]
+    pub fn worker(&self, logs: LogCollector, settings: WorkerSettings) -> Worker {
+        Worker::new(&self.connect_options, self.definitions.clone(), self.clock.clone(), logs, settings)
+    }
+}

@@ -1,0 +1,182 @@
+//! From a request to the partitions that would be built: what a preview shows and a launch starts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::view::sets_view;
+use super::{AssetPartitionsView, Extent, PartitionState, PartitionsView, Request, Service, ServiceError, partitions};
+use crate::asset::spec::{AssetKind, AssetSpec};
+use crate::core::key::AssetKey;
+use crate::core::plan::{PartitionSets, add_affected, add_missing_inputs};
+use crate::core::subset::PartitionSubset;
+use crate::engine::launch::{missing_upstream, present};
+use crate::engine::status::asset_statuses;
+
+/// What a request comes to, before anything is launched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlanView {
+    /// The request.
+    pub request: Request,
+    /// What would be built, upstream before downstream.
+    pub assets: Vec<PlannedAsset>,
+    /// How many partitions of all assets together.
+    pub partition_count: u64,
+    /// What these read and what neither exists nor is part of the plan. Launching is refused unless it is empty or the
+    /// request forces it.
+    pub missing_upstream: Vec<AssetPartitionsView>,
+    /// Selected assets that are filled from outside and so not built.
+    pub external: Vec<AssetKey>,
+}
+
+/// The partitions of one asset in a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlannedAsset {
+    /// The asset.
+    pub asset: AssetKey,
+    /// How it is computed.
+    pub kind: AssetKind,
+    /// Which of its partitions.
+    pub partitions: PartitionsView,
+    /// How many of them have been built before.
+    pub built_before: u64,
+    /// Why it is in the plan.
+    pub because: PlannedBecause,
+    /// Partitions that turn out to be fresh at their turn are skipped.
+    pub only_if_stale: bool,
+}
+
+/// Why an asset is in a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlannedBecause {
+    /// It was selected.
+    Selected,
+    /// It is selected, and reads partitions that are chosen.
+    Affected,
+    /// Something planned needs it.
+    Upstream,
+}
+
+/// A plan with what launching needs.
+pub(super) struct Plan {
+    pub(super) sets: PartitionSets,
+    pub(super) only_if_stale: BTreeSet<AssetKey>,
+    pub(super) view: PlanView,
+}
+
+impl Service {
+    /// What `request` comes to; nothing is launched.
+    ///
+    /// # Errors
+    /// When the request is wrong ([`ErrorKind::Request`](super::ErrorKind)), when nothing is in the states asked for
+    /// ([`ServiceError::NothingToDo`]), or when the state cannot be read. What is missing upstream is no error here.
+    pub async fn plan(&self, request: &Request) -> Result<PlanView, ServiceError> {
+        Ok(self.resolve(request).await?.view)
+    }
+
+    pub(super) async fn resolve(&self, request: &Request) -> Result<Plan, ServiceError> {
+        let now = self.now();
+        let selected = self.select(&request.selection).await?;
+        let (built, external): (Vec<Arc<AssetSpec>>, Vec<Arc<AssetSpec>>) =
+            selected.into_iter().partition(|spec| spec.is_materializable());
+        if let ([], [first, ..]) = (built.as_slice(), external.as_slice()) {
+            return Err(ServiceError::External(first.key.clone()));
+        }
+        let by_state = !request.states.is_empty();
+        let extent = if by_state && request.extent == Extent::Newest { &Extent::All } else { &request.extent };
+        let within = match partitions::resolve(&built, extent, now) {
+            // Nothing that could be in any state; failed open partitions may still be.
+            Err(ServiceError::NoPartitions(_)) if by_state && *extent == Extent::All => PartitionSets::new(),
+            within => within?,
+        };
+        let chosen = if by_state { self.in_states(request, extent, &built, &within).await? } else { within.clone() };
+        let mut sets = chosen.clone();
+        if by_state {
+            add_affected(&*self.definitions, &mut sets, &within, now);
+        }
+        if request.upstream {
+            let ancestors = self.definitions.graph().ancestors(sets.keys(), None);
+            let present = present(&self.store, &self.definitions, &ancestors).await?;
+            add_missing_inputs(&*self.definitions, &mut sets, &present, now);
+        }
+        let missing = missing_upstream(&self.store, &self.definitions, &sets, now).await?;
+        let present = present(&self.store, &self.definitions, sets.keys()).await?;
+        let selected: BTreeSet<&AssetKey> = built.iter().map(|spec| &spec.key).collect();
+        // Partitions in a state are never fresh, so the test costs them nothing and stops where content stays equal.
+        let only_if_stale: BTreeSet<AssetKey> = match by_state {
+            true => sets.keys().filter(|key| selected.contains(key)).cloned().collect(),
+            false => BTreeSet::new(),
+        };
+        let order = self.definitions.graph().topological_order().iter();
+        let assets = order.filter_map(|key| {
+            let (spec, subset) = (self.definitions.asset(key)?, sets.get(key)?);
+            let built_before = present.get(key).map_or(0, |present| present.intersection(subset).len());
+            let because = match (selected.contains(key), chosen.contains_key(key)) {
+                (true, true) => PlannedBecause::Selected,
+                (true, false) => PlannedBecause::Affected,
+                (false, _) => PlannedBecause::Upstream,
+            };
+            Some(PlannedAsset {
+                asset: key.clone(),
+                kind: spec.kind,
+                partitions: PartitionsView::new(&spec.partitions, subset),
+                built_before,
+                because,
+                only_if_stale: only_if_stale.contains(key),
+            })
+        });
+        let view = PlanView {
+            request: request.clone(),
+            assets: assets.collect(),
+            partition_count: sets.values().map(PartitionSubset::len).sum(),
+            missing_upstream: sets_view(&self.definitions, &missing),
+            external: external.iter().map(|spec| spec.key.clone()).collect(),
+        };
+        Ok(Plan { sets, only_if_stale, view })
+    }
+
+    /// The partitions in one of the states asked for.
+    async fn in_states(
+        &self,
+        request: &Request,
+        extent: &Extent,
+        assets: &[Arc<AssetSpec>],
+        within: &PartitionSets,
+    ) -> Result<PartitionSets, ServiceError> {
+        let keys: Vec<AssetKey> = assets.iter().map(|spec| spec.key.clone()).collect();
+        let statuses = asset_statuses(&self.store, &self.definitions, &keys, self.now()).await?;
+        let mut chosen: BTreeMap<AssetKey, PartitionSubset> = BTreeMap::new();
+        for (key, status) in statuses {
+            let nothing = PartitionSubset::empty();
+            let within = within.get(&key).unwrap_or(&nothing);
+            let mut subset = PartitionSubset::empty();
+            for state in &request.states {
+                let in_state = match state {
+                    PartitionState::Missing => status.missing.intersection(within),
+                    PartitionState::Stale => status.stale_partitions().intersection(within),
+                    // An open partition that failed was asked for by its name once.
+                    PartitionState::Failed if *extent == Extent::All => status.failed_partitions(),
+                    PartitionState::Failed => status.failed_partitions().intersection(within),
+                };
+                subset = subset.union(&in_state);
+            }
+            if !subset.is_empty() {
+                chosen.insert(key, subset);
+            }
+        }
+        if chosen.is_empty() {
+            let states: Vec<&str> = request.states.iter().map(|state| state.as_str()).collect();
+            let whose = match assets {
+                [one] => one.key.to_string(),
+                several => format!("the {} selected assets", several.len()),
+            };
+            return Err(ServiceError::NothingToDo(format!(
+                "nothing to do: no partition of {whose} is {}",
+                states.join(" or ")
+            )));
+        }
+        Ok(chosen)
+    }
+}

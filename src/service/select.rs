@@ -1,0 +1,97 @@
+//! Which assets a selection means, states included.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Service, ServiceError};
+use crate::asset::definitions::Definitions;
+use crate::asset::spec::AssetSpec;
+use crate::core::graph::AssetGraph;
+use crate::core::key::AssetKey;
+use crate::core::selection::{SelectionCatalog, SelectionState, evaluate, parse};
+use crate::engine::status::asset_statuses;
+
+/// What selections ask of the definitions, with the states looked up beforehand.
+pub(super) struct Selectable<'a> {
+    definitions: &'a Definitions,
+    states: BTreeMap<SelectionState, BTreeSet<AssetKey>>,
+}
+
+impl SelectionCatalog for Selectable<'_> {
+    fn graph(&self) -> &AssetGraph {
+        self.definitions.graph()
+    }
+
+    fn kind(&self, key: &AssetKey) -> &str {
+        self.definitions.asset(key).map_or("", |spec| spec.kind.as_str())
+    }
+
+    fn tags(&self, key: &AssetKey) -> &[String] {
+        self.definitions.asset(key).map_or(&[], |spec| &spec.tags)
+    }
+
+    fn owner(&self, key: &AssetKey) -> Option<&str> {
+        self.definitions.asset(key).and_then(|spec| spec.owner.as_deref())
+    }
+
+    fn assets_in_state(&self, state: SelectionState) -> BTreeSet<AssetKey> {
+        self.states.get(&state).cloned().unwrap_or_default()
+    }
+}
+
+/// The assets that `selection` means, upstream before downstream; one that asks for states finds none in any.
+pub(super) fn select_declared(
+    definitions: &Definitions,
+    selection: &str,
+    states: BTreeMap<SelectionState, BTreeSet<AssetKey>>,
+) -> Result<Vec<Arc<AssetSpec>>, ServiceError> {
+    let parsed = parse(selection)?;
+    let selected = evaluate(&parsed, &Selectable { definitions, states })?;
+    let order = definitions.graph().topological_order().iter();
+    Ok(order.filter(|key| selected.contains(*key)).filter_map(|key| definitions.asset(key).cloned()).collect())
+}
+
+/// Whether evaluating the selection needs to know how the assets stand.
+#[must_use]
+pub fn asks_for_states(selection: &str) -> bool {
+    selection.contains("state:")
+}
+
+impl Service {
+    /// The assets that `selection` means, at least one, upstream before downstream.
+    ///
+    /// # Errors
+    /// When the selection selects nothing, or asks for states and the state cannot be read.
+    pub async fn select(&self, selection: &str) -> Result<Vec<Arc<AssetSpec>>, ServiceError> {
+        let states = if asks_for_states(selection) { self.states().await? } else { BTreeMap::new() };
+        select_declared(&self.definitions, selection, states)
+    }
+
+    /// All assets, upstream before downstream.
+    pub(super) fn all_assets(&self) -> Vec<Arc<AssetSpec>> {
+        let order = self.definitions.graph().topological_order().iter();
+        order.filter_map(|key| self.definitions.asset(key).cloned()).collect()
+    }
+
+    async fn states(&self) -> Result<BTreeMap<SelectionState, BTreeSet<AssetKey>>, ServiceError> {
+        let keys = self.definitions.graph().topological_order();
+        let mut states: BTreeMap<SelectionState, BTreeSet<AssetKey>> = BTreeMap::new();
+        for (key, status) in asset_statuses(&self.store, &self.definitions, keys, self.now()).await? {
+            let mut is_fresh = true;
+            for (state, holds) in [
+                (SelectionState::Missing, !status.missing.is_empty()),
+                (SelectionState::Stale, !status.stale.is_empty()),
+                (SelectionState::Failed, !status.failed.is_empty()),
+            ] {
+                if holds {
+                    is_fresh = false;
+                    states.entry(state).or_default().insert(key.clone());
+                }
+            }
+            if is_fresh {
+                states.entry(SelectionState::Fresh).or_default().insert(key);
+            }
+        }
+        Ok(states)
+    }
+}

@@ -1,0 +1,250 @@
+//! How the assets stand.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+use super::{PartitionsView, Service, ServiceError};
+use crate::asset::spec::{AssetKind, AssetSpec};
+use crate::core::key::AssetKey;
+use crate::core::partition::Ordinal;
+use crate::core::status::Staleness;
+use crate::core::subset::PartitionSubset;
+use crate::engine::status::{AssetStatus, asset_statuses};
+
+/// How an asset stands, in one word: the worst that holds of any of its partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AssetState {
+    /// The newest attempt at a partition failed or was blocked.
+    Failed,
+    /// An ended partition was never built.
+    Missing,
+    /// A partition was built from other code or data than there is now.
+    Stale,
+    /// No partition has ended yet, or of an external asset: no row has landed.
+    Empty,
+    /// None of the others.
+    Fresh,
+}
+
+impl AssetState {
+    /// The word used in listings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Missing => "missing",
+            Self::Stale => "stale",
+            Self::Empty => "empty",
+            Self::Fresh => "fresh",
+        }
+    }
+}
+
+/// How all selected assets stand.
+#[derive(Clone, Debug, Serialize)]
+pub struct StatusView {
+    /// When this was so.
+    pub at: DateTime<Utc>,
+    /// The assets, upstream before downstream.
+    pub assets: Vec<AssetStatusView>,
+    /// Whether nothing is failed, missing, stale or overdue.
+    pub is_fresh: bool,
+}
+
+/// How one asset stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct AssetStatusView {
+    /// The asset.
+    pub asset: AssetKey,
+    /// How it is computed.
+    pub kind: AssetKind,
+    /// `daily`, `static`, …
+    pub partitioned: &'static str,
+    /// In one word.
+    pub state: AssetState,
+    /// Partitions that have begun.
+    pub existing: PartitionsView,
+    /// Partitions with a version; of an external asset those in which rows landed.
+    pub materialized: PartitionsView,
+    /// Versions with nothing against them.
+    pub fresh: PartitionsView,
+    /// Ended partitions without a version.
+    pub missing: PartitionsView,
+    /// Versions with something against them.
+    pub stale: PartitionsView,
+    /// The same by reason; a partition may have several.
+    pub stale_reasons: Vec<StaleView>,
+    /// Partitions whose newest attempt failed or was blocked.
+    pub failed: PartitionsView,
+    /// Versions of a window that has not ended.
+    pub open: PartitionsView,
+    /// Partitions that wait for a worker.
+    pub queued: PartitionsView,
+    /// Partitions being built.
+    pub running: PartitionsView,
+    /// When the newest version was published, or the newest rows landed.
+    pub newest_at: Option<DateTime<Utc>>,
+    /// Rows in all versions; of an external asset, rows known to have landed.
+    pub row_count: i64,
+    /// How it keeps its freshness policy, if it has one.
+    pub freshness: Option<FreshnessView>,
+}
+
+/// Partitions that are stale for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StaleView {
+    /// `code`, `input_changed`, `late_rows`, `published_early` or `incomplete_inputs`.
+    pub reason: &'static str,
+    /// In words.
+    pub sentence: String,
+    /// The partitions.
+    pub partitions: PartitionsView,
+}
+
+/// How an asset keeps its freshness policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FreshnessView {
+    /// The longest it may take from the end of a window to its version, in seconds.
+    pub maximum_lag_seconds: u64,
+    /// Since when it takes longer; `None` when the policy is kept.
+    pub overdue_since: Option<DateTime<Utc>>,
+}
+
+impl Service {
+    /// How the assets of `selection` stand; of all assets when it is `None`.
+    ///
+    /// # Errors
+    /// When the selection selects nothing or the state cannot be read.
+    pub async fn status(&self, selection: Option<&str>) -> Result<StatusView, ServiceError> {
+        let specs = match selection {
+            Some(selection) => self.select(selection).await?,
+            None => self.all_assets(),
+        };
+        let keys: Vec<AssetKey> = specs.iter().map(|spec| spec.key.clone()).collect();
+        let now = self.now();
+        let statuses = asset_statuses(&self.store, &self.definitions, &keys, now).await?;
+        let assets: Vec<AssetStatusView> = specs
+            .iter()
+            .filter_map(|spec| statuses.get(&spec.key).map(|status| status_view(spec, status, now)))
+            .collect();
+        let is_fresh = assets.iter().all(|asset| {
+            matches!(asset.state, AssetState::Fresh | AssetState::Empty)
+                && asset.freshness.as_ref().is_none_or(|freshness| freshness.overdue_since.is_none())
+        });
+        Ok(StatusView { at: now, assets, is_fresh })
+    }
+}
+
+pub(super) fn status_view(spec: &AssetSpec, status: &AssetStatus, now: DateTime<Utc>) -> AssetStatusView {
+    let view = |subset: &PartitionSubset| PartitionsView::new(&spec.partitions, subset);
+    let state = if !status.failed.is_empty() {
+        AssetState::Failed
+    } else if !status.missing.is_empty() {
+        AssetState::Missing
+    } else if !status.stale.is_empty() {
+        AssetState::Stale
+    } else if status.materialized.is_empty() {
+        AssetState::Empty
+    } else {
+        AssetState::Fresh
+    };
+    AssetStatusView {
+        asset: spec.key.clone(),
+        kind: spec.kind,
+        partitioned: spec.partitions.as_str(),
+        state,
+        existing: view(&status.existing),
+        materialized: view(&status.materialized),
+        fresh: view(&status.fresh),
+        missing: view(&status.missing),
+        stale: view(&status.stale_partitions()),
+        stale_reasons: stale_reasons(spec, &status.stale),
+        failed: view(&status.failed_partitions()),
+        open: view(&status.open),
+        queued: view(&status.queued),
+        running: view(&status.running),
+        newest_at: status.newest_at,
+        row_count: status.row_count,
+        freshness: freshness(spec, status, now),
+    }
+}
+
+/// The stale partitions by reason, late rows of one asset taken together.
+fn stale_reasons(spec: &AssetSpec, stale: &BTreeMap<Ordinal, Vec<Staleness>>) -> Vec<StaleView> {
+    let mut by_reason: BTreeMap<(usize, Option<&AssetKey>), (Staleness, Vec<Ordinal>)> = BTreeMap::new();
+    for (&ordinal, reasons) in stale {
+        for reason in reasons {
+            let place = match reason {
+                Staleness::Code => (0, None),
+                Staleness::InputChanged { asset } => (1, Some(asset)),
+                Staleness::LateRows { asset, .. } => (2, Some(asset)),
+                Staleness::PublishedEarly => (3, None),
+                Staleness::IncompleteInputs => (4, None),
+            };
+            match by_reason.get_mut(&place) {
+                Some((sum, ordinals)) => {
+                    merge(sum, reason);
+                    ordinals.push(ordinal);
+                }
+                None => {
+                    by_reason.insert(place, (reason.clone(), vec![ordinal]));
+                }
+            }
+        }
+    }
+    by_reason
+        .into_values()
+        .map(|(reason, ordinals)| StaleView {
+            reason: reason_word(&reason),
+            sentence: reason.sentence(),
+            partitions: PartitionsView::new(&spec.partitions, &PartitionSubset::from_ordinals(ordinals)),
+        })
+        .collect()
+}
+
+fn merge(sum: &mut Staleness, more: &Staleness) {
+    if let (
+        Staleness::LateRows { rows, since, writers, .. },
+        Staleness::LateRows { rows: more_rows, since: also_since, writers: more_writers, .. },
+    ) = (sum, more)
+    {
+        *rows += more_rows;
+        *since = (*since).min(*also_since);
+        for writer in more_writers {
+            if !writers.contains(writer) {
+                writers.push(writer.clone());
+            }
+        }
+    }
+}
+
+/// The word that names the kind of reason.
+pub(super) const fn reason_word(reason: &Staleness) -> &'static str {
+    match reason {
+        Staleness::Code => "code",
+        Staleness::InputChanged { .. } => "input_changed",
+        Staleness::LateRows { .. } => "late_rows",
+        Staleness::PublishedEarly => "published_early",
+        Staleness::IncompleteInputs => "incomplete_inputs",
+    }
+}
+
+/// The newest partition that ought to be there by now must be; without windows, the version must not be too old.
+fn freshness(spec: &AssetSpec, status: &AssetStatus, now: DateTime<Utc>) -> Option<FreshnessView> {
+    let policy = spec.freshness?;
+    let lag = TimeDelta::from_std(policy.maximum_lag).unwrap_or(TimeDelta::MAX);
+    let due_since = |instant: DateTime<Utc>| instant.checked_add_signed(lag).filter(|&due| due <= now);
+    let overdue_since = if spec.partitions.as_time().is_some() {
+        let due = status.closed.ranges().last().and_then(|&(first, last)| {
+            // The newest closed partition is usually the one: older ones are looked at only until one is due.
+            (first..=last).rev().find_map(|ordinal| Some((ordinal, due_since(spec.partitions.window(ordinal)?.end)?)))
+        });
+        due.and_then(|(ordinal, due)| (!status.materialized.contains(ordinal)).then_some(due))
+    } else {
+        status.newest_at.and_then(due_since)
+    };
+    Some(FreshnessView { maximum_lag_seconds: policy.maximum_lag.as_secs(), overdue_since })
+}
