@@ -3,6 +3,7 @@
 pub mod account;
 pub mod bronze;
 pub mod collect;
+pub mod command_line;
 pub mod definitions;
 pub mod demo;
 pub mod gold;

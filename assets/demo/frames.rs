@@ -12,7 +12,8 @@ use super::people::Person;
 use super::random::Random;
 use super::{DAYS, FIRST_DAY, ZONE, day};
 
-const GUILD: u64 = 390_000_000_000_000_001;
+/// The guild of the demonstration.
+pub(super) const GUILD: u64 = 390_000_000_000_000_001;
 const FIRST_TEXT_CHANNEL: u64 = 390_000_000_000_000_100;
 const FIRST_VOICE_CHANNEL: u64 = 390_000_000_000_000_200;
 

@@ -24,6 +24,7 @@ use chrono_tz::Tz;
 use karat::core::time::start_of_day;
 use karat::engine::external::AppendError;
 use karat::prelude::Calendar;
+use sqlx::PgPool;
 
 use crate::collect::batch::Writer;
 use crate::collect::file::ingest_file;
@@ -54,8 +55,7 @@ pub fn last_day() -> NaiveDate {
     day(DAYS - 1)
 }
 
-/// The last instant of the demonstration. Under a clock that shows it, exactly its 120 days and four months have begun,
-/// and a second demonstration finds nothing to do.
+/// The last instant of the demonstration: under a clock that shows it, exactly its 120 days and four months have begun.
 #[must_use]
 pub fn present() -> DateTime<Utc> {
     start_of_day(day(DAYS), ZONE) - chrono::TimeDelta::seconds(1)
@@ -120,4 +120,24 @@ pub async fn ingest(writer: &Writer, progress: &mut dyn Progress) -> Result<Inge
         report.files.push(file_report);
     }
     Ok(report)
+}
+
+/// Whether the database holds a community other than this one, and not yet this one: invented people would be mixed
+/// with real ones.
+///
+/// # Errors
+/// When the bronze tables cannot be read.
+pub async fn would_mix(pool: &PgPool) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "select not exists (select from bronze.discord_messages where guild_id = $1)
+            and (exists (select from bronze.discord_messages)
+                or exists (select from bronze.discord_voice_states)
+                or exists (select from bronze.discord_members)
+                or exists (select from bronze.game_log_events)
+                or exists (select from bronze.chat_messages)
+                or exists (select from bronze.identity_links))",
+    )
+    .bind(i64::try_from(frames::GUILD).unwrap_or(i64::MAX))
+    .fetch_one(pool)
+    .await
 }

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Datelike, Weekday};
 use community::collect::batch::Batch;
-use community::collect::ingest::collector;
-use community::collect::progress::Silent;
+use community::collect::ingest::{Source, collector};
 use community::collect::tally::Tally;
 use community::demo;
 use community::gold::{DailyActiveUsers, RetentionCohorts};
 use community::silver::{FactGameSessions, FactVoiceSessions};
 use sha2::{Digest, Sha256};
 
+use crate::ingest::CHAT;
 use crate::support::Platform;
 
 /// Reads all files without a database.
@@ -60,22 +60,16 @@ fn every_line_of_it_is_understood() {
 
 #[tokio::test]
 async fn it_becomes_a_living_community_and_a_second_time_changes_nothing() {
-    let calendar = demo::calendar();
-    let platform = Platform::new(calendar.zone, &calendar.first_day.to_string(), &demo::present().to_rfc3339()).await;
-    let first = demo::ingest(&platform.writer(), &mut Silent).await.unwrap();
-    assert_eq!(first.exit_code(), 0);
-    for file in &first.files {
-        assert_eq!((file.bad_lines, file.repaired_lines), (0, 0), "{file}");
-        assert!(file.tables.values().all(|count| count.inserted > 0 && count.outside == 0), "{file}");
-    }
-    platform.build().await;
+    let platform = Platform::new(demo::ZONE, "2026-01-01", "2026-06-01T12:00:00Z").await;
+    let (first, output, errors) = platform.run(&["demo"]);
+    assert_eq!(first, 0, "{output}{errors}");
     let counts = platform.row_counts().await;
     assert!(
         counts.iter().filter(|(table, _)| *table != "bronze.chat_messages").all(|(_, count)| *count > 0),
         "{counts:?}"
     );
     let summary = demo::summary(&platform.pool).await.unwrap();
-    eprintln!("{counts:#?}\n{summary}");
+    assert!(output.contains(summary.trim_end()), "{output}");
 
     let daily: Vec<DailyActiveUsers> = platform.rows("day").await;
     assert_eq!(daily.len(), usize::try_from(demo::DAYS).unwrap(), "somebody is there every day");
@@ -102,8 +96,20 @@ async fn it_becomes_a_living_community_and_a_second_time_changes_nothing() {
         platform.rows::<FactGameSessions>("day").await.into_iter().map(|row| row.server).collect();
     assert_eq!(servers.len(), 3);
 
-    let second = demo::ingest(&platform.writer(), &mut Silent).await.unwrap();
-    assert!(second.files.iter().flat_map(|file| file.tables.values()).all(|count| count.inserted == 0));
+    let (second, output, errors) = platform.run(&["demo"]);
+    assert_eq!(second, 0, "{output}{errors}");
+    assert!(errors.contains("Everything is built already."), "{errors}");
+    assert!(output.contains(summary.trim_end()), "{output}");
     assert_eq!(platform.row_counts().await, counts);
-    assert_eq!(demo::summary(&platform.pool).await.unwrap(), summary);
+}
+
+#[tokio::test]
+async fn invented_people_are_not_mixed_with_others() {
+    let platform = Platform::new(demo::ZONE, "2026-01-01", "2026-06-01T12:00:00Z").await;
+    platform.ingest(Source::Irc, CHAT).await;
+    let counts = platform.row_counts().await;
+    let (exit, output, errors) = platform.run(&["demo"]);
+    assert_eq!(exit, 1, "{output}{errors}");
+    assert!(errors.contains("already holds a community"), "{errors}");
+    assert_eq!(platform.row_counts().await, counts);
 }
