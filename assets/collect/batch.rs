@@ -82,11 +82,7 @@ impl Writer {
     ///
     /// # Errors
     /// When a table could not be written; those before it were.
-    pub async fn write(
-        &self,
-        batch: &Batch,
-        counts: &mut BTreeMap<AssetKey, TableCount>,
-    ) -> Result<(), AppendError> {
+    pub async fn write(&self, batch: &Batch, counts: &mut BTreeMap<AssetKey, TableCount>) -> Result<(), AppendError> {
         self.table(&batch.identity_links, counts).await?;
         self.table(&batch.connection, counts).await?;
         self.table(&batch.members, counts).await?;

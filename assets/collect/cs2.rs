@@ -59,9 +59,7 @@ impl Cs2Collector {
             Event::SwitchedTeam { player, team } => {
                 GameLogEvents { team: Some(team.to_owned()), ..self.player_event(at, line, "switched_team", player) }
             }
-            Event::MapLoaded { map } => {
-                GameLogEvents { map: Some(map), ..self.server_event(at, line, "map_loaded") }
-            }
+            Event::MapLoaded { map } => GameLogEvents { map: Some(map), ..self.server_event(at, line, "map_loaded") },
             Event::LogStarted => self.server_event(at, line, "log_started"),
             Event::LogClosed => self.server_event(at, line, "log_closed"),
             Event::ServerShutdown => self.server_event(at, line, "shutdown"),

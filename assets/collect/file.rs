@@ -54,7 +54,11 @@ pub async fn ingest_file(
     Ok((collector, FileReport::new(name, tally, ending, tables)))
 }
 
-fn read(input: impl Read + Send + 'static, collector: &mut dyn Collector, sender: &mpsc::Sender<Batch>) -> (Tally, Ending) {
+fn read(
+    input: impl Read + Send + 'static,
+    collector: &mut dyn Collector,
+    sender: &mpsc::Sender<Batch>,
+) -> (Tally, Ending) {
     let mut tally = Tally::default();
     let mut reader = match LineReader::new(input, collector.line_limit_bytes()) {
         Ok(reader) => reader,

@@ -54,9 +54,9 @@ impl FileReport {
     pub fn new(file: &str, tally: Tally, ending: Ending, tables: BTreeMap<AssetKey, TableCount>) -> Self {
         let error = match ending {
             Ending::Complete => None,
-            Ending::Truncated => {
-                Some("the compressed file ends in the middle; what came before was kept. Copy the file again".to_owned())
-            }
+            Ending::Truncated => Some(
+                "the compressed file ends in the middle; what came before was kept. Copy the file again".to_owned(),
+            ),
             Ending::Damaged => {
                 Some("the compressed file is damaged; what came before was kept. Copy the file again".to_owned())
             }
@@ -118,7 +118,11 @@ impl fmt::Display for FileReport {
         for (table, count) in &self.tables {
             write!(formatter, "  {table}: {} new, {} already there", count.inserted, count.duplicates)?;
             if count.outside > 0 {
-                write!(formatter, "; {} of the new lie before the calendar's first day, where nothing reads them", count.outside)?;
+                write!(
+                    formatter,
+                    "; {} of the new lie before the calendar's first day, where nothing reads them",
+                    count.outside
+                )?;
             }
             formatter.write_char('\n')?;
         }

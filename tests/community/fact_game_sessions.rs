@@ -6,8 +6,8 @@ use chrono_tz::Tz;
 use community::collect::ingest::Source;
 use community::silver::FactGameSessions;
 
-use crate::support::{Platform, SERVER, at, day};
 use crate::real_inputs;
+use crate::support::{Platform, SERVER, at, day};
 
 fn player(number: u32, what: &str) -> String {
     format!("\"P{number}<{number}><[U:1:{number}]><>\" {what}")
@@ -36,7 +36,8 @@ async fn sessions(zone: Tz, files: &[String]) -> Vec<String> {
         .map(|row| {
             assert_eq!(row.server, SERVER);
             assert_eq!(row.seconds, (row.ended_at - row.started_at).num_seconds());
-            let number = row.account_id.strip_prefix("steam:").unwrap().parse::<u64>().unwrap() - 76_561_197_960_265_728;
+            let number =
+                row.account_id.strip_prefix("steam:").unwrap().parse::<u64>().unwrap() - 76_561_197_960_265_728;
             format!("{number} {}–{} {}", time(row.started_at), time(row.ended_at), row.end_reason)
         })
         .collect()
@@ -144,17 +145,15 @@ async fn servers_do_not_mix() {
     platform.build_only::<FactGameSessions>().await;
     let rows: Vec<FactGameSessions> = platform.rows("server").await;
     let found: Vec<_> = rows.iter().map(|row| (row.server.as_str(), row.started_at, row.seconds)).collect();
-    assert_eq!(
-        found,
-        [(SERVER, at("2026-01-11T18:00:00Z"), 600), ("other", at("2026-01-11T18:05:00Z"), 600)]
-    );
+    assert_eq!(found, [(SERVER, at("2026-01-11T18:00:00Z"), 600), ("other", at("2026-01-11T18:05:00Z"), 600)]);
 }
 
 #[tokio::test]
 async fn the_repeated_hour_is_read_in_its_order() {
     let platform = Platform::new(Berlin, "2026-10-24", "2026-10-26T12:00:00Z").await;
     let line = |time: &str, what: &str| format!("L 10/25/2026 - {time}: {}\n", player(1, what));
-    let file = [line("02:50:00", CAME), line("02:10:00", LEFT), line("02:40:00", CAME), line("03:10:00", LEFT)].concat();
+    let file =
+        [line("02:50:00", CAME), line("02:10:00", LEFT), line("02:40:00", CAME), line("03:10:00", LEFT)].concat();
     platform.ingest_in(Source::Cs2, Berlin, file).await;
     platform.build_only::<FactGameSessions>().await;
     let rows: Vec<FactGameSessions> = platform.rows("started_at").await;

@@ -106,10 +106,8 @@ async fn a_switch_ends_one_session_and_begins_the_next_at_the_same_instant() {
 
 #[tokio::test]
 async fn states_of_one_instant_count_in_their_order() {
-    let second = |sequence, channel_id| DiscordVoiceStates {
-        sequence,
-        ..state("a", "2026-01-11T10:10:00Z", channel_id)
-    };
+    let second =
+        |sequence, channel_id| DiscordVoiceStates { sequence, ..state("a", "2026-01-11T10:10:00Z", channel_id) };
     let found = sessions(
         Tz::UTC,
         &[
@@ -143,9 +141,7 @@ async fn the_afk_channel_is_a_session_of_its_own_and_bots_have_none() {
 #[tokio::test]
 async fn a_session_is_split_at_local_midnight_and_keeps_its_id() {
     let platform = Platform::new(Berlin, "2026-01-10", "2026-01-13T12:00:00Z").await;
-    platform
-        .append(&[state("a", "2026-01-10T22:00:00Z", Some(1)), state("a", "2026-01-11T23:30:00Z", None)])
-        .await;
+    platform.append(&[state("a", "2026-01-10T22:00:00Z", Some(1)), state("a", "2026-01-11T23:30:00Z", None)]).await;
     platform.append(&evidence("2026-01-10T21:00:00Z", "2026-01-12T12:00:00Z")).await;
     platform.build_only::<FactVoiceSessions>().await;
     let rows: Vec<FactVoiceSessions> = platform.rows("day").await;
@@ -165,9 +161,7 @@ async fn a_session_is_split_at_local_midnight_and_keeps_its_id() {
 #[tokio::test]
 async fn a_day_of_23_hours_has_23_hours_of_talk() {
     let platform = Platform::new(Berlin, "2026-03-28", "2026-03-31T12:00:00Z").await;
-    platform
-        .append(&[state("a", "2026-03-28T12:00:00Z", Some(1)), state("a", "2026-03-30T12:00:00Z", None)])
-        .await;
+    platform.append(&[state("a", "2026-03-28T12:00:00Z", Some(1)), state("a", "2026-03-30T12:00:00Z", None)]).await;
     platform.append(&evidence("2026-03-28T11:00:00Z", "2026-03-30T13:00:00Z")).await;
     platform.build_only::<FactVoiceSessions>().await;
     let rows: Vec<FactVoiceSessions> = platform.rows("day").await;
@@ -257,10 +251,7 @@ async fn an_open_session_at_midnight_goes_on_only_while_the_bot_is_there() {
     let mut connection = evidence("2026-01-11T20:00:00Z", "2026-01-11T23:50:00Z");
     connection.extend(evidence("2026-01-12T00:02:00Z", "2026-01-12T00:40:00Z"));
     let found = sessions(Tz::UTC, &[state("a", "2026-01-11T21:00:00Z", Some(1))], &connection).await;
-    assert_eq!(
-        found,
-        ["a 1 11T21:00:00–12T00:00:00 midnight", "a 1 12T00:00:00–12T00:40:00 last_evidence"]
-    );
+    assert_eq!(found, ["a 1 11T21:00:00–12T00:00:00 midnight", "a 1 12T00:00:00–12T00:40:00 last_evidence"]);
     let connection = evidence("2026-01-11T20:00:00Z", "2026-01-11T23:40:00Z");
     let found = sessions(Tz::UTC, &[state("a", "2026-01-11T21:00:00Z", Some(1))], &connection).await;
     assert_eq!(found, ["a 1 11T21:00:00–11T23:40:00 last_evidence"]);
@@ -362,7 +353,8 @@ async fn a_wild_week_equals_the_second_telling_of_the_rules() {
     while moment < end {
         // Mostly a heartbeat every few minutes; sometimes silence, long or just short enough.
         let silence = if random.below(60) == 0 { 6 + random.below(60) } else { 1 + random.below(5) };
-        moment += TimeDelta::minutes(i64::try_from(silence).unwrap()) + TimeDelta::seconds(random.below(60).cast_signed());
+        moment +=
+            TimeDelta::minutes(i64::try_from(silence).unwrap()) + TimeDelta::seconds(random.below(60).cast_signed());
         connection.push(connected(moment));
         let is_list = random.below(40) == 0;
         if is_list {

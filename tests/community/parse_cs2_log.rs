@@ -80,17 +80,28 @@ fn the_life_of_a_connection() {
         Event::SwitchedTeam { player: player(246_912, "Jay"), team: "terrorist" }
     );
     assert_eq!(
-        event(r#"L 01/03/2024 - 16:40:08: "Bo<6><[U:1:77]><Unassigned>" disconnected (reason "NETWORK_DISCONNECT_LOOPSHUTDOWN")"#),
+        event(
+            r#"L 01/03/2024 - 16:40:08: "Bo<6><[U:1:77]><Unassigned>" disconnected (reason "NETWORK_DISCONNECT_LOOPSHUTDOWN")"#
+        ),
         Event::Disconnected { player: player(77, "Bo"), reason: "NETWORK_DISCONNECT_LOOPSHUTDOWN".to_owned() }
     );
 }
 
 #[test]
 fn what_the_server_does() {
-    assert_eq!(event(r#"L 01/19/2026 - 18:55:38: Log file started (file "a") (game "csgo") (version "1")"#), Event::LogStarted);
+    assert_eq!(
+        event(r#"L 01/19/2026 - 18:55:38: Log file started (file "a") (game "csgo") (version "1")"#),
+        Event::LogStarted
+    );
     assert_eq!(event("L 01/19/2026 - 18:55:38: Log file closed"), Event::LogClosed);
-    assert_eq!(event(r#"L 01/19/2026 - 18:55:38: Loading map "de_inferno""#), Event::MapLoaded { map: "de_inferno".to_owned() });
-    assert_eq!(event(r#"L 01/19/2026 - 18:55:38: Loading map "x y <z>""#), Event::MapLoaded { map: "other".to_owned() });
+    assert_eq!(
+        event(r#"L 01/19/2026 - 18:55:38: Loading map "de_inferno""#),
+        Event::MapLoaded { map: "de_inferno".to_owned() }
+    );
+    assert_eq!(
+        event(r#"L 01/19/2026 - 18:55:38: Loading map "x y <z>""#),
+        Event::MapLoaded { map: "other".to_owned() }
+    );
     assert_eq!(event(r#"L 01/19/2026 - 18:55:38: server_message: "quit""#), Event::ServerShutdown);
 }
 
@@ -141,11 +152,11 @@ fn chat_cannot_forge_an_event() {
 
 #[test]
 fn free_text_reasons_are_not_kept() {
-    let disconnect = |reason: &str| {
-        match event(&format!(r#"L 01/19/2026 - 18:55:45: "P<3><[U:1:5]><CT>" disconnected (reason "{reason}")"#)) {
-            Event::Disconnected { reason, .. } => reason,
-            other => panic!("{other:?}"),
-        }
+    let disconnect = |reason: &str| match event(&format!(
+        r#"L 01/19/2026 - 18:55:45: "P<3><[U:1:5]><CT>" disconnected (reason "{reason}")"#
+    )) {
+        Event::Disconnected { reason, .. } => reason,
+        other => panic!("{other:?}"),
     };
     assert_eq!(disconnect("NETWORK_DISCONNECT_KICKED"), "NETWORK_DISCONNECT_KICKED");
     assert_eq!(disconnect("Disconnect"), "DISCONNECT_BY_USER");

@@ -15,7 +15,8 @@ fn received() -> DateTime<Utc> {
 }
 
 fn wrapped(name: &str, data: &Value) -> String {
-    json!({"at_ms": RECEIVED_MILLISECONDS, "from": "server", "frame": {"op": 0, "t": name, "s": 7, "d": data}}).to_string()
+    json!({"at_ms": RECEIVED_MILLISECONDS, "from": "server", "frame": {"op": 0, "t": name, "s": 7, "d": data}})
+        .to_string()
 }
 
 fn bare(name: &str, data: &Value) -> String {
@@ -54,16 +55,23 @@ fn voice_state() -> VoiceState {
 
 #[test]
 fn a_voice_state_with_and_without_a_channel() {
-    let data = json!({"guild_id": "10", "user_id": 20, "channel_id": "30", "session_id": "TGGSRHSBTF", "self_mute": true});
+    let data =
+        json!({"guild_id": "10", "user_id": 20, "channel_id": "30", "session_id": "TGGSRHSBTF", "self_mute": true});
     assert_eq!(event(&wrapped("VOICE_STATE_UPDATE", &data)), Event::VoiceState(voice_state()));
     let data = json!({"guild_id": "10", "user_id": "20", "channel_id": null, "session_id": "TGGSRHSBTF"});
     let left = VoiceState { channel_id: None, ..voice_state() };
     assert_eq!(event(&wrapped("VOICE_STATE_UPDATE", &data)), Event::VoiceState(left));
     // Without the field nothing is known, least of all that somebody left.
     let data = json!({"guild_id": "10", "user_id": "20"});
-    assert_eq!(problem(&wrapped("VOICE_STATE_UPDATE", &data)), Problem::new(Reason::MissingField, "VOICE_STATE_UPDATE"));
+    assert_eq!(
+        problem(&wrapped("VOICE_STATE_UPDATE", &data)),
+        Problem::new(Reason::MissingField, "VOICE_STATE_UPDATE")
+    );
     let data = json!({"guild_id": "10", "user_id": "20", "channel_id": "thirty"});
-    assert_eq!(problem(&wrapped("VOICE_STATE_UPDATE", &data)), Problem::new(Reason::MalformedField, "VOICE_STATE_UPDATE"));
+    assert_eq!(
+        problem(&wrapped("VOICE_STATE_UPDATE", &data)),
+        Problem::new(Reason::MalformedField, "VOICE_STATE_UPDATE")
+    );
 }
 
 #[test]
@@ -111,7 +119,8 @@ fn a_message_is_a_length() {
 fn messages_that_are_not_somebodys_words_in_a_guild() {
     let data = json!({"id": "1574018730344640606", "channel_id": "40", "author": {"id": "20"}, "content": "planted"});
     assert_eq!(read(&wrapped("MESSAGE_CREATE", &data)).ignored, Some(Ignored::DirectMessage));
-    let data = json!({"id": "1574018730344640606", "channel_id": "40", "guild_id": "10", "type": 7, "author": {"id": "20"}});
+    let data =
+        json!({"id": "1574018730344640606", "channel_id": "40", "guild_id": "10", "type": 7, "author": {"id": "20"}});
     assert_eq!(read(&wrapped("MESSAGE_CREATE", &data)).ignored, Some(Ignored::SystemMessage));
     let data = json!({"id": "1574018730344640606", "channel_id": "40", "guild_id": "10", "webhook_id": "5", "author": {"id": "5"}});
     let Event::Message(message) = event(&wrapped("MESSAGE_CREATE", &data)) else { panic!("a webhook") };
@@ -188,7 +197,9 @@ fn a_snapshot_names_everybody_in_voice_and_survives_a_broken_entry() {
 #[test]
 fn the_afk_channel_is_remembered_and_may_move() {
     let mut reader = GatewayReader::default();
-    let state = |channel: &str| wrapped("VOICE_STATE_UPDATE", &json!({"guild_id": "10", "user_id": "20", "channel_id": channel}));
+    let state = |channel: &str| {
+        wrapped("VOICE_STATE_UPDATE", &json!({"guild_id": "10", "user_id": "20", "channel_id": channel}))
+    };
     let mut afk = |line: &str| match reader.read(line).unwrap().events.first() {
         Some(Event::VoiceState(state)) => Some(state.afk),
         _ => None,

@@ -58,7 +58,9 @@ fn a_line_over_the_limit_costs_no_memory_and_no_neighbour() {
     let just = "x".repeat(LIMIT_BYTES);
     let over = "x".repeat(LIMIT_BYTES + 1);
     assert_eq!(read(format!("{just}\r\n{over}\nafter")).0, [just.as_str(), "<too long>", "after"]);
-    let endless = Cursor::new(b"before\n".to_vec()).chain(io::repeat(b'x').take(40_000_000)).chain(Cursor::new(b"\nafter\n".to_vec()));
+    let endless = Cursor::new(b"before\n".to_vec())
+        .chain(io::repeat(b'x').take(40_000_000))
+        .chain(Cursor::new(b"\nafter\n".to_vec()));
     assert_eq!(read_from(endless).0, ["before", "<too long>", "after"]);
 }
 

@@ -333,13 +333,7 @@ impl GatewayReader {
         let bot = self.remember_bot(user.id.0, user.bot);
         let recorded = if joined { instant(event.joined_at) } else { None };
         let at = recorded.or(received_at).ok_or(Problem::new(Reason::NoTime, kind))?;
-        frame.events.push(Event::Membership(Membership {
-            guild_id: guild_id.0,
-            user_id: user.id.0,
-            bot,
-            joined,
-            at,
-        }));
+        frame.events.push(Event::Membership(Membership { guild_id: guild_id.0, user_id: user.id.0, bot, joined, at }));
         Ok(())
     }
 
