@@ -365,3 +365,18 @@ impl Lake {
         rows.join("\n")
     }
 }
+
+/// Awaits a worker and what goes on beside it; a worker that fails ends the test instead of leaving the other waiting.
+pub async fn beside<T>(work: impl Future<Output = Result<(), WorkerError>>, other: impl Future<Output = T>) -> T {
+    tokio::pin!(work, other);
+    tokio::select! {
+        worked = &mut work => {
+            worked.unwrap();
+            other.await
+        }
+        value = &mut other => {
+            work.await.unwrap();
+            value
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A private server on a disk, as durable as the one a person gets.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use karat::postgres::{EmbeddedServer, EmbeddedSettings, start};
+use karat::store::migrate::Migrations;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, Executor};
+
+use crate::report::Report;
+
+/// Kept across restarts of the machine and therefore no memory file system.
+const DISK: &str = "/var/tmp";
+
+/// The zone of everything that is measured.
+pub(crate) const ZONE: chrono_tz::Tz = chrono_tz::Europe::Berlin;
+
+/// Everything a run leaves in the state.
+const STATE: &str = "truncate karat.run, karat.step, karat.attempt, karat.materialization, karat.check_result, karat.backfill, \
+     karat.event, karat.log_line, karat.mark";
+
+pub(crate) struct Server {
+    server: EmbeddedServer,
+    directory: PathBuf,
+}
+
+impl Server {
+    /// Starts it in an empty folder, which is a cold start, and once more, which is a warm one.
+    pub(crate) async fn start(report: &mut Report) -> anyhow::Result<Self> {
+        let directory = PathBuf::from(DISK).join(format!("karat-bench-{}", std::process::id()));
+        let mut settings = EmbeddedSettings::from_environment("bench");
+        settings.data_directory.clone_from(&directory);
+        let begun = Instant::now();
+        let server = start(settings.clone()).await?;
+        report.add(
+            "embedded server, cold start",
+            begun.elapsed().as_secs_f64(),
+            "s",
+            Some(3.0),
+            "initdb included".to_owned(),
+        );
+        server.stop().await?;
+        let begun = Instant::now();
+        let server = start(settings).await?;
+        report.add(
+            "embedded server, warm start",
+            begun.elapsed().as_secs_f64(),
+            "s",
+            Some(0.3),
+            "on an existing cluster".to_owned(),
+        );
+        let server = Self { server, directory };
+        let mut connection = PgConnection::connect_with(&server.options()).await?;
+        for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
+            let value: String =
+                sqlx::query_scalar("select current_setting($1)").bind(setting).fetch_one(&mut connection).await?;
+            ensure!(value == "on", "the server runs with {setting} = {value}: commits would cost nothing");
+        }
+        let version: String = sqlx::query_scalar("show server_version").fetch_one(&mut connection).await?;
+        report.machine(format!("PostgreSQL {version}, fsync on"));
+        Migrations::karat().migrate(&mut connection).await?;
+        connection.close().await?;
+        Ok(server)
+    }
+
+    pub(crate) fn options(&self) -> PgConnectOptions {
+        self.server.connect_options()
+    }
+
+    /// Connections for the bare side, all of them open, in the zone of the measurements.
+    pub(crate) async fn pool(&self, connections: u32) -> anyhow::Result<PgPool> {
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .min_connections(connections)
+            .test_before_acquire(false)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    connection.execute(AssertSqlSafe(format!("set timezone = '{}'", ZONE.name()))).await?;
+                    Ok(())
+                })
+            })
+            .connect_with(self.options())
+            .await?;
+        let mut open = Vec::new();
+        for _ in 0..connections {
+            open.push(pool.acquire().await?);
+        }
+        drop(open);
+        Ok(pool)
+    }
+
+    /// Forgets all runs and materializations.
+    pub(crate) async fn forget(&self, pool: &PgPool) -> anyhow::Result<()> {
+        pool.execute(STATE).await.context("emptying the state")?;
+        Ok(())
+    }
+
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.server.stop().await?;
+        std::fs::remove_dir_all(&self.directory).with_context(|| format!("removing {}", self.directory.display()))
+    }
+}
