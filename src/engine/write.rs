@@ -144,12 +144,15 @@ fn bucket(asset: &AssetSpec) -> String {
     }
 }
 
-/// Deletes the rows of the stretch.
+/// Deletes the rows of the stretch, unless the asset keeps what it has.
 pub(super) async fn delete(
     connection: &mut PgConnection,
     asset: &AssetSpec,
     stretch: &Stretch,
 ) -> Result<(), AssetError> {
+    if asset.write_mode != WriteMode::ReplacePartition {
+        return Ok(());
+    }
     let sql = format!("delete from {} where {}", asset.key, condition(asset));
     statement(sql, stretch.arguments(asset, false)?).execute(connection).await?;
     Ok(())
