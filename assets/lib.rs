@@ -3,7 +3,9 @@
 pub mod account;
 pub mod bronze;
 pub mod collect;
+pub mod command_line;
 pub mod definitions;
+pub mod demo;
 pub mod gold;
 pub mod parse;
 pub mod silver;

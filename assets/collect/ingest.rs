@@ -44,31 +44,28 @@ impl Source {
     }
 }
 
-/// Reads files of one source into the bronze tables.
-///
-/// Files may be plain or gzip-compressed. Whatever was read before is recognized, so any file may be given again. Lines
-/// that cannot be read are counted and named by number, and stop nothing. Exit codes: 0 all files were read to their
-/// end, 1 a file was not, 2 wrong usage, 5 the database failed.
+/// Which files to read, as what.
 #[derive(Args, Clone, Debug)]
 pub struct IngestArguments {
     /// What the files hold
     #[arg(value_enum)]
     pub source: Source,
-    /// The files, in the order of time
-    #[arg(required = true)]
+    /// The files, plain or gzip-compressed, in the order of time
+    #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// The time zone of a game server's clock; the calendar's when left out
-    #[arg(long)]
-    pub zone: Option<Tz>,
     /// The name of the game server
-    #[arg(long, default_value = "cs2", value_parser = server_name)]
+    #[arg(long, value_name = "NAME", default_value = "cs2", value_parser = server_name)]
     pub server: String,
+    /// The zone of the game server's clock; the community's when left out
+    #[arg(long, value_name = "ZONE", value_parser = server_zone)]
+    pub server_zone: Option<Tz>,
     /// When frames without a time of their own were received, such as 2026-11-22T11:08:29Z
-    #[arg(long)]
+    #[arg(long, value_name = "INSTANT")]
     pub at: Option<DateTime<Utc>>,
-    /// Print the report as JSON
-    #[arg(long)]
-    pub json: bool,
+}
+
+fn server_zone(text: &str) -> Result<Tz, String> {
+    text.parse().map_err(|_| "there is no such zone; write an IANA name such as Europe/Berlin or UTC".to_owned())
 }
 
 fn server_name(text: &str) -> Result<String, String> {
@@ -99,7 +96,7 @@ pub async fn ingest(
     writer: &Writer,
     progress: &mut dyn Progress,
 ) -> Result<IngestReport, AppendError> {
-    let zone = arguments.zone.unwrap_or(writer.definitions.calendar().zone);
+    let zone = arguments.server_zone.unwrap_or(writer.definitions.calendar().zone);
     let mut collector = collector(arguments.source, &arguments.server, zone, arguments.at);
     let mut report = IngestReport::default();
     for path in &arguments.files {

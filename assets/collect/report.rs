@@ -95,10 +95,10 @@ pub struct IngestReport {
 }
 
 impl IngestReport {
-    /// 0 when every file was read to its end, 1 when one was not. Bad lines are reported, and change nothing.
+    /// Whether every file was read to its end. Bad lines are reported, and change nothing about that.
     #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        u8::from(self.files.iter().any(|file| file.error.is_some()))
+    pub fn is_complete(&self) -> bool {
+        self.files.iter().all(|file| file.error.is_none())
     }
 }
 
@@ -120,7 +120,7 @@ impl fmt::Display for FileReport {
             if count.outside > 0 {
                 write!(
                     formatter,
-                    "; {} of the new lie before the calendar's first day, where nothing reads them",
+                    "; {} of the new lie before the calendar's first day and are in no partition",
                     count.outside
                 )?;
             }

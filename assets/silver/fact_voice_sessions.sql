@@ -69,9 +69,9 @@ numbered as (
     from (
         select
             *,
-            lag(end_reason) over previous is distinct from 'stays' or lag(ended_at) over previous < at as starts
+            lag(end_reason) over (partition by account_id, guild_id order by at, sequence)
+                is distinct from 'stays' as starts
         from segments
-        window previous as (partition by account_id, guild_id order by at, sequence)
     ) as marked
 ),
 sessions as (

@@ -87,7 +87,7 @@ impl RustAsset for WeekCount {
 }
 
 /// Where events come from.
-pub(crate) struct Regions;
+pub struct Regions;
 impl StaticKeys for Regions {
     const KEYS: &'static [&'static str] = &["europe", "america", "asia"];
 }
@@ -126,7 +126,7 @@ impl SqlAsset for Summary {
 }
 
 /// All assets, in the installation's calendar.
-pub(crate) fn definitions(calendar: Calendar) -> Result<Definitions, DefinitionErrors> {
+pub fn definitions(calendar: Calendar) -> Result<Definitions, DefinitionErrors> {
     Definitions::builder(calendar)
         .external::<Event>()
         .sql::<DayCount>()
@@ -137,6 +137,6 @@ pub(crate) fn definitions(calendar: Calendar) -> Result<Definitions, DefinitionE
 }
 
 /// Karat's tables, and the lake's.
-pub(crate) fn migrations() -> Migrations {
+pub fn migrations() -> Migrations {
     Migrations::with_application("lake", sqlx::migrate!("./examples/lake/migrations"))
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -11,7 +12,7 @@ use super::exit::{Exit, Failure};
 use super::output::{counted, duration_text, grouped, one_line, shortened};
 use super::session::{Connected, Session};
 use crate::engine::WorkerSettings;
-use crate::service::{ProgressView, SummaryView};
+use crate::service::{LaunchedView, ProgressView, SummaryView};
 
 /// How often a bar is redrawn, at most.
 const BAR_INTERVAL: Duration = Duration::from_millis(250);
@@ -70,7 +71,35 @@ pub async fn work_off(
     concurrency: Option<u32>,
 ) -> Result<Exit, Failure> {
     let Some(&first) = runs.first() else { return Ok(Exit::Ok) };
-    work_off_as(session, connected, &Work::of(backfill_id, first), runs, concurrency).await
+    let work = Work::of(backfill_id, first);
+    let summary = work_off_as(session, connected, &work, runs, concurrency).await?;
+    summary.print(session, &work, None)
+}
+
+/// How work in the foreground ended.
+pub(super) struct Finished {
+    summary: SummaryView,
+    elapsed: Duration,
+}
+
+impl Finished {
+    /// Prints the summary; as JSON together with what was launched, if something was.
+    pub(super) fn print(
+        &self,
+        session: &Session,
+        work: &Work,
+        launched: Option<&LaunchedView>,
+    ) -> Result<Exit, Failure> {
+        #[derive(Serialize)]
+        struct Result<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            launched: Option<&'a LaunchedView>,
+            summary: &'a SummaryView,
+        }
+        let result = Result { launched, summary: &self.summary };
+        session.output.result(&result, |_| summary_text(session, &self.summary, work, self.elapsed))?;
+        Ok(if self.summary.is_success() { Exit::Ok } else { Exit::Failure })
+    }
 }
 
 pub(super) async fn work_off_as(
@@ -79,7 +108,7 @@ pub(super) async fn work_off_as(
     work: &Work,
     runs: &[Uuid],
     concurrency: Option<u32>,
-) -> Result<Exit, Failure> {
+) -> Result<Finished, Failure> {
     let began = Instant::now();
     let service = &connected.service;
     let mut settings = WorkerSettings::default();
@@ -126,9 +155,7 @@ pub(super) async fn work_off_as(
             return Err(Failure::new(Exit::Failure, format!("the worker ended by a defect of Karat: {error}")));
         }
     }
-    let summary = service.summary(runs).await?;
-    session.output.result(&summary, |summary| summary_text(session, summary, work, began.elapsed()))?;
-    Ok(if summary.is_success() { Exit::Ok } else { Exit::Failure })
+    Ok(Finished { summary: service.summary(runs).await?, elapsed: began.elapsed() })
 }
 
 fn summary_text(session: &Session, summary: &SummaryView, work: &Work, elapsed: Duration) -> String {
@@ -305,7 +332,7 @@ fn progress_text(progress: &ProgressView, left: Option<Duration>) -> String {
     let steps = &progress.steps;
     let done = number(steps.finished());
     let total = number(steps.total);
-    let percent = if total == 0 { 100 } else { done * 100 / total };
+    let percent = (done * 100).checked_div(total).unwrap_or(100);
     let mut parts = vec![format!("{}/{} partitions ({percent} %)", grouped(done), grouped(total))];
     for (count, what) in [
         (steps.running, "running"),
@@ -323,7 +350,7 @@ fn progress_text(progress: &ProgressView, left: Option<Duration>) -> String {
     } else if progress.paused_runs > 0 {
         parts.push("paused".to_owned());
     } else if let Some(left) = left {
-        parts.push(format!("about {} left", duration_text(Duration::from_secs(left.as_secs()))));
+        parts.push(format!("about {} left", duration_text(left.max(Duration::from_secs(1)))));
     }
     parts.join(", ")
 }

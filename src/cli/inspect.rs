@@ -1,13 +1,23 @@
 //! Looking: lists, states, explanations.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::exit::{Exit, Failure};
 use super::output::{grouped, one_line, shortened, table, time_text, toned};
 use super::session::Session;
-use super::verb::{SelectionArguments, StatusArguments, selection_text};
-use crate::service::{AssetStatusView, AssetView, StatusView, asks_for_states, list_assets};
+use super::verb::{GraphArguments, GraphFormat, SelectionArguments, StatusArguments, selection_text};
+use crate::asset::spec::AssetKind;
+use crate::core::key::AssetKey;
+use crate::service::{
+    self, AssetStatusView, AssetView, Extent, GraphNode, GraphView, PartitionState, Request, StatusView,
+    asks_for_states, list_assets,
+};
 
 /// How much of a description a list shows.
 const DESCRIPTION_CHARACTERS: usize = 60;
+
+/// How much of a reason of failure is shown.
+const REASON_CHARACTERS: usize = 300;
 
 pub(super) async fn ls(session: &Session, arguments: &SelectionArguments) -> Result<Exit, Failure> {
     let selection = selection_text(&arguments.selection, &arguments.exclude);
@@ -40,11 +50,11 @@ fn assets_text(assets: &[AssetView]) -> String {
 pub(super) async fn status(session: &Session, arguments: &StatusArguments) -> Result<Exit, Failure> {
     let selection = selection_text(&arguments.selection.selection, &arguments.selection.exclude);
     let status = session.connected(async |connected| Ok(connected.service.status(selection.as_deref()).await?)).await?;
-    session.output.result(&status, |status| status_text(session, status))?;
+    session.output.result(&status, |status| status_text(session, status, selection.as_deref()))?;
     Ok(if arguments.exit_code && !status.is_fresh { Exit::NotFresh } else { Exit::Ok })
 }
 
-fn status_text(session: &Session, status: &StatusView) -> String {
+fn status_text(session: &Session, status: &StatusView, selection: Option<&str>) -> String {
     if status.assets.is_empty() {
         return "There are no assets yet: declare one and register it in the definitions.".to_owned();
     }
@@ -70,9 +80,14 @@ fn status_text(session: &Session, status: &StatusView) -> String {
         let mut lines: Vec<String> = asset
             .stale_reasons
             .iter()
-            .map(|stale| format!("{} {}: {}", toned("stale"), stale.partitions.text, stale.sentence))
+            .map(|stale| format!("{} {}: {}", toned("stale"), stale.partitions.text, stale.reason.sentence))
             .collect();
-        for (word, partitions) in [("missing", &asset.missing), ("failed", &asset.failed), ("open", &asset.open)] {
+        lines.extend(asset.failed_reasons.iter().map(|failed| {
+            let reason = failed.reason.as_deref().unwrap_or("no reason is known");
+            let reason = shortened(&one_line(reason), REASON_CHARACTERS);
+            format!("{} {}: {reason}", toned(&failed.state), failed.partitions.text)
+        }));
+        for (word, partitions) in [("missing", &asset.missing), ("open", &asset.open)] {
             if !partitions.is_empty() {
                 lines.push(format!("{} {}", toned(word), partitions.text));
             }
@@ -84,33 +99,128 @@ fn status_text(session: &Session, status: &StatusView) -> String {
             text.push_str(&format!("\n\n{}\n  {}", asset.asset, lines.join("\n  ")));
         }
     }
-    text.push_str(&next_steps(session, status));
+    text.push_str(&next_steps(session, status, selection));
     text
 }
 
 /// An external asset has no state of its own beyond whether rows ever landed.
 fn state_word(asset: &AssetStatusView) -> &'static str {
     match asset.kind {
-        crate::asset::spec::AssetKind::External if asset.state.as_str() == "fresh" => "external",
+        AssetKind::External if asset.state.as_str() == "fresh" => "external",
         _ => asset.state.as_str(),
     }
 }
 
-fn next_steps(session: &Session, status: &StatusView) -> String {
+fn next_steps(session: &Session, status: &StatusView, selection: Option<&str>) -> String {
     let any = |test: fn(&AssetStatusView) -> bool| status.assets.iter().any(test);
-    let mut commands = Vec::new();
-    if any(|asset| !asset.missing.is_empty()) {
-        commands.push("backfill '*' --missing");
+    let states = [
+        (PartitionState::Missing, any(|asset| !asset.missing.is_empty())),
+        (PartitionState::Stale, any(|asset| !asset.stale.is_empty())),
+        (PartitionState::Failed, any(|asset| !asset.failed.is_empty())),
+    ];
+    let commands: Vec<String> = states
+        .into_iter()
+        .filter(|(_, holds)| *holds)
+        .map(|(state, _)| {
+            let all = Request::new(selection.unwrap_or("*"), Extent::Newest);
+            let request = Request { states: BTreeSet::from([state]), ..all };
+            format!("\n  {}", session.command(&request.command_line("backfill")))
+        })
+        .collect();
+    if commands.is_empty() { String::new() } else { format!("\n\nTo put it right:{}", commands.concat()) }
+}
+
+pub(super) async fn graph(session: &Session, arguments: &GraphArguments) -> Result<Exit, Failure> {
+    let selection = selection_text(&arguments.selection.selection, &arguments.selection.exclude);
+    let definitions = session.definitions()?;
+    let selection = match selection {
+        // States are in the database: which assets they mean is looked up first.
+        Some(selection) if asks_for_states(&selection) => {
+            let assets =
+                session.connected(async |connected| Ok(connected.service.assets(Some(&selection)).await?)).await?;
+            Some(assets.iter().map(|asset| asset.asset.to_string()).collect::<Vec<_>>().join(" "))
+        }
+        selection => selection,
+    };
+    let graph = service::graph(&definitions, selection.as_deref())?;
+    match arguments.format {
+        GraphFormat::Json => session.output.json(&graph)?,
+        GraphFormat::Dot => session.output.result(&graph, dot_text)?,
+        GraphFormat::Text => session.output.result(&graph, tree_text)?,
     }
-    if any(|asset| !asset.stale.is_empty()) {
-        commands.push("backfill '*' --stale");
+    Ok(Exit::Ok)
+}
+
+fn dot_text(graph: &GraphView) -> String {
+    let mut text = "digraph assets {\n  rankdir=LR;\n  node [shape=box];\n".to_owned();
+    for node in &graph.assets {
+        text.push_str(&format!("  \"{}\" [tooltip=\"{}, {}\"];\n", node.asset, node.kind.as_str(), node.partitioned));
     }
-    if any(|asset| !asset.failed.is_empty()) {
-        commands.push("backfill '*' --failed");
+    for edge in &graph.edges {
+        let label = if edge.mapping == "overlap" { String::new() } else { format!(" [label=\"{}\"]", edge.mapping) };
+        text.push_str(&format!("  \"{}\" -> \"{}\"{label};\n", edge.upstream, edge.downstream));
     }
-    if commands.is_empty() {
-        return String::new();
+    text.push('}');
+    text
+}
+
+/// From what reads nothing down to what nobody reads; what has been shown once is only named again.
+fn tree_text(graph: &GraphView) -> String {
+    if graph.assets.is_empty() {
+        return "There are no assets yet: declare one and register it in the definitions.".to_owned();
     }
-    let lines: Vec<String> = commands.into_iter().map(|command| format!("  {}", session.command(command))).collect();
-    format!("\n\nTo put it right:\n{}", lines.join("\n"))
+    let nodes: BTreeMap<&AssetKey, &GraphNode> = graph.assets.iter().map(|node| (&node.asset, node)).collect();
+    let mut children: BTreeMap<&AssetKey, Vec<(&AssetKey, &str)>> = BTreeMap::new();
+    let mut has_parent: BTreeSet<&AssetKey> = BTreeSet::new();
+    for edge in &graph.edges {
+        children.entry(&edge.upstream).or_default().push((&edge.downstream, &edge.mapping));
+        has_parent.insert(&edge.downstream);
+    }
+    let mut shown: BTreeSet<&AssetKey> = BTreeSet::new();
+    let mut text = String::new();
+    // An explicit stack: a chain of assets may be deeper than threads' stacks are.
+    let roots = graph.assets.iter().filter(|node| !has_parent.contains(&node.asset));
+    let mut stack: Vec<Branch<'_>> = roots
+        .rev()
+        .map(|node| Branch { key: &node.asset, mapping: "overlap", prefix: String::new(), place: Place::Root })
+        .collect();
+    while let Some(Branch { key, mapping, prefix, place }) = stack.pop() {
+        let (joint, below) = match place {
+            Place::Root => ("", ""),
+            Place::Between => ("├─ ", "│  "),
+            Place::Last => ("└─ ", "   "),
+        };
+        let kind =
+            nodes.get(key).map_or_else(String::new, |node| format!("{}, {}", node.kind.as_str(), node.partitioned));
+        let mapping = if mapping == "overlap" { String::new() } else { format!(" by {mapping}") };
+        let below_children = children.get(key).map_or(&[][..], Vec::as_slice);
+        let again = !shown.insert(key) && !below_children.is_empty();
+        let note = if again { ", shown above" } else { "" };
+        text.push_str(&format!("{prefix}{joint}{key}  ({kind}{mapping}{note})\n"));
+        if again {
+            continue;
+        }
+        let last = below_children.len().saturating_sub(1);
+        for (index, (child, mapping)) in below_children.iter().enumerate().rev() {
+            let place = if index == last { Place::Last } else { Place::Between };
+            stack.push(Branch { key: child, mapping, prefix: format!("{prefix}{below}"), place });
+        }
+    }
+    text
+}
+
+/// A line of the tree that is still to be written.
+struct Branch<'a> {
+    key: &'a AssetKey,
+    mapping: &'a str,
+    prefix: String,
+    place: Place,
+}
+
+/// Where a line hangs below its parent.
+#[derive(Clone, Copy)]
+enum Place {
+    Root,
+    Between,
+    Last,
 }

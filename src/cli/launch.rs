@@ -7,7 +7,7 @@ use super::foreground::{Work, work_off_as};
 use super::output::{counted, grouped, short_id, table};
 use super::session::{Connected, Session};
 use super::verb::{BackfillArguments, LaunchArguments, ModeArguments, PlanArguments, ResumeArguments};
-use crate::service::{LaunchKind, LaunchedView, PlanView, PlannedBecause, Request};
+use crate::service::{Extent, LaunchKind, LaunchedView, PlanView, PlannedBecause, Request};
 
 pub(super) async fn plan(session: &Session, arguments: &PlanArguments) -> Result<Exit, Failure> {
     let request = arguments.request.request(&arguments.selection, arguments.partitions.as_deref());
@@ -62,7 +62,8 @@ pub(super) async fn carry_out(
         return Ok(Exit::Ok);
     }
     session.output.text(&said)?;
-    work_off_as(session, connected, &work, &[launched.run_id], concurrency).await
+    let finished = work_off_as(session, connected, &work, &[launched.run_id], concurrency).await?;
+    finished.print(session, &work, Some(launched))
 }
 
 fn launched_text(session: &Session, launched: &LaunchedView, work: &Work) -> String {
@@ -133,19 +134,12 @@ fn plan_text(session: &Session, plan: &PlanView) -> String {
     }
     let ready = plan.missing_upstream.is_empty() || plan.request.force;
     if ready {
-        text.push_str(&format!("\nTo build it: {}", session.command(&plan.request.command_line("backfill"))));
+        // A backfill wants to be told which partitions.
+        let says_partitions = plan.request.extent != Extent::Newest || !plan.request.states.is_empty();
+        let verb = if says_partitions { "backfill" } else { "materialize" };
+        text.push_str(&format!("\nTo build it: {}", session.command(&plan.request.command_line(verb))));
     }
     text
-}
-
-pub(super) async fn resume_backfill(session: &Session, arguments: &ResumeArguments) -> Result<Exit, Failure> {
-    session
-        .connected(async |connected| {
-            let backfill_id = connected.service.backfill_id(&arguments.id).await?;
-            let live = connected.service.resume_backfill(backfill_id).await?.live;
-            go_on(session, connected, &Work::of(Some(backfill_id), backfill_id), &live, arguments).await
-        })
-        .await
 }
 
 /// Works off what was resumed, unless that is left to others.
@@ -169,7 +163,7 @@ pub(super) async fn go_on(
         return Ok(Exit::Ok);
     }
     session.output.text(&format!("Going on with {}.", work.name()))?;
-    work_off_as(session, connected, work, live, arguments.concurrency).await
+    work_off_as(session, connected, work, live, arguments.concurrency).await?.print(session, work, None)
 }
 
 impl Work {

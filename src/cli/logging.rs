@@ -1,6 +1,7 @@
 //! Log lines: to standard error for people or machines, and into the logs of steps.
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -41,7 +42,9 @@ pub(super) fn install(
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().boxed(),
     };
-    let steps = logs.layer(clock).with_filter(LevelFilter::INFO);
+    // What the database driver says of statements is nothing that the asset said.
+    let said = Targets::new().with_default(LevelFilter::INFO).with_target("sqlx", LevelFilter::OFF);
+    let steps = logs.layer(clock).with_filter(said);
     // Fails when there is a subscriber already, which then stays.
     let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).with(steps).try_init();
     Ok(())

@@ -22,13 +22,16 @@
 //! }
 //! ```
 
+mod admin;
 mod exit;
+mod explain;
 mod foreground;
 mod inspect;
 mod launch;
 mod logging;
 mod options;
 mod output;
+mod runs;
 mod session;
 mod verb;
 
@@ -125,8 +128,11 @@ pub fn finish(session: &Session, result: Result<Exit, Failure>) -> Exit {
 /// Commands that messages mention are this program's.
 fn with_program_name(message: &str, name: &str) -> String {
     let mut message = message.to_owned();
-    for verb in ["migrate", "ls", "run ls", "backfill ls", "status"] {
-        message = message.replace(&format!("`{verb}`"), &format!("`{name} {verb}`"));
+    for command in ["`migrate`", "`ls`"] {
+        message = message.replace(command, &format!("`{name} {}", &command[1..]));
+    }
+    for command in ["`run ls", "`run show ", "`run cancel", "`backfill ls", "`backfill show ", "`backfill cancel"] {
+        message = message.replace(command, &format!("`{name} {}", &command[1..]));
     }
     message
 }

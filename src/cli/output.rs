@@ -111,14 +111,17 @@ impl Output {
     /// When the value has no JSON form, or standard output cannot be written. A reader that has closed its end, such
     /// as `head`, is no error.
     pub fn result<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
-        if self.json {
-            let json = serde_json::to_string_pretty(value).map_err(|error| {
-                Failure::new(Exit::Failure, format!("the result cannot be written as JSON: {error}"))
-            })?;
-            self.write_result(&json)
-        } else {
-            self.write_result(&shown(&text(value), self.color_results))
-        }
+        if self.json { self.json(value) } else { self.write_result(&shown(&text(value), self.color_results)) }
+    }
+
+    /// Prints a result as JSON, whatever was asked for.
+    ///
+    /// # Errors
+    /// As [`result`](Self::result).
+    pub fn json<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
+        let json = serde_json::to_string_pretty(value)
+            .map_err(|error| Failure::new(Exit::Failure, format!("the result cannot be written as JSON: {error}")))?;
+        self.write_result(&json)
     }
 
     /// Prints text for people to standard output; nothing when JSON is asked for.

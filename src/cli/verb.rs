@@ -1,19 +1,29 @@
 //! The verbs that every application has.
 
-use clap::{Args, Subcommand};
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::exit::{Exit, Failure};
 use super::session::Session;
-use super::{inspect, launch};
+use super::{admin, explain, inspect, launch, runs};
 use crate::service::{Extent, PartitionState, Request};
 
 /// What can be asked of every application.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
+    /// Verify the definitions against PostgreSQL itself; changes nothing
+    Check,
+    /// Bring the database up to date
+    Migrate(MigrateArguments),
     /// List the assets
     Ls(SelectionArguments),
+    /// Show who reads whom
+    Graph(GraphArguments),
     /// Show how the assets stand: fresh, stale, missing, failed
     Status(StatusArguments),
+    /// Explain a partition: what built it, what changed since, what keeps it from being built
+    Why(WhyArguments),
     /// Show what a request would build, and build nothing
     Plan(PlanArguments),
     /// Build partitions, by default the newest that has ended
@@ -21,6 +31,12 @@ pub enum Verb {
     /// Build sets of partitions; list, show, pause, resume, cancel and retry such sets
     #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Backfill(BackfillArguments),
+    /// List, show, cancel and retry runs, and read what was said in them
+    Run(RunArguments),
+    /// Show an asset in detail
+    Asset(AssetArguments),
+    /// Remove logs and history that have been kept long enough; never data
+    Gc(GcArguments),
 }
 
 /// How selections are written.
@@ -161,8 +177,189 @@ pub struct BackfillArguments {
 /// What can be done with backfills that there are.
 #[derive(Clone, Debug, Subcommand)]
 pub enum BackfillVerb {
+    /// List the backfills, newest first
+    Ls(ListArguments),
+    /// Show a backfill
+    Show(IdArguments),
+    /// Start nothing new of a backfill until it is resumed; what runs goes on
+    Pause(IdArguments),
     /// Go on with a backfill: end its pause, and carry it out here
     Resume(ResumeArguments),
+    /// Start nothing new of a backfill ever, and stop what runs; what was built stays
+    Cancel(IdArguments),
+    /// Build again what failed or was blocked
+    Retry(RetryArguments),
+}
+
+/// What can be done with runs.
+#[derive(Clone, Debug, Subcommand)]
+pub enum RunVerb {
+    /// List the runs, newest first
+    Ls(RunListArguments),
+    /// Show a run
+    Show(IdArguments),
+    /// Show what assets said while they were computed
+    Logs(LogsArguments),
+    /// Go on with a run: end its pause, and carry it out here
+    Resume(ResumeArguments),
+    /// Start nothing new of a run ever, and stop what runs; what was built stays
+    Cancel(IdArguments),
+    /// Build again what failed or was blocked
+    Retry(RetryArguments),
+}
+
+/// Arguments of `run`.
+#[derive(Args, Clone, Debug)]
+pub struct RunArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: RunVerb,
+}
+
+/// Arguments of `asset`.
+#[derive(Args, Clone, Debug)]
+pub struct AssetArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: AssetVerb,
+}
+
+/// What can be done with an asset.
+#[derive(Clone, Debug, Subcommand)]
+pub enum AssetVerb {
+    /// Show columns, lineage, checks, versions and state
+    Show(AssetShowArguments),
+}
+
+/// Arguments of `asset show`.
+#[derive(Args, Clone, Debug)]
+pub struct AssetShowArguments {
+    /// The asset: its key, or its table where that is unambiguous
+    pub asset: String,
+}
+
+/// A run or backfill.
+#[derive(Args, Clone, Debug)]
+pub struct IdArguments {
+    /// The id, or at least four characters of its beginning or end
+    pub id: String,
+}
+
+/// How much of a list.
+#[derive(Args, Clone, Debug)]
+pub struct ListArguments {
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+    /// Only those older than this one
+    #[arg(long, value_name = "ID")]
+    pub before: Option<String>,
+}
+
+/// Arguments of `run ls`.
+#[derive(Args, Clone, Debug)]
+pub struct RunListArguments {
+    /// How much of the list.
+    #[command(flatten)]
+    pub list: ListArguments,
+    /// Only runs that have not ended
+    #[arg(long, conflicts_with = "state")]
+    pub live: bool,
+    /// Only runs that ended so
+    #[arg(long, value_name = "STATE", value_parser = ["succeeded", "failed", "canceled"])]
+    pub state: Option<String>,
+    /// Only runs of this backfill
+    #[arg(long, value_name = "ID")]
+    pub backfill: Option<String>,
+    /// Only runs that build this asset
+    #[arg(long, value_name = "ASSET")]
+    pub asset: Option<String>,
+}
+
+/// Arguments of `run logs`.
+#[derive(Args, Clone, Debug)]
+pub struct LogsArguments {
+    /// The run's id, or at least four characters of its beginning or end
+    pub id: String,
+    /// Only of this asset
+    #[arg(long, value_name = "ASSET")]
+    pub asset: Option<String>,
+    /// Only of this partition
+    #[arg(long, value_name = "PARTITION", requires = "asset")]
+    pub partition: Option<String>,
+    /// The last so many lines
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub limit: u32,
+}
+
+/// Arguments of `retry`.
+#[derive(Args, Clone, Debug)]
+pub struct RetryArguments {
+    /// The id, or at least four characters of its beginning or end
+    pub id: String,
+    /// Also what was canceled
+    #[arg(long)]
+    pub canceled: bool,
+    /// Only launch, and leave the work to others
+    #[arg(long)]
+    pub detach: bool,
+}
+
+/// Arguments of `migrate`.
+#[derive(Args, Clone, Debug)]
+pub struct MigrateArguments {
+    /// Show what would be applied, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Arguments of `graph`.
+#[derive(Args, Clone, Debug)]
+pub struct GraphArguments {
+    /// Which assets.
+    #[command(flatten)]
+    pub selection: SelectionArguments,
+    /// text, dot or json
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = GraphFormat::Text, hide_possible_values = true)]
+    pub format: GraphFormat,
+}
+
+/// How a graph is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// An indented tree, for people.
+    Text,
+    /// For Graphviz.
+    Dot,
+    /// Assets and edges.
+    Json,
+}
+
+/// Arguments of `why`.
+#[derive(Args, Clone, Debug)]
+pub struct WhyArguments {
+    /// The asset: its key, or its table where that is unambiguous
+    pub asset: String,
+    /// The partition; the newest that has ended without any
+    pub partition: Option<String>,
+}
+
+/// Arguments of `gc`.
+#[derive(Args, Clone, Debug)]
+pub struct GcArguments {
+    /// Show what would be removed, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How long log lines and events are kept, such as 30d or 12h
+    #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = kept)]
+    pub keep_logs: Duration,
+    /// How long replaced versions are kept, and attempts and check results that newer ones followed
+    #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = kept)]
+    pub keep_history: Duration,
+}
+
+fn kept(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write for example 30d, 12h or 1h 30m"))
 }
 
 /// Arguments of `resume`.
@@ -227,13 +424,20 @@ impl RequestArguments {
 /// The sentence and exit code of what went wrong.
 pub async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
     match verb {
+        Verb::Check => admin::check(session).await,
+        Verb::Migrate(arguments) => admin::migrate(session, &arguments).await,
         Verb::Ls(arguments) => inspect::ls(session, &arguments).await,
+        Verb::Graph(arguments) => inspect::graph(session, &arguments).await,
         Verb::Status(arguments) => inspect::status(session, &arguments).await,
+        Verb::Why(arguments) => explain::why(session, &arguments).await,
         Verb::Plan(arguments) => launch::plan(session, &arguments).await,
         Verb::Materialize(arguments) => launch::materialize(session, &arguments).await,
         Verb::Backfill(arguments) => match &arguments.verb {
             None => launch::backfill(session, &arguments).await,
-            Some(BackfillVerb::Resume(resume)) => launch::resume_backfill(session, resume).await,
+            Some(verb) => runs::backfill(session, verb).await,
         },
+        Verb::Run(arguments) => runs::run(session, &arguments.verb).await,
+        Verb::Asset(AssetArguments { verb: AssetVerb::Show(arguments) }) => explain::asset(session, &arguments).await,
+        Verb::Gc(arguments) => admin::gc(session, &arguments).await,
     }
 }

@@ -44,6 +44,11 @@ impl RunningSteps {
         }
     }
 
+    /// The steps being carried out.
+    pub(super) fn known(&self) -> Vec<i64> {
+        self.lock().keys().copied().collect()
+    }
+
     /// Tells everything that runs to stop and go back.
     pub(super) fn hand_back_all(&self) {
         for signal in self.lock().values() {
@@ -140,7 +145,7 @@ async fn beat(
         let now = settings.clock.now();
         store.register_worker(settings.worker_id, &host, process_id, now, now + lease)
     };
-    let first = renew().await;
+    let first = until_reachable("registering this worker", renew).await;
     let go_on = first.is_ok();
     if registered.send(first).is_err() || !go_on {
         return;

@@ -26,7 +26,7 @@ use crate::asset::spec::{AssetKind, AssetSpec};
 use crate::asset::statement::{generated, text_literal};
 use crate::core::key::AssetKey;
 use crate::core::policy::{AssetCheck, CheckRule};
-use crate::store::error::sql_state;
+use crate::store::error::{describe, sql_state};
 use crate::store::migrate::{Migrations, SchemaError};
 
 /// How long a lock that another session holds is waited for: whoever comes after this transaction waits behind it.
@@ -55,7 +55,7 @@ pub enum VerifyError {
         holders: Vec<String>,
     },
     /// The database could not be used.
-    #[error("{doing} failed: {source}. Nothing was changed")]
+    #[error("{doing} failed: {}. Nothing was changed", describe(source))]
     Database {
         /// What was being done.
         doing: String,

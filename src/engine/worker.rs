@@ -194,7 +194,7 @@ impl Worker {
             }
             if last_take_back.is_none_or(|last| last.elapsed() >= TAKE_BACK_INTERVAL) {
                 last_take_back = Some(Instant::now());
-                self.take_back().await?;
+                self.take_back(&queue).await?;
             }
             let mut idle = true;
             if queue.len() < self.settings.slots {
@@ -333,7 +333,17 @@ impl Worker {
         Ok(moved)
     }
 
-    async fn take_back(&self) -> Result<(), WorkerError> {
+    /// Takes back what dead workers left, and gives back what this one holds without knowing it.
+    async fn take_back(&self, queue: &VecDeque<Unit>) -> Result<(), WorkerError> {
+        let mut known = self.running.known();
+        known.extend(queue.iter().flat_map(Unit::leases).map(|(step_id, _)| step_id));
+        let given_back = until_reachable("looking for steps held unknowingly", || {
+            self.environment.store.give_back_unknown_steps(self.worker_id(), &known, self.clock.now())
+        })
+        .await?;
+        if given_back > 0 {
+            tracing::warn!(steps = given_back, "a claim was committed without this worker hearing of it; given back");
+        }
         let lost = until_reachable("looking for dead workers", || {
             self.environment.store.take_back_lost_steps(
                 Some(self.worker_id()),

@@ -5,6 +5,7 @@ use crate::core::key::AssetKey;
 use crate::core::partition::PartitionError;
 use crate::core::selection::SelectionError;
 use crate::engine::launch::LaunchError;
+use crate::engine::verify::VerifyError;
 use crate::store::StoreError;
 use crate::store::migrate::SchemaError;
 
@@ -69,6 +70,9 @@ pub enum ServiceError {
     /// The database is not at this program's version.
     #[error(transparent)]
     Schema(#[from] SchemaError),
+    /// The declarations could not be verified.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
     /// The state could not be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -91,7 +95,9 @@ impl ServiceError {
             }
             Self::NothingToDo(_) => ErrorKind::NothingToDo,
             Self::Refused(_) | Self::Launch(LaunchError::MissingInputs(_)) => ErrorKind::Refused,
-            Self::Schema(_) | Self::Store(_) | Self::Launch(LaunchError::Store(_)) => ErrorKind::Database,
+            Self::Schema(_) | Self::Verify(_) | Self::Store(_) | Self::Launch(LaunchError::Store(_)) => {
+                ErrorKind::Database
+            }
         }
     }
 }

@@ -3,19 +3,26 @@
 //! Nothing here is generic and nothing prints: every method takes plain values and returns plain structs that `serde`
 //! can write. Times are instants; showing them in the calendar's zone is the caller's business.
 
+mod asset;
 mod assets;
 mod backfill;
 mod error;
+mod garbage;
+mod graph;
+mod history;
 mod ids;
 mod launch;
 mod partitions;
 mod plan;
 mod progress;
 mod request;
+mod retry;
 mod run;
+mod schema;
 mod select;
 mod status;
 mod view;
+mod why;
 
 use std::sync::Arc;
 
@@ -23,17 +30,25 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 
+pub use self::asset::AssetDetailView;
 pub use self::assets::{AssetView, list_assets};
 pub use self::backfill::{BackfillDetailView, BackfillView, ControlledView};
 pub use self::error::{ErrorKind, ServiceError};
+pub use self::garbage::{GarbageView, Retention};
+pub use self::graph::{GraphEdge, GraphNode, GraphView, graph};
+pub use self::history::{AttemptView, CheckView, MaterializationView, StepView};
 pub use self::launch::{LaunchKind, LaunchedView};
 pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
 pub use self::progress::{FailureView, ProgressView, SummaryView};
 pub use self::request::{Extent, PartitionState, Request};
-pub use self::run::RunView;
+pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
+pub use self::schema::MigrationView;
 pub use self::select::asks_for_states;
-pub use self::status::{AssetState, AssetStatusView, FreshnessView, StaleView, StatusView};
+pub use self::status::{
+    AssetState, AssetStatusView, FailedView, FreshnessView, StaleReasonView, StaleView, StatusView,
+};
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
+pub use self::why::{InputView, PartitionStanding, WhyView};
 
 use crate::asset::definitions::Definitions;
 use crate::clock::SharedClock;

@@ -1,13 +1,17 @@
 //! Runs: listing, showing, steering and repeating them.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::backfill::ended;
-use super::{ControlledView, Service, ServiceError};
-use crate::store::run::{Control, RunRecord, StepCounts};
+use super::{ControlledView, FailureView, PartitionsView, Service, ServiceError};
+use crate::core::partition::Ordinal;
+use crate::core::subset::PartitionSubset;
+use crate::store::run::{Control, RunFilter, RunRecord, StepCounts};
 
 /// A run as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -48,6 +52,97 @@ impl From<RunRecord> for RunView {
     }
 }
 
+/// Which runs to list.
+#[derive(Clone, Debug, Default)]
+pub struct RunQuery {
+    /// Only live ones.
+    pub live: bool,
+    /// Only those that ended so: `succeeded`, `failed` or `canceled`.
+    pub outcome: Option<String>,
+    /// Only those of this backfill.
+    pub backfill_id: Option<Uuid>,
+    /// Only those that build this asset, by its key or table.
+    pub asset: Option<String>,
+    /// Only those older than this run.
+    pub before: Option<Uuid>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A run in detail.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunDetailView {
+    /// The run.
+    #[serde(flatten)]
+    pub run: RunView,
+    /// Its partitions by asset and state, upstream before downstream.
+    pub partitions: Vec<RunPartitionsView>,
+    /// The first partitions that were not built.
+    pub failures: Vec<FailureView>,
+    /// What happened to it, oldest first, the last hundred events.
+    pub events: Vec<EventView>,
+}
+
+/// Partitions of one asset in one state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RunPartitionsView {
+    /// The asset.
+    pub asset: String,
+    /// The state of its steps.
+    pub state: String,
+    /// The partitions.
+    pub partitions: PartitionsView,
+}
+
+/// Something that happened to a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EventView {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What, such as `run_launched`.
+    pub kind: String,
+    /// More.
+    pub detail: Value,
+}
+
+/// Which lines of a run's log.
+#[derive(Clone, Debug, Default)]
+pub struct LogQuery {
+    /// Only of this asset, by its key or table.
+    pub asset: Option<String>,
+    /// Only of this partition.
+    pub partition: Option<String>,
+    /// The last so many.
+    pub limit: u32,
+}
+
+/// A line that an asset said while it was computed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LogLineView {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The asset.
+    pub asset: String,
+    /// The partition, the first one where several were built together.
+    pub partition: String,
+    /// Which attempt, by its lease.
+    pub attempt: i64,
+    /// `error`, `warn`, `info`, …
+    pub level: String,
+    /// The module it came from.
+    pub target: String,
+    /// The text.
+    pub message: String,
+    /// The structured fields.
+    pub fields: Value,
+}
+
+/// First and last ordinal, inclusive.
+type Range = (Ordinal, Ordinal);
+
+/// How many events a run shows.
+const SHOWN_EVENTS: i64 = 100;
+
 /// The command in a stored request; the request itself where it was stored by something else.
 pub(super) fn command_of(request: &Value) -> String {
     request.get("command").and_then(Value::as_str).map_or_else(|| request.to_string(), str::to_owned)
@@ -71,7 +166,92 @@ impl Service {
             return Err(ServiceError::Refused(none_live()));
         }
         let changed = self.store.control_runs(&live, control, self.now()).await?;
+        if control == Control::Cancel {
+            // Where nothing runs any more nobody else would end them.
+            for &run_id in &live {
+                self.store.finish_run(run_id, self.now()).await?;
+            }
+        }
         Ok(ControlledView { changed, live })
+    }
+
+    /// Runs, newest first.
+    ///
+    /// # Errors
+    /// When the asset is unknown or the state cannot be read.
+    pub async fn runs(&self, query: &RunQuery) -> Result<Vec<RunView>, ServiceError> {
+        let asset_key = match &query.asset {
+            Some(name) => Some(self.definitions.find(name)?.key.to_string()),
+            None => None,
+        };
+        let filter = RunFilter {
+            live: query.live,
+            outcome: query.outcome.clone(),
+            cause: None,
+            backfill_id: query.backfill_id,
+            asset_key,
+            before: query.before,
+            limit: i64::from(query.limit),
+        };
+        Ok(self.store.runs(&filter).await?.into_iter().map(RunView::from).collect())
+    }
+
+    /// A run in detail.
+    ///
+    /// # Errors
+    /// When there is none of that id, or the state cannot be read.
+    pub async fn run(&self, run_id: Uuid) -> Result<RunDetailView, ServiceError> {
+        let run = RunView::from(self.run_record(run_id).await?);
+        // By rank first, so that upstream stands before downstream.
+        let mut sets: BTreeMap<(Option<usize>, String, String), Vec<Range>> = BTreeMap::new();
+        for range in self.store.step_ranges(run_id).await? {
+            let rank = range.asset_key.parse().ok().and_then(|key| self.definitions.graph().rank(&key));
+            sets.entry((rank, range.asset_key, range.state)).or_default().push((range.first, range.last));
+        }
+        let partitions = sets.into_iter().map(|((_, asset, state), ranges)| {
+            let subset = PartitionSubset::from_ranges(ranges);
+            let spec = asset.parse().ok().and_then(|key| self.definitions.asset(&key));
+            let partitions = match spec {
+                Some(spec) => PartitionsView::new(&spec.partitions, &subset),
+                // An asset that is not declared any more: only numbers are left.
+                None => PartitionsView {
+                    count: subset.len(),
+                    text: format!("{} partitions", subset.len()),
+                    ranges: Vec::new(),
+                },
+            };
+            RunPartitionsView { asset, state, partitions }
+        });
+        let partitions = partitions.collect();
+        let failures = self.summary(&[run_id]).await?.failures;
+        let events = self.store.run_events(run_id, SHOWN_EVENTS).await?.into_iter();
+        let events = events.map(|event| EventView { at: event.occurred_at, kind: event.kind, detail: event.detail });
+        Ok(RunDetailView { run, partitions, failures, events: events.collect() })
+    }
+
+    /// What assets said while they were computed in a run, oldest first.
+    ///
+    /// # Errors
+    /// When the run or asset is unknown, or the state cannot be read.
+    pub async fn run_logs(&self, run_id: Uuid, query: &LogQuery) -> Result<Vec<LogLineView>, ServiceError> {
+        self.run_record(run_id).await?;
+        let asset = match &query.asset {
+            Some(name) => Some(self.definitions.find(name)?.key.to_string()),
+            None => None,
+        };
+        let lines =
+            self.store.run_log(run_id, asset.as_deref(), query.partition.as_deref(), i64::from(query.limit)).await?;
+        let view = lines.into_iter().map(|(asset, partition, line)| LogLineView {
+            at: line.logged_at,
+            asset,
+            partition,
+            attempt: line.lease_epoch,
+            level: line.level,
+            target: line.target,
+            message: line.message,
+            fields: line.fields,
+        });
+        Ok(view.collect())
     }
 
     pub(super) async fn run_record(&self, run_id: Uuid) -> Result<RunRecord, ServiceError> {

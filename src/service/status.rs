@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::{PartitionsView, Service, ServiceError};
@@ -79,6 +80,8 @@ pub struct AssetStatusView {
     pub stale_reasons: Vec<StaleView>,
     /// Partitions whose newest attempt failed or was blocked.
     pub failed: PartitionsView,
+    /// The same by reason.
+    pub failed_reasons: Vec<FailedView>,
     /// Versions of a window that has not ended.
     pub open: PartitionsView,
     /// Partitions that wait for a worker.
@@ -96,12 +99,33 @@ pub struct AssetStatusView {
 /// Partitions that are stale for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StaleView {
-    /// `code`, `input_changed`, `late_rows`, `published_early` or `incomplete_inputs`.
-    pub reason: &'static str,
-    /// In words.
-    pub sentence: String,
+    /// The reason.
+    #[serde(flatten)]
+    pub reason: StaleReasonView,
     /// The partitions.
     pub partitions: PartitionsView,
+}
+
+/// Partitions that were not built for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailedView {
+    /// `failed` or `blocked`.
+    pub state: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// The partitions.
+    pub partitions: PartitionsView,
+}
+
+/// One reason why a version is stale.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StaleReasonView {
+    /// `code`, `input_changed`, `late_rows`, `published_early` or `incomplete_inputs`.
+    pub reason: &'static str,
+    /// In words, times in the calendar's zone.
+    pub sentence: String,
+    /// The upstream that changed, if it is one.
+    pub asset: Option<AssetKey>,
 }
 
 /// How an asset keeps its freshness policy.
@@ -125,10 +149,11 @@ impl Service {
         };
         let keys: Vec<AssetKey> = specs.iter().map(|spec| spec.key.clone()).collect();
         let now = self.now();
+        let zone = self.definitions.calendar().zone;
         let statuses = asset_statuses(&self.store, &self.definitions, &keys, now).await?;
         let assets: Vec<AssetStatusView> = specs
             .iter()
-            .filter_map(|spec| statuses.get(&spec.key).map(|status| status_view(spec, status, now)))
+            .filter_map(|spec| statuses.get(&spec.key).map(|status| status_view(spec, status, now, zone)))
             .collect();
         let is_fresh = assets.iter().all(|asset| {
             matches!(asset.state, AssetState::Fresh | AssetState::Empty)
@@ -138,7 +163,7 @@ impl Service {
     }
 }
 
-pub(super) fn status_view(spec: &AssetSpec, status: &AssetStatus, now: DateTime<Utc>) -> AssetStatusView {
+pub(super) fn status_view(spec: &AssetSpec, status: &AssetStatus, now: DateTime<Utc>, zone: Tz) -> AssetStatusView {
     let view = |subset: &PartitionSubset| PartitionsView::new(&spec.partitions, subset);
     let state = if !status.failed.is_empty() {
         AssetState::Failed
@@ -161,8 +186,9 @@ pub(super) fn status_view(spec: &AssetSpec, status: &AssetStatus, now: DateTime<
         fresh: view(&status.fresh),
         missing: view(&status.missing),
         stale: view(&status.stale_partitions()),
-        stale_reasons: stale_reasons(spec, &status.stale),
+        stale_reasons: stale_reasons(spec, &status.stale, zone),
         failed: view(&status.failed_partitions()),
+        failed_reasons: failed_reasons(spec, &status.failed),
         open: view(&status.open),
         queued: view(&status.queued),
         running: view(&status.running),
@@ -172,9 +198,30 @@ pub(super) fn status_view(spec: &AssetSpec, status: &AssetStatus, now: DateTime<
     }
 }
 
+/// The failed partitions by reason, in the order of the first of each.
+fn failed_reasons(spec: &AssetSpec, failed: &BTreeMap<Ordinal, (String, Option<String>)>) -> Vec<FailedView> {
+    let mut by_reason: BTreeMap<&(String, Option<String>), Vec<Ordinal>> = BTreeMap::new();
+    for (&ordinal, reason) in failed {
+        by_reason.entry(reason).or_default().push(ordinal);
+    }
+    let mut by_first: Vec<_> = by_reason.into_iter().collect();
+    by_first.sort_by_key(|(_, ordinals)| ordinals.first().copied());
+    by_first
+        .into_iter()
+        .map(|((state, reason), ordinals)| FailedView {
+            state: state.clone(),
+            reason: reason.clone(),
+            partitions: PartitionsView::new(&spec.partitions, &PartitionSubset::from_ordinals(ordinals)),
+        })
+        .collect()
+}
+
+/// A reason, and the partitions it holds of.
+type StaleTogether = (Staleness, Vec<Ordinal>);
+
 /// The stale partitions by reason, late rows of one asset taken together.
-fn stale_reasons(spec: &AssetSpec, stale: &BTreeMap<Ordinal, Vec<Staleness>>) -> Vec<StaleView> {
-    let mut by_reason: BTreeMap<(usize, Option<&AssetKey>), (Staleness, Vec<Ordinal>)> = BTreeMap::new();
+fn stale_reasons(spec: &AssetSpec, stale: &BTreeMap<Ordinal, Vec<Staleness>>, zone: Tz) -> Vec<StaleView> {
+    let mut by_reason: BTreeMap<(usize, Option<&AssetKey>), StaleTogether> = BTreeMap::new();
     for (&ordinal, reasons) in stale {
         for reason in reasons {
             let place = match reason {
@@ -198,8 +245,7 @@ fn stale_reasons(spec: &AssetSpec, stale: &BTreeMap<Ordinal, Vec<Staleness>>) ->
     by_reason
         .into_values()
         .map(|(reason, ordinals)| StaleView {
-            reason: reason_word(&reason),
-            sentence: reason.sentence(),
+            reason: reason_view(&reason, zone),
             partitions: PartitionsView::new(&spec.partitions, &PartitionSubset::from_ordinals(ordinals)),
         })
         .collect()
@@ -221,15 +267,24 @@ fn merge(sum: &mut Staleness, more: &Staleness) {
     }
 }
 
-/// The word that names the kind of reason.
-pub(super) const fn reason_word(reason: &Staleness) -> &'static str {
-    match reason {
-        Staleness::Code => "code",
-        Staleness::InputChanged { .. } => "input_changed",
-        Staleness::LateRows { .. } => "late_rows",
-        Staleness::PublishedEarly => "published_early",
-        Staleness::IncompleteInputs => "incomplete_inputs",
-    }
+pub(super) fn reason_view(reason: &Staleness, zone: Tz) -> StaleReasonView {
+    let (word, asset) = match reason {
+        Staleness::Code => ("code", None),
+        Staleness::InputChanged { asset } => ("input_changed", Some(asset)),
+        Staleness::LateRows { asset, .. } => ("late_rows", Some(asset)),
+        Staleness::PublishedEarly => ("published_early", None),
+        Staleness::IncompleteInputs => ("incomplete_inputs", None),
+    };
+    let sentence = match reason {
+        Staleness::LateRows { asset, rows, since, writers } => format!(
+            "{rows} {} landed in {asset} since {}, written by {}",
+            if *rows == 1 { "row" } else { "rows" },
+            since.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S%:z"),
+            writers.join(", ")
+        ),
+        reason => reason.sentence(),
+    };
+    StaleReasonView { reason: word, sentence, asset: asset.cloned() }
 }
 
 /// The newest partition that ought to be there by now must be; without windows, the version must not be too old.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::error::Context;
+use super::error::{Context, sql_state};
 use super::{Store, StoreError};
 
 /// A step that may be claimed now.
@@ -76,7 +76,7 @@ impl Store {
     /// Claims the steps that `choose` picks from at most `candidate_limit` candidates, in one transaction.
     ///
     /// Claims of all workers follow one another (an advisory lock), so limits hold exactly: `choose` sees every running
-    /// step in [`Usage`]. A candidate's partition is not being built by any other step. Nothing of a run that was
+    /// step in [`Usage`]. Nothing is claimed when the others take longer than a second. A candidate's partition is not being built by any other step. Nothing of a run that was
     /// paused or canceled before this commits is claimed: the run's row is locked against it.
     ///
     /// # Errors
@@ -93,11 +93,19 @@ impl Store {
             ClaimScope::Runs(runs) => (Some(runs.as_slice()), None),
             ClaimScope::Anything { assets } => (None, Some(assets.as_slice())),
         };
-        let mut transaction = self
+        // A process that is stopped in the middle of a claim must not stop the others with it: they wait for a moment
+        // only and go on with what else they have to do, and the server ends a claim that does not move.
+        let opened = self
             .pool
-            .begin_with("begin; select pg_advisory_xact_lock(hashtextextended('karat.claim', 0))")
-            .await
-            .context("opening a claim")?;
+            .begin_with(
+                "begin; set local lock_timeout = '1s'; set local idle_in_transaction_session_timeout = '5s'; \
+                 select pg_advisory_xact_lock(hashtextextended('karat.claim', 0))",
+            )
+            .await;
+        let mut transaction = match opened {
+            Err(error) if sql_state(&error).as_deref() == Some("55P03") => return Ok(Vec::new()),
+            opened => opened.context("opening a claim")?,
+        };
         let candidates: Vec<Candidate> = sqlx::query_as(include_str!("sql/claim_candidates.sql"))
             .bind(now)
             .bind(runs)

@@ -61,6 +61,15 @@ pub fn sql_state(error: &sqlx::Error) -> Option<String> {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code).map(std::borrow::Cow::into_owned)
 }
 
+/// What PostgreSQL said, with its SQLSTATE; for any other error the error itself.
+#[must_use]
+pub fn describe(error: &sqlx::Error) -> String {
+    // The error's own text would add a line number, which is one of PostgreSQL's source.
+    let Some(database) = error.as_database_error() else { return error.to_string() };
+    let code = sql_state(error).map_or_else(String::new, |code| format!(" (SQLSTATE {code})"));
+    format!("{}{code}", database.message())
+}
+
 /// Whether an error of the database says "later": the connection or the server went away, resources ran out, or
 /// transactions collided (SQLSTATE classes 08, 40, 53, 55P03, 57P01–57P03).
 #[must_use]

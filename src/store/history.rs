@@ -156,6 +156,29 @@ impl Store {
         .context("reading the steps of the run")
     }
 
+    /// The partitions of these runs whose newest step in them is in one of `states`.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn partitions_in(&self, runs: &[Uuid], states: &[&str]) -> Result<Vec<NewestStep>, StoreError> {
+        sqlx::query_as(
+            "select asset_key, partition_key, ordinal, state, reason, run_id, finished_at
+             from (
+                 select distinct on (asset_key, partition_key) asset_key, partition_key, ordinal, state, reason, run_id, finished_at
+                 from karat.step
+                 where run_id = any($1)
+                 order by asset_key, partition_key, step_id desc
+             ) newest
+             where state = any($2)
+             order by asset_key, ordinal",
+        )
+        .bind(runs)
+        .bind(states)
+        .fetch_all(&self.pool)
+        .await
+        .context("reading the newest steps of the runs")
+    }
+
     /// The newest steps of one partition, newest first.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use serde::Serialize;
 use sqlx::migrate::{MigrateError, Migration, Migrator};
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
-use super::error::sql_state;
+use super::error::{describe, sql_state};
 
 /// Whoever migrates holds this advisory lock.
 const LOCK: &str = "hashtextextended('karat.migrate', 0)";
@@ -34,6 +34,20 @@ impl SchemaState {
     #[must_use]
     pub const fn is_current(&self) -> bool {
         self.pending.is_empty() && self.unknown.is_empty() && self.modified.is_empty()
+    }
+
+    /// Refuses a database that this build must not change: a newer one, or one with an edited migration.
+    ///
+    /// # Errors
+    /// [`SchemaError::Newer`] or [`SchemaError::Modified`] accordingly.
+    pub fn refuse_foreign(&self) -> Result<(), SchemaError> {
+        if !self.unknown.is_empty() {
+            return Err(SchemaError::Newer(self.unknown.join(", ")));
+        }
+        if !self.modified.is_empty() {
+            return Err(SchemaError::Modified(self.modified.join(", ")));
+        }
+        Ok(())
     }
 }
 
@@ -74,7 +88,7 @@ pub enum SchemaError {
         sql_state: Option<String>,
     },
     /// The database could not be used.
-    #[error("the database cannot be migrated: {0}")]
+    #[error("the database cannot be migrated: {}", describe(.0))]
     Database(#[source] sqlx::Error),
 }
 
@@ -171,7 +185,7 @@ impl Migrations {
     pub async fn verify(&self, pool: &PgPool) -> Result<(), SchemaError> {
         let mut connection = pool.acquire().await.map_err(SchemaError::Database)?;
         let state = self.state(&mut connection).await?;
-        refuse_foreign(&state)?;
+        state.refuse_foreign()?;
         if state.pending.is_empty() { Ok(()) } else { Err(SchemaError::Pending(state.pending.join(", "))) }
     }
 
@@ -210,7 +224,7 @@ impl Migrations {
         transaction: &mut Transaction<'_, Postgres>,
     ) -> Result<Vec<String>, SchemaError> {
         let state = self.state(transaction).await?;
-        refuse_foreign(&state)?;
+        state.refuse_foreign()?;
         if state.pending.is_empty() {
             return Ok(Vec::new());
         }
@@ -236,7 +250,7 @@ impl Migrations {
 
     async fn migrate_locked(&self, connection: &mut PgConnection) -> Result<Vec<String>, SchemaError> {
         let state = self.state(connection).await?;
-        refuse_foreign(&state)?;
+        state.refuse_foreign()?;
         if state.pending.is_empty() {
             return Ok(Vec::new());
         }
@@ -268,18 +282,4 @@ impl Migrations {
 /// How a migration is called in messages.
 fn name(set: &str, migration: &Migration) -> String {
     format!("{set}/{:04} {}", migration.version, migration.description)
-}
-
-fn refuse_foreign(state: &SchemaState) -> Result<(), SchemaError> {
-    if !state.unknown.is_empty() {
-        return Err(SchemaError::Newer(state.unknown.join(", ")));
-    }
-    if !state.modified.is_empty() {
-        return Err(SchemaError::Modified(state.modified.join(", ")));
-    }
-    Ok(())
-}
-
-fn describe(error: &sqlx::Error) -> String {
-    sql_state(error).map_or_else(|| error.to_string(), |code| format!("{error} (SQLSTATE {code})"))
 }

@@ -1,12 +1,20 @@
 //! The platform's tests: one file per parser and per asset.
 #![allow(clippy::unwrap_used)]
 
+mod account_links;
+mod activity;
+mod command_line;
 mod definitions;
+mod demo;
+mod evidence;
 mod fact_game_sessions;
 mod fact_voice_sessions;
+mod ingest;
+mod irc_recomputation;
 mod parse_cs2_log;
 mod parse_discord;
 mod parse_lines;
 mod parse_tables;
+mod privacy;
 mod real_inputs;
 mod support;

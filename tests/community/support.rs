@@ -147,6 +147,25 @@ impl Platform {
         sqlx::query_as(sqlx::AssertSqlSafe(statement)).fetch_all(&self.pool).await.unwrap()
     }
 
+    /// Runs the program on this database: its exit code, standard output and standard error.
+    pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_community"))
+            .args(arguments)
+            .env("DATABASE_URL", self.database.url())
+            .env_remove("KARAT_ZONE")
+            .env_remove("KARAT_FIRST_DAY")
+            .env_remove("RUST_LOG")
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+    }
+
+    /// How many notes there are that rows landed somewhere.
+    pub(crate) async fn mark_count(&self) -> i64 {
+        sqlx::query_scalar("select count(*) from karat.mark").fetch_one(&self.pool).await.unwrap()
+    }
+
     /// How many rows each table of the platform has.
     pub(crate) async fn row_counts(&self) -> BTreeMap<String, i64> {
         let mut counts = BTreeMap::new();

@@ -9,7 +9,7 @@ use karat::engine::status::asset_statuses;
 use karat::store::run::Control;
 use tokio_util::sync::CancellationToken;
 
-use crate::lake::{self, Lake, instant};
+use crate::lake::{self, Lake, beside, instant};
 
 const DAILY: &str = "lake.daily_totals";
 const MONTHLY: &str = "lake.monthly_report";
@@ -252,8 +252,7 @@ async fn canceling_stops_the_statement_on_the_server() {
     };
     let stop = CancellationToken::new();
     let runs = [launched.run_id];
-    let (worked, ()) = tokio::join!(worker.work_off(&runs, &stop), cancel);
-    worked.unwrap();
+    beside(worker.work_off(&runs, &stop), cancel).await;
     assert_eq!(lake.outcome(launched).await, "canceled: 2 canceled");
     assert_eq!(
         lake.scalar::<i64>("select count(*) from pg_stat_activity where query like '%pg_sleep(60)%' and state = 'active' and datname = current_database() and pid <> pg_backend_pid()").await,
@@ -293,8 +292,7 @@ async fn a_stopped_worker_hands_its_steps_back() {
         }
         stop.cancel();
     };
-    let (worked, ()) = tokio::join!(worker.work_off(&runs, &stop), ask);
-    worked.unwrap();
+    beside(worker.work_off(&runs, &stop), ask).await;
     assert_eq!(lake.text("select state, attempts from karat.step").await, "ready | 0");
     assert_eq!(lake.scalar::<i64>("select count(*) from karat.worker").await, 0);
 }

@@ -196,6 +196,8 @@ pub struct Lake {
     pub store: Store,
     pub definitions: Arc<Definitions>,
     pub clock: Arc<ManualClock>,
+    /// What workers go by; the clock above unless a test sets another.
+    pub worker_clock: SharedClock,
     pub settings: WorkerSettings,
     pub logs: LogCollector,
 }
@@ -206,7 +208,7 @@ pub fn migrations() -> Migrations {
 }
 
 pub fn calendar(zone: Tz) -> Calendar {
-    Calendar { zone, first_day: NaiveDate::from_ymd_opt(2026, 1, 1).unwrap() }
+    Calendar { zone, first_day: NaiveDate::from_ymd_opt(2023, 1, 1).unwrap() }
 }
 
 pub fn definitions(zone: Tz) -> Definitions {
@@ -220,6 +222,21 @@ pub fn definitions(zone: Tz) -> Definitions {
         .unwrap()
 }
 
+pub fn request_of(plan: PartitionSets, cause: RunCause, per_partition: bool) -> LaunchRequest {
+    LaunchRequest {
+        plan,
+        only_if_stale: std::collections::BTreeSet::new(),
+        force: false,
+        per_partition,
+        concurrency_limit: None,
+        priority: 0,
+        cause,
+        backfill_id: None,
+        retry_of: None,
+        request: serde_json::json!({}),
+    }
+}
+
 pub fn instant(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
@@ -229,14 +246,20 @@ impl Lake {
         if std::env::var_os("KARAT_TEST_LOG").is_some() {
             let _ = tracing_subscriber::fmt().with_env_filter("karat=debug").with_test_writer().try_init();
         }
-        let database = TestDatabase::create(&migrations()).await.unwrap();
+        Self::on(TestDatabase::create(&migrations()).await.unwrap()).await
+    }
+
+    /// On this database, which has the tables.
+    pub async fn on(database: TestDatabase) -> Self {
         let pool = database.pool().await.unwrap();
+        let clock = Arc::new(ManualClock::new(instant("2026-05-01T12:00:00Z")));
         Self {
             options: database.connect_options(),
             store: Store::new(pool.clone()),
             pool,
             definitions: Arc::new(definitions(chrono_tz::Europe::Berlin)),
-            clock: Arc::new(ManualClock::new(instant("2026-05-01T12:00:00Z"))),
+            worker_clock: clock.clone(),
+            clock,
             settings: WorkerSettings { slots: 4, ..WorkerSettings::default() },
             logs: LogCollector::default(),
             database,
@@ -244,7 +267,7 @@ impl Lake {
     }
 
     pub fn shared_clock(&self) -> SharedClock {
-        self.clock.clone()
+        self.worker_clock.clone()
     }
 
     pub async fn add_events(&self, events: &[(&str, i64, i64)]) -> karat::engine::external::Appended {
@@ -278,18 +301,7 @@ impl Lake {
     }
 
     pub fn request(&self, sets: &[(&str, &str)]) -> LaunchRequest {
-        LaunchRequest {
-            plan: self.plan(sets),
-            only_if_stale: std::collections::BTreeSet::new(),
-            force: false,
-            per_partition: false,
-            concurrency_limit: None,
-            priority: 0,
-            cause: RunCause::Manual,
-            backfill_id: None,
-            retry_of: None,
-            request: serde_json::json!({}),
-        }
+        request_of(self.plan(sets), RunCause::Manual, false)
     }
 
     pub async fn launch(&self, request: LaunchRequest) -> Launched {
@@ -351,5 +363,20 @@ impl Lake {
         .await
         .unwrap();
         rows.join("\n")
+    }
+}
+
+/// Awaits a worker and what goes on beside it; a worker that fails ends the test instead of leaving the other waiting.
+pub async fn beside<T>(work: impl Future<Output = Result<(), WorkerError>>, other: impl Future<Output = T>) -> T {
+    tokio::pin!(work, other);
+    tokio::select! {
+        worked = &mut work => {
+            worked.unwrap();
+            other.await
+        }
+        value = &mut other => {
+            work.await.unwrap();
+            value
+        }
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod asset_error;
+mod cli;
 mod code_version;
 mod compile_fail;
 mod cron;
@@ -22,10 +23,14 @@ mod mapping;
 mod oracle;
 mod partition_selections;
 mod partitions;
+mod processes;
 mod protocol;
 mod rows;
 mod selection;
+mod service;
+mod service_lake;
 mod sql_text;
 mod subset;
 mod testing;
 mod time;
+mod verify;

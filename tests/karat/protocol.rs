@@ -8,7 +8,7 @@ use std::time::Duration;
 use karat::engine::{FailurePoint, WorkerError};
 use tokio_util::sync::CancellationToken;
 
-use crate::lake::Lake;
+use crate::lake::{Lake, beside};
 
 const DAILY: &str = "lake.daily_totals";
 const MONTHLY: &str = "lake.monthly_report";
@@ -115,8 +115,7 @@ async fn a_commit_after_the_lease_went_to_another_is_refused() {
     let stop = CancellationToken::new();
     let runs = [launched.run_id];
     // The stolen step belongs to a worker that does not exist, so it is taken back and built properly afterwards.
-    let (worked, ()) = tokio::join!(worker.work_off(&runs, &stop), thief);
-    worked.unwrap();
+    beside(worker.work_off(&runs, &stop), thief).await;
     assert_eq!(lake.outcome(launched).await, "succeeded: 1 succeeded");
     assert_eq!(lake.scalar::<i64>("select count(*) from karat.materialization").await, 1);
     assert_eq!(lake.scalar::<i64>("select lease_epoch from karat.materialization").await, 4);
@@ -209,8 +208,7 @@ async fn a_broken_connection_does_not_count_against_the_asset() {
     let worker = lake.worker();
     let stop = CancellationToken::new();
     let runs = [launched.run_id];
-    let (worked, ()) = tokio::join!(worker.work_off(&runs, &stop), kill);
-    worked.unwrap();
+    beside(worker.work_off(&runs, &stop), kill).await;
     assert!(killed.load(Ordering::SeqCst) >= 1);
     assert_eq!(lake.outcome(launched).await, "succeeded: 31 succeeded");
     assert_eq!(lake.scalar::<i64>("select count(*) from karat.materialization where current").await, 31);

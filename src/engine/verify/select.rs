@@ -80,7 +80,7 @@ fn result_problems(asset: &AssetSpec, sql: &str, columns: &[ViewColumn]) -> Vec<
                 let near = did_you_mean(name, &extra);
                 let place = near.as_ref().and_then(|near| place::find_result_column(sql, near));
                 let remedy = match &near {
-                    Some(near) => format!("did you mean `{near}`? Then write `{near} as {name}`"),
+                    Some(near) => format!("did you mean `{near}`? Then name it `{name}`"),
                     None => format!("add `…::{wanted} as {name}` to the `select`, or take the field away"),
                 };
                 if let Some(near) = near {
@@ -95,7 +95,7 @@ fn result_problems(asset: &AssetSpec, sql: &str, columns: &[ViewColumn]) -> Vec<
                     column.sql_type
                 );
                 let remedy = match rust_type(&column.sql_type) {
-                    Some(other) => format!("cast it: `(…)::{wanted} as {name}`, or make the field a `{other}`"),
+                    Some(other) => format!("cast it: `(…)::{wanted} as {name}`, or give the field the type `{other}`"),
                     None => format!("cast it: `(…)::{wanted} as {name}`"),
                 };
                 let problem = Problem::error(ProblemKind::ResultColumnType, asset, problem, remedy);
@@ -177,7 +177,7 @@ pub(super) fn remedy(definitions: &Definitions, asset: &AssetSpec, sql: &str, re
     let simple = match refusal.reason.sql_state.as_str() {
         "42P01" => return unknown_table(definitions, name),
         "42703" => return unknown_column(definitions, asset, name),
-        "42501" => "give the database user the right to read it",
+        "42501" => "give the database user that right",
         "42601" => "correct the syntax here, or just before",
         "42701" => "give each column of the result its own name",
         "42702" => "write the table's name or alias before the column",
@@ -185,7 +185,9 @@ pub(super) fn remedy(definitions: &Definitions, asset: &AssetSpec, sql: &str, re
         "42804" | "42846" => "cast one of the values to the type of the other",
         "42883" => "correct the name, or cast the arguments to the types it takes",
         "42P18" => "cast it to the type it shall have",
-        "0A000" => "write one plain `select`: Karat does the deleting and inserting",
+        "0A000" => {
+            "leave it out: the SQL of an asset must be such that a view could have it, and Karat does the deleting and inserting"
+        }
         _ => "correct the SQL",
     };
     simple.to_owned()

@@ -186,7 +186,7 @@ impl Comparison<'_> {
             let alter = self.alter(&format!("alter column {quoted} type {wanted} using {quoted}::{wanted}"));
             let remedy = match rust_type(&found.sql_type) {
                 Some(rust_type) => {
-                    format!("make the field a `{rust_type}`, or change the column in a migration:\n{alter}")
+                    format!("give the field the type `{rust_type}`, or change the column in a migration:\n{alter}")
                 }
                 None => format!("no field can have that type; change the column in a migration:\n{alter}"),
             };
@@ -204,16 +204,23 @@ impl Comparison<'_> {
             (false, true) | (true, false) => None,
             // What is checked before each publication needs no second guard.
             (false, false) if self.is_checked_not_null(name) => None,
-            (false, false) => Some(Problem::error(
-                ProblemKind::ColumnNullability,
-                self.asset,
-                format!("column `{name}` of the table may be null, the field of `{type_name}` may not"),
-                format!(
-                    "a null would be published and then could not be read: make the field an `Option`, add the blocking \
-                     check `not_null(\"{name}\")`, or refuse nulls in a migration:\n{}",
-                    self.alter(&format!("alter column {quoted} set not null"))
-                ),
-            )),
+            (false, false) => {
+                // What comes from outside is there before anything could check it.
+                let check = match self.asset.is_materializable() {
+                    true => format!("add the blocking check `not_null(\"{name}\")`, "),
+                    false => String::new(),
+                };
+                let alter = self.alter(&format!("alter column {quoted} set not null"));
+                Some(Problem::error(
+                    ProblemKind::ColumnNullability,
+                    self.asset,
+                    format!("column `{name}` of the table may be null, the field of `{type_name}` may not"),
+                    format!(
+                        "a null would be stored and could then not be read: make the field an `Option`, {check}or refuse \
+                         nulls in a migration:\n{alter}"
+                    ),
+                ))
+            }
             (true, true) => Some(Problem::warning(
                 ProblemKind::ColumnNullability,
                 self.asset,

@@ -1,0 +1,103 @@
+//! The command line of the platform: Karat's verbs, and the ways data gets in.
+
+use chrono::NaiveDate;
+use clap::Subcommand;
+use karat::cli::{self, Application, Connected, Exit, Failure, Session};
+use karat::service::{ErrorKind, Extent, LaunchKind, PartitionState, Request};
+
+use crate::collect::batch::Writer;
+use crate::collect::ingest::{IngestArguments, ingest};
+use crate::collect::progress::{Bar, Progress, Silent};
+use crate::{definitions, demo};
+
+/// What can be asked of the platform.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make a demonstration community of a few hundred invented people, build everything, and show the result
+    Demo,
+    /// Read files: Discord frames, game server logs, chat metadata, identity links
+    ///
+    /// Whatever was read before is recognized, so any file may be given again. Lines that cannot be read are counted
+    /// and named by number, and stop nothing. The exit code is 1 when a file could not be read to its end.
+    Ingest(IngestArguments),
+    /// Karat's own verbs.
+    #[command(flatten)]
+    Karat(cli::Verb),
+}
+
+/// The platform as a program.
+#[must_use]
+pub fn application() -> Application {
+    Application {
+        name: "community",
+        about: "A data platform for gaming communities",
+        version: env!("CARGO_PKG_VERSION"),
+        first_day: NaiveDate::from_ymd_opt(2026, 1, 1).unwrap_or_default(),
+        definitions: definitions::definitions,
+        migrations: definitions::migrations,
+    }
+}
+
+/// Does what the verb says.
+///
+/// # Errors
+/// What keeps it from being done, with the exit code.
+pub async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Karat(verb) => cli::run(session, verb).await,
+        Verb::Ingest(arguments) => {
+            session.connected(async |connected| ingest_files(session, connected, &arguments).await).await
+        }
+        Verb::Demo => session.connected(async |connected| demonstrate(session, connected).await).await,
+    }
+}
+
+async fn ingest_files(session: &Session, connected: &Connected, arguments: &IngestArguments) -> Result<Exit, Failure> {
+    let writer = writer(session, connected, arguments.source.as_str());
+    let report = ingest(arguments, &writer, &mut *progress(session)).await?;
+    session
+        .output
+        .result(&report, |report| format!("{report}  next    {}", session.command("backfill '*' --missing --stale")))?;
+    Ok(if report.is_complete() { Exit::Ok } else { Exit::Failure })
+}
+
+async fn demonstrate(session: &Session, connected: &Connected) -> Result<Exit, Failure> {
+    if demo::would_mix(&connected.pool).await? {
+        return Err(Failure::new(
+            Exit::Failure,
+            "this database already holds a community, and invented people would be mixed with its own. Give the \
+             demonstration another database with --database-url, or another data folder with KARAT_DATA",
+        ));
+    }
+    session.output.message("Writing down 120 days of a community that does not exist.");
+    let report = demo::ingest(&writer(session, connected, "demo"), &mut *progress(session)).await?;
+    session.output.message(report.to_string().trim_end());
+    let request =
+        Request { states: [PartitionState::Missing, PartitionState::Stale].into(), ..Request::new("*", Extent::All) };
+    let exit = match connected.service.launch(&request, LaunchKind::Backfill).await {
+        Ok(launched) => cli::work_off(session, connected, launched.backfill_id, &[launched.run_id], None).await?,
+        Err(error) if error.kind() == ErrorKind::NothingToDo => {
+            session.output.message("Everything is built already.");
+            Exit::Ok
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let summary = demo::summary(&connected.pool).await?;
+    let commands = ["ls", "status", "plan gold.retention_cohorts 2026-02..2026-05 --upstream", "ingest --help"];
+    let next: String = commands.iter().map(|words| format!("\n  {}", session.command(words))).collect();
+    session.output.text(&format!("\n{summary}\nWhere to look next:{next}"))?;
+    Ok(exit)
+}
+
+fn writer(session: &Session, connected: &Connected, name: &str) -> Writer {
+    Writer {
+        pool: connected.pool.clone(),
+        definitions: connected.service.definitions().clone(),
+        clock: session.clock.clone(),
+        name: name.to_owned(),
+    }
+}
+
+fn progress(session: &Session) -> Box<dyn Progress> {
+    if session.options.quiet { Box::new(Silent) } else { Box::new(Bar::default()) }
+}

@@ -1,0 +1,74 @@
+//! Looking after the database.
+
+use super::exit::{Exit, Failure};
+use super::output::{counted, time_text};
+use super::session::Session;
+use super::verb::{GcArguments, MigrateArguments};
+use crate::service::{GarbageView, MigrationView, Retention};
+
+pub(super) async fn check(session: &Session) -> Result<Exit, Failure> {
+    let connected = session.connect_unverified().await?;
+    let report = connected.service.check().await;
+    connected.close().await;
+    let report = report?;
+    session.output.result(&report, |report| report.to_string())?;
+    Ok(if report.is_passed() { Exit::Ok } else { Exit::Definitions })
+}
+
+pub(super) async fn migrate(session: &Session, arguments: &MigrateArguments) -> Result<Exit, Failure> {
+    let connected = session.connect_unverified().await?;
+    let migrated = connected.service.migrate(arguments.dry_run).await;
+    connected.close().await;
+    session.output.result(&migrated?, migration_text)?;
+    Ok(Exit::Ok)
+}
+
+fn migration_text(view: &MigrationView) -> String {
+    if view.migrations.is_empty() {
+        return "The database is up to date.".to_owned();
+    }
+    let what = if view.applied { "Applied" } else { "To be applied:" };
+    format!("{what} {}\n  {}", counted(view.migrations.len() as u64, "migration"), view.migrations.join("\n  "))
+}
+
+pub(super) async fn gc(session: &Session, arguments: &GcArguments) -> Result<Exit, Failure> {
+    let retention = Retention { logs: arguments.keep_logs, history: arguments.keep_history };
+    let garbage = session
+        .connected(async |connected| Ok(connected.service.collect_garbage(retention, arguments.dry_run).await?))
+        .await?;
+    session.output.result(&garbage, |garbage| garbage_text(session, garbage))?;
+    Ok(Exit::Ok)
+}
+
+fn garbage_text(session: &Session, garbage: &GarbageView) -> String {
+    let zone = session.calendar().zone;
+    let (logs_before, history_before) = (time_text(garbage.logs_before, zone), time_text(garbage.history_before, zone));
+    if garbage.is_empty() {
+        return format!(
+            "Nothing has expired: no logs from before {logs_before}, no history from before {history_before}."
+        );
+    }
+    let mut lines = vec![if garbage.removed { "Removed:" } else { "To be removed:" }.to_owned()];
+    if !garbage.log_tables.is_empty() {
+        lines.push(format!(
+            "  {} of logs and events from before {logs_before}, {} kB: {}",
+            counted(garbage.log_tables.len() as u64, "table"),
+            garbage.log_bytes / 1024,
+            garbage.log_tables.join(", ")
+        ));
+    }
+    for (count, what, before) in [
+        (garbage.stray_log_rows, "log line", &logs_before),
+        (garbage.materializations, "replaced version", &history_before),
+        (garbage.attempts, "attempt", &history_before),
+        (garbage.check_results, "check result", &history_before),
+    ] {
+        if count > 0 {
+            lines.push(format!("  {} from before {before}", counted(count, what)));
+        }
+    }
+    if !garbage.removed {
+        lines.push("Data and everything current stay. To remove it, leave out --dry-run.".to_owned());
+    }
+    lines.join("\n")
+}
