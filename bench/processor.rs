@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::ops::AddAssign;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -37,6 +38,11 @@ impl ProcessorTime {
         Ok(Self { client, server })
     }
 
+    /// By the thread that asks. Unlike elapsed time it hardly depends on what else the machine does.
+    pub(crate) fn of_this_thread() -> anyhow::Result<Duration> {
+        running_time(Path::new("/proc/thread-self/schedstat")).context("the kernel keeps no `schedstat`")
+    }
+
     /// Time spent since `earlier`.
     pub(crate) fn since(self, earlier: Self) -> Self {
         Self { client: self.client.saturating_sub(earlier.client), server: self.server.saturating_sub(earlier.server) }
@@ -51,13 +57,13 @@ impl ProcessorTime {
 }
 
 /// The first number of a thread's `schedstat`: nanoseconds on a processor.
-fn running_time(path: &std::path::Path) -> Option<Duration> {
+fn running_time(path: &Path) -> Option<Duration> {
     let text = fs::read_to_string(path).ok()?;
     Some(Duration::from_nanos(text.split(' ').next()?.parse().ok()?))
 }
 
 /// The parent of a process, which stands after its name and state; the name may contain anything.
-fn parent(path: &std::path::Path) -> Option<i32> {
+fn parent(path: &Path) -> Option<i32> {
     let text = fs::read_to_string(path).ok()?;
     text.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
 }
