@@ -95,16 +95,20 @@ impl Store {
         };
         // A process that is stopped in the middle of a claim must not stop the others with it: they wait for a moment
         // only and go on with what else they have to do, and the server ends a claim that does not move.
-        let opened = self
+        let mut transaction = self
             .pool
-            .begin_with(
-                "begin; set local lock_timeout = '1s'; set local idle_in_transaction_session_timeout = '5s'; \
-                 select pg_advisory_xact_lock(hashtextextended('karat.claim', 0))",
-            )
+            .begin_with("begin; set local lock_timeout = '1s'; set local idle_in_transaction_session_timeout = '5s'")
+            .await
+            .context("opening a claim")?;
+        let turn = sqlx::query("select pg_advisory_xact_lock(hashtextextended('karat.claim', 0))")
+            .execute(&mut *transaction)
             .await;
-        let mut transaction = match opened {
-            Err(error) if sql_state(&error).as_deref() == Some("55P03") => return Ok(Vec::new()),
-            opened => opened.context("opening a claim")?,
+        match turn {
+            Err(error) if sql_state(&error).as_deref() == Some("55P03") => {
+                transaction.rollback().await.context("giving up a claim")?;
+                return Ok(Vec::new());
+            }
+            turn => turn.context("waiting for the turn to claim")?,
         };
         let candidates: Vec<Candidate> = sqlx::query_as(include_str!("sql/claim_candidates.sql"))
             .bind(now)

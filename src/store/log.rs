@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::error::Context;
+use super::error::{Context, sql_state};
 use super::{Store, StoreError};
 
 /// One line an asset said while it was computed.
@@ -126,15 +126,27 @@ impl Store {
         Ok(events)
     }
 
+    /// Whether the server knows the time zone `name`; attempts set it, and an unknown one would fail each of them.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn knows_zone(&self, name: &str) -> Result<bool, StoreError> {
+        match sqlx::query("select now() at time zone $1").bind(name).execute(&self.pool).await {
+            Ok(_) => Ok(true),
+            Err(error) if sql_state(&error).as_deref() == Some("22023") => Ok(false),
+            Err(error) => Err(StoreError::new("looking up the time zone", error)),
+        }
+    }
+
     /// Makes the log partitions of `day` (UTC) and the day after.
     ///
     /// # Errors
     /// When the database cannot be used.
     pub async fn ensure_log_partitions(&self, day: NaiveDate) -> Result<(), StoreError> {
         // Two processes that begin a day together would collide in the catalog; the lock makes one of them wait.
-        let mut transaction = self
-            .pool
-            .begin_with("begin; select pg_advisory_xact_lock(hashtextextended('karat.log_partitions', 0))")
+        let mut transaction = self.pool.begin().await.context("making log partitions")?;
+        sqlx::query("select pg_advisory_xact_lock(hashtextextended('karat.log_partitions', 0))")
+            .execute(&mut *transaction)
             .await
             .context("making log partitions")?;
         sqlx::query("select karat.ensure_log_partitions($1), karat.ensure_log_partitions($1 + 1)")
