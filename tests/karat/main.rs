@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod absences;
 mod asset_error;
 mod cli;
 mod code_version;
