@@ -12,7 +12,7 @@ use super::exit::{Exit, Failure};
 use super::output::{counted, duration_text, grouped, one_line, shortened};
 use super::session::{Connected, Session};
 use crate::engine::WorkerSettings;
-use crate::service::{LaunchedView, ProgressView, SummaryView};
+use crate::service::{LaunchedView, ProgressView, Service, ServiceError, SummaryView};
 
 /// How often a bar is redrawn, at most.
 const BAR_INTERVAL: Duration = Duration::from_millis(250);
@@ -23,6 +23,10 @@ const LONGEST_LINE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Looking at the progress takes at most this share of the time: one part in so many.
 const LOOK_SHARE: u32 = 20;
+
+/// How long the summary waits for a database that is away, and how often it looks.
+const SUMMARY_LIMIT: Duration = Duration::from_secs(30);
+const SUMMARY_WAIT: Duration = Duration::from_millis(250);
 
 /// How much of a reason the summary shows.
 const REASON_CHARACTERS: usize = 300;
@@ -155,7 +159,24 @@ pub(super) async fn work_off_as(
             return Err(Failure::new(Exit::Failure, format!("the worker ended by a defect of Karat: {error}")));
         }
     }
-    Ok(Finished { summary: service.summary(runs).await?, elapsed: began.elapsed() })
+    let elapsed = began.elapsed();
+    tokio::select! {
+        summary = summary(&connected.service, runs) => Ok(Finished { summary: summary?, elapsed }),
+        () = interruptions.next() => std::process::exit(Exit::Failure.code().into()),
+    }
+}
+
+/// How the runs ended, read through a restart of the database: it must not make finished work look failed.
+async fn summary(service: &Service, runs: &[Uuid]) -> Result<SummaryView, ServiceError> {
+    let began = Instant::now();
+    loop {
+        match service.summary(runs).await {
+            Err(ServiceError::Store(error)) if error.is_transient() && began.elapsed() < SUMMARY_LIMIT => {
+                tokio::time::sleep(SUMMARY_WAIT).await;
+            }
+            result => return result,
+        }
+    }
 }
 
 fn summary_text(session: &Session, summary: &SummaryView, work: &Work, elapsed: Duration) -> String {
