@@ -26,8 +26,8 @@ pub struct Candidate {
     pub pool: Option<String>,
     /// Attempts that count, so far.
     pub attempts: i32,
-    /// Losses so far: a step that was lost is not tried in company again.
-    pub lease_epoch: i64,
+    /// Whether an attempt at it was recorded: such a step is not tried in company again.
+    pub tried: bool,
     /// Skip when fresh.
     pub only_if_stale: bool,
     /// Build in spite of missing inputs.
@@ -76,8 +76,10 @@ impl Store {
     /// Claims the steps that `choose` picks from at most `candidate_limit` candidates, in one transaction.
     ///
     /// Claims of all workers follow one another (an advisory lock), so limits hold exactly: `choose` sees every running
-    /// step in [`Usage`]. Nothing is claimed when the others take longer than a second. A candidate's partition is not being built by any other step. Nothing of a run that was
-    /// paused or canceled before this commits is claimed: the run's row is locked against it.
+    /// step in [`Usage`]. Nothing is claimed when the others take longer than a second. A candidate's partition is not
+    /// being built by any other step, and neither its pool (by `pool_limits`) nor its run is full: what has to wait for
+    /// a limit does not stand in the way of what has not. Nothing of a run that was paused or canceled before this
+    /// commits is claimed: the run's row is locked against it.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -85,6 +87,7 @@ impl Store {
         &self,
         worker_id: Uuid,
         scope: &ClaimScope,
+        pool_limits: &BTreeMap<String, u32>,
         candidate_limit: i64,
         now: DateTime<Utc>,
         choose: impl FnOnce(&[Candidate], &Usage) -> Vec<i64>,
@@ -95,22 +98,27 @@ impl Store {
         };
         // A process that is stopped in the middle of a claim must not stop the others with it: they wait for a moment
         // only and go on with what else they have to do, and the server ends a claim that does not move.
-        let opened = self
+        let mut transaction = self
             .pool
-            .begin_with(
-                "begin; set local lock_timeout = '1s'; set local idle_in_transaction_session_timeout = '5s'; \
-                 select pg_advisory_xact_lock(hashtextextended('karat.claim', 0))",
-            )
+            .begin_with("begin; set local lock_timeout = '1s'; set local idle_in_transaction_session_timeout = '5s'")
+            .await
+            .context("opening a claim")?;
+        // Not part of the opening: when that fails after its `begin`, sqlx does not know of the transaction, and the
+        // connection would go back to the pool inside it.
+        let locked = sqlx::query("select pg_advisory_xact_lock(hashtextextended('karat.claim', 0))")
+            .execute(&mut *transaction)
             .await;
-        let mut transaction = match opened {
+        match locked {
             Err(error) if sql_state(&error).as_deref() == Some("55P03") => return Ok(Vec::new()),
-            opened => opened.context("opening a claim")?,
+            locked => locked.context("waiting for other claims")?,
         };
         let candidates: Vec<Candidate> = sqlx::query_as(include_str!("sql/claim_candidates.sql"))
             .bind(now)
             .bind(runs)
             .bind(assets)
             .bind(candidate_limit)
+            .bind(pool_limits.keys().map(String::as_str).collect::<Vec<_>>())
+            .bind(pool_limits.values().map(|&limit| i64::from(limit)).collect::<Vec<_>>())
             .fetch_all(&mut *transaction)
             .await
             .context("looking for steps to claim")?;
@@ -154,17 +162,5 @@ impl Store {
             chosen.iter().enumerate().map(|(index, &step_id)| (step_id, index)).collect();
         steps.sort_by_key(|claimed| position.get(&claimed.step.step_id).copied());
         Ok(steps)
-    }
-
-    /// The earliest moment at which a step of this scope becomes ready again after a delay, if one waits.
-    ///
-    /// # Errors
-    /// When the database cannot be used.
-    pub async fn next_ready_at(&self, runs: &[Uuid]) -> Result<Option<DateTime<Utc>>, StoreError> {
-        sqlx::query_scalar("select min(ready_at) from karat.step where state = 'ready' and run_id = any($1)")
-            .bind(runs)
-            .fetch_one(&self.pool)
-            .await
-            .context("looking for delayed steps")
     }
 }

@@ -132,9 +132,9 @@ impl Store {
     /// When the database cannot be used.
     pub async fn ensure_log_partitions(&self, day: NaiveDate) -> Result<(), StoreError> {
         // Two processes that begin a day together would collide in the catalog; the lock makes one of them wait.
-        let mut transaction = self
-            .pool
-            .begin_with("begin; select pg_advisory_xact_lock(hashtextextended('karat.log_partitions', 0))")
+        let mut transaction = self.pool.begin().await.context("making log partitions")?;
+        sqlx::query("select pg_advisory_xact_lock(hashtextextended('karat.log_partitions', 0))")
+            .execute(&mut *transaction)
             .await
             .context("making log partitions")?;
         sqlx::query("select karat.ensure_log_partitions($1), karat.ensure_log_partitions($1 + 1)")

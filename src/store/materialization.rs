@@ -56,7 +56,7 @@ const CURRENT_COLUMNS: &str = "m.asset_key, m.partition_key, m.ordinal, m.data_v
      m.open, m.incomplete_inputs is not null as incomplete, m.row_count, m.materialized_at, m.run_id, \
      r.finish_number as run_finish_number, m.snapshot::text as snapshot";
 
-/// The current versions in `ranges`, as this transaction sees them, and the process id of the server's backend.
+/// The current versions in `ranges`, as this transaction sees them.
 ///
 /// # Errors
 /// When the statement fails.
