@@ -2,6 +2,7 @@
 
 mod attempt;
 mod checks;
+mod ending;
 mod execute;
 pub mod external;
 mod failure_point;
