@@ -9,7 +9,7 @@ table! {
         pub account_id: String,
         /// The start of the minute.
         pub at: DateTime<Utc>,
-        /// The how-manieth of this account in this minute, from 1.
+        /// Its number among the account's messages of this minute, from 1.
         pub sequence: i32,
     }
 }

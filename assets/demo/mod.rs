@@ -18,12 +18,10 @@ pub use summary::summary;
 
 use std::io::Cursor;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use chrono_tz::Europe::Berlin;
 use chrono_tz::Tz;
-use karat::core::time::start_of_day;
 use karat::engine::external::AppendError;
-use karat::prelude::Calendar;
 use sqlx::PgPool;
 
 use crate::collect::batch::Writer;
@@ -38,12 +36,6 @@ pub const DAYS: u32 = 120;
 /// The zone in which these people live, and in which their game servers log.
 pub const ZONE: Tz = Berlin;
 
-/// The calendar of the demonstration: days in Berlin from 1 February 2026.
-#[must_use]
-pub const fn calendar() -> Calendar {
-    Calendar { zone: ZONE, first_day: FIRST_DAY }
-}
-
 const FIRST_DAY: NaiveDate = match NaiveDate::from_ymd_opt(2026, 2, 1) {
     Some(day) => day,
     None => NaiveDate::MIN,
@@ -53,12 +45,6 @@ const FIRST_DAY: NaiveDate = match NaiveDate::from_ymd_opt(2026, 2, 1) {
 #[must_use]
 pub fn last_day() -> NaiveDate {
     day(DAYS - 1)
-}
-
-/// The last instant of the demonstration: under a clock that shows it, exactly its 120 days and four months have begun.
-#[must_use]
-pub fn present() -> DateTime<Utc> {
-    start_of_day(day(DAYS), ZONE) - chrono::TimeDelta::seconds(1)
 }
 
 fn day(number: u32) -> NaiveDate {

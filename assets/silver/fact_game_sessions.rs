@@ -38,10 +38,11 @@ impl Asset for FactGameSessions {
     const TAGS: &'static [&'static str] = &["game", "sessions"];
 
     fn checks() -> Vec<AssetCheck> {
-        vec![unique(&["account_id", "session_id"])]
+        vec![unique(&["account_id", "day", "session_id"])]
     }
 }
 
 impl SqlAsset for FactGameSessions {
     const SQL: &'static str = include_str!("fact_game_sessions.sql");
+    const RANGE_PARTITIONS: u32 = 31;
 }

@@ -42,7 +42,7 @@ impl Asset for FactVoiceSessions {
 
     fn checks() -> Vec<AssetCheck> {
         vec![
-            unique(&["account_id", "session_id"]),
+            unique(&["account_id", "day", "session_id"]),
             accepted_values("end_reason", &["left", "switched", "restart", "last_evidence", "midnight"]),
         ]
     }
@@ -50,4 +50,5 @@ impl Asset for FactVoiceSessions {
 
 impl SqlAsset for FactVoiceSessions {
     const SQL: &'static str = include_str!("fact_voice_sessions.sql");
+    const RANGE_PARTITIONS: u32 = 31;
 }

@@ -134,7 +134,7 @@ impl From<sqlx::Error> for Failure {
 impl From<WorkerError> for Failure {
     fn from(error: WorkerError) -> Self {
         let exit = match &error {
-            WorkerError::Store(_) => Exit::Database,
+            WorkerError::Store(_) | WorkerError::UnknownZone { .. } => Exit::Database,
             WorkerError::ClocksDiffer { .. } | WorkerError::Died => Exit::Failure,
         };
         Self::new(exit, error.to_string())

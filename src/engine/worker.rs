@@ -93,6 +93,14 @@ pub enum WorkerError {
         /// Database minus machine.
         difference_seconds: i64,
     },
+    /// The server's time zone data lacks the calendar's zone.
+    #[error(
+        "the PostgreSQL server does not know the time zone {zone}: update its time zone data, or choose another zone"
+    )]
+    UnknownZone {
+        /// The calendar's zone.
+        zone: String,
+    },
     /// The test's hook killed the worker.
     #[error("the worker was killed by its fault hook")]
     Died,
@@ -189,6 +197,10 @@ impl Worker {
         let store = &self.environment.store;
         let today = self.clock.now().date_naive();
         until_reachable("preparing", || store.ensure_log_partitions(today)).await?;
+        let zone = self.environment.definitions.calendar().zone.name();
+        if !until_reachable("preparing", || store.knows_zone(zone)).await? {
+            return Err(WorkerError::UnknownZone { zone: zone.to_owned() });
+        }
         let mut live: Vec<Uuid> = runs.to_vec();
         let mut queue: VecDeque<Held> = VecDeque::new();
         let mut slots: JoinSet<Ended> = JoinSet::new();

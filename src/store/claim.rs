@@ -105,12 +105,15 @@ impl Store {
             .context("opening a claim")?;
         // Not part of the opening: when that fails after its `begin`, sqlx does not know of the transaction, and the
         // connection would go back to the pool inside it.
-        let locked = sqlx::query("select pg_advisory_xact_lock(hashtextextended('karat.claim', 0))")
+        let turn = sqlx::query("select pg_advisory_xact_lock(hashtextextended('karat.claim', 0))")
             .execute(&mut *transaction)
             .await;
-        match locked {
-            Err(error) if sql_state(&error).as_deref() == Some("55P03") => return Ok(Vec::new()),
-            locked => locked.context("waiting for other claims")?,
+        match turn {
+            Err(error) if sql_state(&error).as_deref() == Some("55P03") => {
+                transaction.rollback().await.context("giving up a claim")?;
+                return Ok(Vec::new());
+            }
+            turn => turn.context("waiting for the turn to claim")?,
         };
         let candidates: Vec<Candidate> = sqlx::query_as(include_str!("sql/claim_candidates.sql"))
             .bind(now)

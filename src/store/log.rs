@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::error::Context;
+use super::error::{Context, sql_state};
 use super::{Store, StoreError};
 
 /// One line an asset said while it was computed.
@@ -124,6 +124,18 @@ impl Store {
         .context("reading the events")?;
         events.reverse();
         Ok(events)
+    }
+
+    /// Whether the server knows the time zone `name`; attempts set it, and an unknown one would fail each of them.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn knows_zone(&self, name: &str) -> Result<bool, StoreError> {
+        match sqlx::query("select now() at time zone $1").bind(name).execute(&self.pool).await {
+            Ok(_) => Ok(true),
+            Err(error) if sql_state(&error).as_deref() == Some("22023") => Ok(false),
+            Err(error) => Err(StoreError::new("looking up the time zone", error)),
+        }
     }
 
     /// Makes the log partitions of `day` (UTC) and the day after.

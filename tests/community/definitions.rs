@@ -1,43 +1,18 @@
 //! The table of contents and the migrations fit together.
 
-use std::collections::BTreeMap;
-
 use chrono_tz::Europe::Berlin;
 use chrono_tz::Tz;
+use community::definitions::migrations;
+use karat::engine::verify::verify;
 
 use crate::support::Platform;
 
 #[tokio::test]
-async fn every_asset_has_its_table_with_exactly_its_columns() {
+async fn postgresql_agrees_with_every_declaration() {
     let platform = Platform::new(Berlin, "2026-01-01", "2026-01-10T12:00:00Z").await;
-    let columns: Vec<(String, String, String, bool)> = sqlx::query_as(
-        "select a.attrelid::regclass::text, a.attname::text, format_type(a.atttypid, a.atttypmod), not a.attnotnull
-         from pg_attribute as a
-         join pg_class as c on c.oid = a.attrelid and c.relkind in ('r', 'p')
-         join pg_namespace as n on n.oid = c.relnamespace and n.nspname in ('bronze', 'silver', 'gold')
-         where a.attnum > 0 and not a.attisdropped
-         order by a.attrelid, a.attnum",
-    )
-    .fetch_all(&platform.pool)
-    .await
-    .unwrap();
-    let mut found: BTreeMap<String, Vec<(String, String, bool)>> = BTreeMap::new();
-    for (table, column, sql_type, nullable) in columns {
-        found.entry(table).or_default().push((column, sql_type, nullable));
-    }
-    let mut declared = BTreeMap::new();
-    for asset in platform.definitions.assets() {
-        let columns: Vec<_> = asset
-            .columns
-            .iter()
-            .map(|column| (column.name.clone(), column.sql_type.to_owned(), column.nullable))
-            .collect();
-        declared.insert(asset.key.to_string(), columns);
-    }
-    for columns in found.values_mut().chain(declared.values_mut()) {
-        columns.sort();
-    }
-    assert_eq!(declared, found);
+    let mut connection = platform.pool.acquire().await.unwrap();
+    let report = verify(&mut connection, &platform.definitions, &migrations()).await.unwrap();
+    assert!(report.problems.is_empty(), "{:#?}", report.problems);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use chrono_tz::Europe::Berlin;
 use chrono_tz::Tz;
 use community::bronze::{DiscordConnection, DiscordVoiceStates};
 use community::silver::FactVoiceSessions;
+use karat::asset::declare::Asset;
 use karat::core::time::start_of_day;
 
 use crate::support::{Platform, Random, at, day};
@@ -344,10 +345,22 @@ fn told(
 }
 
 #[tokio::test]
-async fn a_wild_week_equals_the_second_telling_of_the_rules() {
-    let platform = Platform::new(Berlin, "2026-03-26", "2026-04-01T12:00:00Z").await;
+async fn a_wild_week_in_berlin_equals_the_second_telling_of_the_rules() {
+    // With the day of 23 hours.
+    wild_week(Berlin, "2026-03-26", "2026-04-01T12:00:00Z").await;
+}
+
+#[tokio::test]
+async fn a_wild_week_in_havana_equals_the_second_telling_of_the_rules() {
+    // On 1 November the clock goes back from one o'clock to midnight: the day begins with the first of two midnights.
+    wild_week(Tz::America__Havana, "2026-10-30", "2026-11-05T12:00:00Z").await;
+}
+
+async fn wild_week(zone: Tz, first_day: &str, now: &str) {
+    let platform = Platform::new(zone, first_day, now).await;
     let mut random = Random::new(20_260_326);
-    let (begin, end) = (at("2026-03-26T00:00:00Z"), at("2026-03-31T00:00:00Z"));
+    let begin = start_of_day(day(first_day), zone);
+    let end = begin + TimeDelta::days(5);
     let (mut states, mut connection) = (Vec::new(), Vec::new());
     let mut moment = begin;
     while moment < end {
@@ -384,7 +397,12 @@ async fn a_wild_week_equals_the_second_telling_of_the_rules() {
     platform.append(&states).await;
     platform.append(&connection).await;
     platform.build_only::<FactVoiceSessions>().await;
-    let rows: Vec<FactVoiceSessions> = platform.rows("day").await;
+    let rows: Vec<FactVoiceSessions> = platform.rows("day, session_id").await;
+    let asset = platform.definitions.asset(&FactVoiceSessions::KEY).unwrap();
+    let plan = [(FactVoiceSessions::KEY, asset.partitions.existing(at(now)))].into();
+    platform.build_plan(plan, true).await;
+    let one_by_one: Vec<FactVoiceSessions> = platform.rows("day, session_id").await;
+    assert!(rows == one_by_one, "a range gives what its days give");
     let mut found: BTreeMap<NaiveDate, BTreeSet<Told>> = BTreeMap::new();
     for row in rows {
         let reasons = ["left", "switched", "restart", "last_evidence", "midnight"];
@@ -393,8 +411,8 @@ async fn a_wild_week_equals_the_second_telling_of_the_rules() {
         found.entry(row.day).or_default().insert(told);
     }
     let mut reasons = BTreeSet::new();
-    for date in day("2026-03-26").iter_days().take_while(|date| *date < day("2026-04-01")) {
-        let (start, end) = (start_of_day(date, Berlin), start_of_day(date.succ_opt().unwrap(), Berlin));
+    for date in day(first_day).iter_days().take(7) {
+        let (start, end) = (start_of_day(date, zone), start_of_day(date.succ_opt().unwrap(), zone));
         let expected = told(&states, &connection, start, end);
         reasons.extend(expected.iter().map(|row| row.5));
         assert_eq!(found.remove(&date).unwrap_or_default(), expected, "{date}");

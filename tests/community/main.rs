@@ -16,5 +16,6 @@ mod parse_discord;
 mod parse_lines;
 mod parse_tables;
 mod privacy;
+mod readme;
 mod real_inputs;
 mod support;

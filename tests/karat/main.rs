@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod absences;
 mod asset_error;
 mod cli;
 mod code_version;
@@ -24,6 +25,7 @@ mod oracle;
 mod partition_selections;
 mod partitions;
 mod plan;
+mod policies;
 mod processes;
 mod protocol;
 mod rows;
