@@ -115,33 +115,43 @@ impl Store {
             }
             turn => turn.context("waiting for the turn to claim")?,
         };
+        let running: Vec<(Uuid, Option<i32>, Option<String>, i64)> = sqlx::query_as(
+            "select run_id, r.concurrency_limit, s.pool, count(*)
+             from karat.step s join karat.run r using (run_id)
+             where s.state = 'running' group by run_id, r.concurrency_limit, s.pool",
+        )
+        .fetch_all(&mut *transaction)
+        .await
+        .context("counting running steps")?;
+        let mut usage = Usage::default();
+        let mut run_limits: BTreeMap<Uuid, u32> = BTreeMap::new();
+        for (run_id, limit, pool, count) in running {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            *usage.by_run.entry(run_id).or_default() += count;
+            run_limits.extend(limit.and_then(|limit| u32::try_from(limit).ok()).map(|limit| (run_id, limit)));
+            if let Some(pool) = pool {
+                *usage.by_pool.entry(pool).or_default() += count;
+            }
+        }
+        let used = |pool: &str| usage.by_pool.get(pool).copied().unwrap_or(0);
+        let full_pools: Vec<&str> =
+            pool_limits.iter().filter(|&(pool, &limit)| used(pool) >= limit).map(|(pool, _)| pool.as_str()).collect();
+        let is_full = |run_id: &Uuid, used: u32| run_limits.get(run_id).is_some_and(|&limit| used >= limit);
+        let full_runs: Vec<Uuid> =
+            usage.by_run.iter().filter(|&(run_id, &used)| is_full(run_id, used)).map(|(&run_id, _)| run_id).collect();
         let candidates: Vec<Candidate> = sqlx::query_as(include_str!("sql/claim_candidates.sql"))
             .bind(now)
             .bind(runs)
             .bind(assets)
             .bind(candidate_limit)
-            .bind(pool_limits.keys().map(String::as_str).collect::<Vec<_>>())
-            .bind(pool_limits.values().map(|&limit| i64::from(limit)).collect::<Vec<_>>())
+            .bind(&full_pools)
+            .bind(&full_runs)
             .fetch_all(&mut *transaction)
             .await
             .context("looking for steps to claim")?;
         if candidates.is_empty() {
             transaction.rollback().await.context("closing an empty claim")?;
             return Ok(Vec::new());
-        }
-        let running: Vec<(Uuid, Option<String>, i64)> = sqlx::query_as(
-            "select run_id, pool, count(*) from karat.step where state = 'running' group by run_id, pool",
-        )
-        .fetch_all(&mut *transaction)
-        .await
-        .context("counting running steps")?;
-        let mut usage = Usage::default();
-        for (run_id, pool, count) in running {
-            let count = u32::try_from(count).unwrap_or(u32::MAX);
-            *usage.by_run.entry(run_id).or_default() += count;
-            if let Some(pool) = pool {
-                *usage.by_pool.entry(pool).or_default() += count;
-            }
         }
         let chosen = choose(&candidates, &usage);
         let claimed: Vec<(i64, i64, i32)> = sqlx::query_as(include_str!("sql/claim_steps.sql"))

@@ -1,11 +1,7 @@
--- $1 now, $2 runs or null for any, $3 asset keys or null for any, $4 limit, $5 pools, $6 their limits
-with running as materialized (
-    select run_id, pool, count(*) as steps from karat.step where state = 'running' group by run_id, pool
-), full_pools as materialized (
-    select p.pool
-    from unnest($5::text[], $6::bigint[]) as p (pool, most)
-    where (select coalesce(sum(steps), 0) from running where running.pool = p.pool) >= p.most
-)
+-- $1 now, $2 runs or null for any, $3 asset keys or null for any, $4 limit, $5 full pools, $6 full runs
+--
+-- The ready steps are to be met in the order of their index until there are enough; the full pools and runs are plain
+-- lists so that the planner sees that few steps are left out, and does not read and sort them all.
 select s.step_id, s.run_id, s.asset_key, s.partition_key, s.ordinal, s.pool, s.attempts, s.only_if_stale,
        r.force, r.per_partition, r.concurrency_limit, r.launch_number,
        -- a first claim cannot follow an attempt
@@ -16,10 +12,9 @@ where s.state = 'ready'
   and s.ready_at <= $1
   and ($2::uuid[] is null or s.run_id = any($2))
   and ($3::text[] is null or s.asset_key = any($3))
+  and (s.pool is null or s.pool <> all ($5::text[]))
+  and s.run_id <> all ($6::uuid[])
   and r.paused_at is null and r.cancel_requested_at is null and r.finished_at is null
-  and (s.pool is null or s.pool not in (select pool from full_pools))
-  and (r.concurrency_limit is null
-       or (select coalesce(sum(steps), 0) from running where running.run_id = s.run_id) < r.concurrency_limit)
   and not exists (
       select from karat.step other
       where other.state = 'running' and other.asset_key = s.asset_key and other.partition_key = s.partition_key
