@@ -166,7 +166,7 @@ const TABLES: &str = "
     );
     insert into bronze.messages
     select timestamptz '2025-01-01 00:00 Europe/Berlin' + i * interval '31.536 seconds', i,
-           (2000 * power((hashint8(i)::bigint & 1048575) / 1048576.0, 2))::bigint,
+           (500 * power((hashint8(i)::bigint & 1048575) / 1048576.0, 2))::bigint,
            hashint8(i + 1)::bigint & 31,
            1 + (hashint8(i + 2)::bigint & 127)
     from generate_series(0, 999999) as i;

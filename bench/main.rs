@@ -6,21 +6,55 @@ mod declarations;
 mod lake;
 mod launching;
 mod no_op;
+mod processor;
 mod report;
 mod rounds;
 mod server;
 
 use std::time::Instant;
 
+use anyhow::{Context, bail};
 use report::{Format, Report};
 use server::Server;
 
+/// What was asked for on the command line.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    format: Format,
+    /// Whether to show what the server did in each part, as its extension `pg_stat_statements` counts it.
+    pub(crate) statements: bool,
+    /// `--setting name=value`: settings of the server besides the usual ones.
+    pub(crate) server_settings: Vec<(String, String)>,
+    parts: Vec<String>,
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
+        let mut options = Self::default();
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                // Cargo adds this one.
+                "--bench" => {}
+                "--json" => options.format = Format::Json,
+                "--statements" => options.statements = true,
+                "--setting" => {
+                    let setting = arguments.next().unwrap_or_default();
+                    let (name, value) = setting.split_once('=').context("--setting wants name=value")?;
+                    options.server_settings.push((name.to_owned(), value.to_owned()));
+                }
+                part if PARTS.contains(&part) => options.parts.push(argument),
+                other => bail!("{other} is neither an option nor one of the parts {}", PARTS.join(", ")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+const PARTS: [&str; 4] = ["declarations", "no_op", "launching", "backfill"];
+
 fn main() -> anyhow::Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let format = if arguments.iter().any(|argument| argument == "--json") { Format::Json } else { Format::Table };
-    // Cargo adds `--bench`; what is left are the names of the parts to run.
-    let parts: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
-    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| *wanted == part);
+    let options = Options::parse(std::env::args().skip(1))?;
+    let wanted = |part: &str| options.parts.is_empty() || options.parts.iter().any(|wanted| wanted == part);
     let mut report = Report::new(Instant::now());
     if wanted("declarations") {
         // Before anything else has taken memory.
@@ -28,17 +62,26 @@ fn main() -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
-        let server = Server::start(&mut report).await?;
+        let server = Server::start(&mut report, &options).await?;
         if wanted("no_op") {
             no_op::measure(&server, &mut report).await?;
+            if options.statements {
+                server.print_statements().await?;
+            }
         }
         if wanted("launching") {
             launching::measure(&server, &mut report).await?;
+            if options.statements {
+                server.print_statements().await?;
+            }
         }
         if wanted("backfill") {
             backfill::measure(&server, &mut report).await?;
+            if options.statements {
+                server.print_statements().await?;
+            }
         }
         server.stop().await
     })?;
-    report.print(format)
+    report.print(options.format)
 }

@@ -10,6 +10,7 @@ use sqlx::postgres::PgPool;
 use tokio::task::JoinSet;
 
 use crate::lake::{self, Karat};
+use crate::processor::ProcessorTime;
 use crate::report::Report;
 use crate::rounds::Rounds;
 use crate::server::{Server, ZONE};
@@ -58,25 +59,39 @@ pub(crate) async fn measure(server: &Server, report: &mut Report) -> anyhow::Res
     // Connections and statements exist before the first round, on both sides.
     bare_commits(&pool).await?;
     server.forget(&pool).await?;
-    first_time(&karat).await?;
+    materializations(&karat).await?;
 
+    let postmaster = server.postmaster()?;
     let mut first = Rounds::default();
     let mut again = Rounds::default();
+    let mut processor = [ProcessorTime::default(); 3];
     for _ in 0..ROUNDS {
         pool.execute("truncate bench.row").await?;
-        let bare = bare_commits(&pool).await?;
         server.forget(&pool).await?;
-        first.add(bare, first_time(&karat).await?);
-        again.add(bare, first_time(&karat).await?);
+        let begun = ProcessorTime::now(postmaster)?;
+        let bare = bare_commits(&pool).await?;
+        let after_bare = ProcessorTime::now(postmaster)?;
+        first.add(bare, materializations(&karat).await?);
+        let after_first = ProcessorTime::now(postmaster)?;
+        again.add(bare, materializations(&karat).await?);
+        let after_again = ProcessorTime::now(postmaster)?;
+        processor[0] += after_bare.since(begun);
+        processor[1] += after_first.since(after_bare);
+        processor[2] += after_again.since(after_first);
     }
+    let count = PARTITIONS * i64::try_from(ROUNDS)?;
+    let [of_bare, of_first, of_again] =
+        [processor[0].each(count)?, processor[1].each(count)?, processor[2].each(count)?];
     let what = format!("{PARTITIONS} no-op materializations, concurrency {CONCURRENCY}");
-    report.add(&what, first.ratio(), "×", Some(1.5), first.detail());
-    report.add("the same again, over versions that exist", again.ratio(), "×", None, again.detail());
+    let detail = format!("{}; processor time each, client + server: {of_first}, bare {of_bare}", first.detail());
+    report.add(what, first.ratio(), "×", Some(1.5), detail);
+    let detail = format!("{}; processor time each: {of_again}", again.detail());
+    report.add("the same again, over versions that exist", again.ratio(), "×", None, detail);
     Ok(())
 }
 
 /// From the request to the end of the run.
-async fn first_time(karat: &Karat) -> anyhow::Result<Duration> {
+async fn materializations(karat: &Karat) -> anyhow::Result<Duration> {
     let begun = Instant::now();
     let run_id = karat.launch(lake::plan(&karat.definitions, PARTITIONS), false).await?;
     karat.work_off(run_id).await?;
@@ -84,7 +99,6 @@ async fn first_time(karat: &Karat) -> anyhow::Result<Duration> {
 }
 
 async fn bare_commits(pool: &PgPool) -> anyhow::Result<Duration> {
-    pool.execute("truncate bench.row").await?;
     let next = Arc::new(AtomicI64::new(0));
     let begun = Instant::now();
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();

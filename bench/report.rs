@@ -7,8 +7,9 @@ use comfy_table::presets::ASCII_MARKDOWN;
 use serde::Serialize;
 
 /// How the report is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Format {
+    #[default]
     Table,
     Json,
 }

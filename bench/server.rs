@@ -9,6 +9,7 @@ use karat::store::migrate::Migrations;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
+use crate::Options;
 use crate::report::Report;
 
 /// Kept across restarts of the machine and therefore no memory file system.
@@ -28,10 +29,16 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts it in an empty folder, which is a cold start, and once more, which is a warm one.
-    pub(crate) async fn start(report: &mut Report) -> anyhow::Result<Self> {
+    ///
+    /// With [`Options::statements`] it counts statements, which costs it some time: for finding out, not for measuring.
+    pub(crate) async fn start(report: &mut Report, options: &Options) -> anyhow::Result<Self> {
         let directory = PathBuf::from(DISK).join(format!("karat-bench-{}", std::process::id()));
         let mut settings = EmbeddedSettings::from_environment("bench");
         settings.data_directory.clone_from(&directory);
+        settings.server_settings.clone_from(&options.server_settings);
+        if options.statements {
+            settings.server_settings.push(("shared_preload_libraries".to_owned(), "pg_stat_statements".to_owned()));
+        }
         let begun = Instant::now();
         let server = start(settings.clone()).await?;
         report.add(
@@ -60,13 +67,44 @@ impl Server {
         }
         let version: String = sqlx::query_scalar("show server_version").fetch_one(&mut connection).await?;
         report.machine(format!("PostgreSQL {version}, fsync on"));
+        for (name, value) in &options.server_settings {
+            report.machine(format!("{name} = {value}"));
+        }
         Migrations::karat().migrate(&mut connection).await?;
+        if options.statements {
+            connection.execute("create extension pg_stat_statements").await?;
+        }
         connection.close().await?;
         Ok(server)
     }
 
     pub(crate) fn options(&self) -> PgConnectOptions {
         self.server.connect_options()
+    }
+
+    /// Prints the statements that took most of the server's time since this was asked last.
+    pub(crate) async fn print_statements(&self) -> anyhow::Result<()> {
+        let mut connection = PgConnection::connect_with(&self.options()).await?;
+        let rows: Vec<(i64, f64, f64, i64, String)> = sqlx::query_as(
+            "select calls, total_exec_time, total_plan_time, rows, left(regexp_replace(query, '\\s+', ' ', 'g'), 110)
+             from pg_stat_statements order by total_exec_time + total_plan_time desc limit 25",
+        )
+        .fetch_all(&mut connection)
+        .await?;
+        println!("   calls   total ms   each µs     rows  statement");
+        for (calls, execution, planning, rows, query) in rows {
+            let total = execution + planning;
+            let each = total * 1_000.0 / calls.max(1) as f64;
+            println!("{calls:8} {total:10.1} {each:9.1} {rows:8}  {query}");
+        }
+        connection.execute("select pg_stat_statements_reset()").await?;
+        connection.close().await?;
+        Ok(())
+    }
+
+    /// The process id of the server.
+    pub(crate) fn postmaster(&self) -> anyhow::Result<i32> {
+        self.server.postmaster_pid().context("the server has ended")
     }
 
     /// Connections for the bare side, all of them open, in the zone of the measurements.

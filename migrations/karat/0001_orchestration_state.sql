@@ -82,7 +82,6 @@ create table karat.step (
 
 -- A partition is built by one step at a time, whatever run asks for it.
 create unique index step_running on karat.step (asset_key, partition_key) where state = 'running';
-create index step_running_worker on karat.step (worker_id) where state = 'running';
 create index step_ready on karat.step (priority desc, run_id, rank, ordinal) where state = 'ready';
 create index step_open on karat.step (run_id) where state in ('pending', 'ready', 'running');
 create index step_partition on karat.step (asset_key, partition_key, step_id desc);
@@ -130,9 +129,70 @@ create table karat.materialization (
     current            boolean not null default true
 );
 
-create unique index materialization_current on karat.materialization (asset_key, partition_key) where current;
-create index materialization_current_ordinal on karat.materialization (asset_key, ordinal) where current;
-create index materialization_partition on karat.materialization (asset_key, partition_key, materialization_id desc);
+-- All columns of these indexes are never null. The conditions keep an index away from statements that do not say
+-- anything about its second column: while a table is small or has no statistics, an index that finds all partitions of
+-- an asset looks as good to the planner as one that finds the one partition, and prepared statements keep what they got.
+create unique index materialization_current on karat.materialization (asset_key, partition_key)
+    where current and partition_key is not null;
+create index materialization_current_ordinal on karat.materialization (asset_key, ordinal)
+    where current and ordinal is not null;
+create index materialization_partition on karat.materialization (asset_key, partition_key, materialization_id desc)
+    where partition_key is not null;
+
+-- Records the publication of one partition, in the transaction that published it. False when the step is not held under
+-- this lease any more (the fence): the caller must roll back.
+--
+-- A function with one partition at a time, because each of its statements then finds its row by a unique key whatever the
+-- planner knows of the tables, and keeps that plan.
+create function karat.publish(
+    step_id bigint, lease_epoch bigint, worker_id uuid, range_size integer, asset_key text, partition_key text,
+    ordinal bigint, run_id uuid, row_count bigint, data_version text, code_version text, content_changed boolean,
+    open boolean, incomplete_inputs jsonb, input_versions jsonb, metadata jsonb, started_at timestamptz, finished_at timestamptz
+) returns boolean
+    language plpgsql
+    as $$
+#variable_conflict use_column
+begin
+    update karat.step s
+    set state = 'succeeded', reason = null, finished_at = publish.finished_at
+    where s.step_id = publish.step_id and s.lease_epoch = publish.lease_epoch
+      -- written so that no index on running steps is taken instead of the primary key
+      and not (s.worker_id is distinct from publish.worker_id or s.state is distinct from 'running');
+    if not found then
+        return false;
+    end if;
+    update karat.materialization m
+    set current = false
+    where m.asset_key = publish.asset_key and m.partition_key = publish.partition_key and m.current;
+    insert into karat.materialization
+        (asset_key, partition_key, ordinal, run_id, step_id, lease_epoch, row_count, data_version, code_version,
+         content_changed, open, incomplete_inputs, input_versions, snapshot, metadata, materialized_at)
+    values (publish.asset_key, publish.partition_key, publish.ordinal, publish.run_id, publish.step_id,
+            publish.lease_epoch, publish.row_count, publish.data_version, publish.code_version, publish.content_changed,
+            publish.open, publish.incomplete_inputs, publish.input_versions, pg_current_snapshot(), publish.metadata,
+            publish.finished_at);
+    insert into karat.attempt (step_id, lease_epoch, worker_id, range_size, started_at, finished_at, outcome)
+    values (publish.step_id, publish.lease_epoch, publish.worker_id, publish.range_size, publish.started_at,
+            publish.finished_at, 'succeeded');
+    return true;
+end
+$$;
+
+-- The current versions in ranges of partitions: asset, first and last ordinal of each range.
+--
+-- A function, because the statement in it is planned once: with arrays to join, PostgreSQL would plan anew at each call.
+create function karat.current_versions(asset_keys text[], firsts bigint[], lasts bigint[])
+    returns setof karat.materialization
+    language plpgsql stable rows 1
+    as $$
+begin
+    for i in 1 .. cardinality(asset_keys) loop
+        return query
+            select * from karat.materialization m
+            where m.current and m.asset_key = asset_keys[i] and m.ordinal between firsts[i] and lasts[i];
+    end loop;
+end
+$$;
 
 -- What a check found.
 create table karat.check_result (

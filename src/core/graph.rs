@@ -111,7 +111,11 @@ impl AssetGraph {
         // Components come in reverse topological order. (Tarjan's algorithm is recursive in petgraph: a long chain of
         // assets would overflow the stack.)
         let components = kosaraju_scc(&graph);
-        problems.extend(components.iter().filter_map(|component| cycle_in(&graph, component)));
+        let circular = components.iter().filter(|component| match component[..] {
+            [node] => graph.contains_edge(node, node),
+            _ => true,
+        });
+        problems.extend(circular.filter_map(|component| cycle_in(&graph, component)));
         if !problems.is_empty() {
             problems.sort();
             problems.dedup();

@@ -144,6 +144,7 @@ impl PartitionMapping {
             Relation::Everything => upstream.existing(now),
             Relation::Newest => upstream.closed(now).last().map(PartitionSubset::single).unwrap_or_default(),
             Relation::Nothing => PartitionSubset::empty(),
+            Relation::Same => subset,
             Relation::EqualKeys => equal_keys(&subset, downstream, upstream),
             Relation::Windows { downstream, upstream, start, end } => {
                 // Neighbours read windows that overlap or touch, so a range reads from where its first partition
@@ -173,6 +174,7 @@ impl PartitionMapping {
             Relation::Everything if subset.intersects(&upstream.existing(now)) => existing,
             Relation::Newest if upstream.closed(now).last().is_some_and(|newest| subset.contains(newest)) => existing,
             Relation::Everything | Relation::Newest | Relation::Nothing => PartitionSubset::empty(),
+            Relation::Same => subset.intersection(&existing),
             Relation::EqualKeys => equal_keys(&subset, upstream, downstream),
             Relation::Windows { downstream, upstream, start, end } => {
                 // A partition whose own upstream partitions run from `f` to `l` reads `f + start ..= l + end`; that
@@ -194,6 +196,7 @@ impl PartitionMapping {
             (Self::Latest, _, _) => Relation::Newest,
             (Self::Overlap, Unpartitioned, _) | (Self::Overlap, _, Unpartitioned) => Relation::Everything,
             (Self::Overlap, Static(_), Static(_)) => Relation::EqualKeys,
+            (Self::Overlap, Time(downstream), Time(upstream)) if downstream == upstream => Relation::Same,
             (Self::Overlap, Time(downstream), Time(upstream)) => {
                 Relation::Windows { downstream, upstream, start: 0, end: 0 }
             }
@@ -210,8 +213,15 @@ enum Relation<'a> {
     Everything,
     Newest,
     Nothing,
+    /// Both sides have the same windows.
+    Same,
     EqualKeys,
-    Windows { downstream: &'a TimePartitions, upstream: &'a TimePartitions, start: i64, end: i64 },
+    Windows {
+        downstream: &'a TimePartitions,
+        upstream: &'a TimePartitions,
+        start: i64,
+        end: i64,
+    },
 }
 
 /// The union of what `map` makes of each range.

@@ -145,13 +145,16 @@ pub(super) async fn attempt(
     }
 }
 
+/// Opens the transaction in a known frame: the calendar's zone, bounds on waiting, no compilation of statements that run
+/// for milliseconds, and a search path that cannot reach Karat's own tables by accident.
 fn begin_statement(environment: &Environment, asset: &AssetSpec, unit: &Unit) -> String {
     let zone = text_literal(environment.definitions.calendar().zone.name());
     let name = text_literal(&attempt_name(environment.worker_id, unit.steps[0].step.step_id));
     let timeout = asset.timeout.map_or(0, |timeout| timeout.as_millis().min(i32::MAX as u128));
     format!(
         "begin isolation level repeatable read; set local timezone = {zone}; set local application_name = {name}; \
-         set local statement_timeout = {timeout}; set local lock_timeout = {LOCK_TIMEOUT_MILLISECONDS}"
+         set local statement_timeout = {timeout}; set local lock_timeout = {LOCK_TIMEOUT_MILLISECONDS}; \
+         set local jit = off; set local search_path = public"
     )
 }
 

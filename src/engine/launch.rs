@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::inputs::ordinal_of;
 use crate::asset::definitions::Definitions;
 use crate::core::key::AssetKey;
-use crate::core::plan::{PartitionSets, missing_inputs};
+use crate::core::plan::{PartitionSets, StepSets, advance, missing_inputs};
 use crate::core::subset::PartitionSubset;
-use crate::store::launch::{NewRun, NewSteps, RunCause};
+use crate::store::launch::{NewRun, NewStep, NewSteps, RunCause};
 use crate::store::{Store, StoreError};
 
 /// What is to be built, and how.
@@ -143,6 +143,10 @@ pub async fn launch(
     request: LaunchRequest,
     now: DateTime<Utc>,
 ) -> Result<Launched, LaunchError> {
+    // What waits for nothing in the run can be claimed from the moment it is written.
+    let pending = |subset: &PartitionSubset| StepSets { pending: subset.clone(), ..StepSets::default() };
+    let sets = request.plan.iter().map(|(key, subset)| (key.clone(), pending(subset))).collect();
+    let ready = advance(definitions, &sets, now).ready;
     let mut steps = Vec::new();
     for (key, subset) in &request.plan {
         if subset.is_empty() {
@@ -160,7 +164,11 @@ pub async fn launch(
             only_if_stale: request.only_if_stale.contains(key),
             partitions: subset
                 .iter()
-                .map(|ordinal| (spec.partitions.key(ordinal).as_str().to_owned(), ordinal))
+                .map(|ordinal| NewStep {
+                    partition_key: spec.partitions.key(ordinal).as_str().to_owned(),
+                    ordinal,
+                    ready: ready.get(key).is_some_and(|ready| ready.contains(ordinal)),
+                })
                 .collect(),
         });
     }

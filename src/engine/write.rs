@@ -144,12 +144,15 @@ fn bucket(asset: &AssetSpec) -> String {
     }
 }
 
-/// Deletes the rows of the stretch.
+/// Deletes the rows of the stretch, unless the asset keeps what it has.
 pub(super) async fn delete(
     connection: &mut PgConnection,
     asset: &AssetSpec,
     stretch: &Stretch,
 ) -> Result<(), AssetError> {
+    if asset.write_mode != WriteMode::ReplacePartition {
+        return Ok(());
+    }
     let sql = format!("delete from {} where {}", asset.key, condition(asset));
     statement(sql, stretch.arguments(asset, false)?).execute(connection).await?;
     Ok(())
@@ -183,10 +186,13 @@ pub(super) async fn insert(
     let written = match rows {
         None => Vec::new(),
         Some(rows) => {
+            // Only a number and a hash leave the insertion: whole rows would be copied once more.
             let sql = format!(
-                "with written as (insert into {table} ({columns}) select {columns} from {rows}{conflict} returning {columns})
-                 select {bucket} as bucket, count(*) as row_count, sum(hash_record_extended(written, 0))::text as hash
-                 from written group by 1",
+                "with written as (
+                     insert into {table} ({columns}) select {columns} from {rows}{conflict}
+                     returning {bucket} as bucket, hash_record_extended(row({columns}), 0) as hash
+                 )
+                 select bucket, count(*) as row_count, sum(hash)::text as hash from written group by 1",
                 table = asset.key,
                 bucket = bucket(asset),
             );
@@ -199,8 +205,8 @@ pub(super) async fn insert(
     }
     // Appended rows are only part of the partition: its version is that of all its rows.
     let sql = format!(
-        "select {bucket} as bucket, count(*) as row_count, sum(hash_record_extended(present, 0))::text as hash
-         from (select {columns} from {table} where {condition}) as present group by 1",
+        "select {bucket} as bucket, count(*) as row_count, sum(hash_record_extended(row({columns}), 0))::text as hash
+         from {table} where {condition} group by 1",
         bucket = bucket(asset),
         table = asset.key,
         condition = condition(asset),

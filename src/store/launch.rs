@@ -66,12 +66,23 @@ pub struct NewSteps {
     pub pool: Option<String>,
     /// Skip those that are fresh when their turn comes.
     pub only_if_stale: bool,
-    /// Keys and ordinals.
-    pub partitions: Vec<(String, i64)>,
+    /// One for each partition.
+    pub partitions: Vec<NewStep>,
+}
+
+/// One partition to be built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewStep {
+    /// The partition.
+    pub partition_key: String,
+    /// Its ordinal.
+    pub ordinal: i64,
+    /// Whether it may begin at once; otherwise it is pending until what it reads has been built.
+    pub ready: bool,
 }
 
 impl Store {
-    /// Writes a run with all its steps, pending; all of it or nothing. Returns the number of steps.
+    /// Writes a run with all its steps; all of it or nothing. Returns the number of steps.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -107,12 +118,12 @@ impl Store {
         .context("recording the run")?;
         let mut inserted = 0;
         for asset in steps {
-            let (keys, ordinals): (Vec<&str>, Vec<i64>) =
-                asset.partitions.iter().map(|(key, ordinal)| (key.as_str(), *ordinal)).unzip();
             inserted += sqlx::query(
-                "insert into karat.step (run_id, asset_key, partition_key, ordinal, rank, priority, pool, only_if_stale)
-                 select $1, $2, p.partition_key, p.ordinal, $3, $4, $5, $6
-                 from unnest($7::text[], $8::bigint[]) as p (partition_key, ordinal)",
+                "insert into karat.step
+                     (run_id, asset_key, partition_key, ordinal, rank, priority, pool, only_if_stale, state, ready_at)
+                 select $1, $2, p.partition_key, p.ordinal, $3, $4, $5, $6,
+                        case when p.ready then 'ready' else 'pending' end, case when p.ready then $7 end
+                 from unnest($8::text[], $9::bigint[], $10::boolean[]) as p (partition_key, ordinal, ready)",
             )
             .bind(run.run_id)
             .bind(&asset.asset_key)
@@ -120,8 +131,10 @@ impl Store {
             .bind(asset.priority)
             .bind(&asset.pool)
             .bind(asset.only_if_stale)
-            .bind(&keys)
-            .bind(&ordinals)
+            .bind(run.requested_at)
+            .bind(asset.partitions.iter().map(|step| step.partition_key.as_str()).collect::<Vec<_>>())
+            .bind(asset.partitions.iter().map(|step| step.ordinal).collect::<Vec<_>>())
+            .bind(asset.partitions.iter().map(|step| step.ready).collect::<Vec<_>>())
             .execute(&mut *transaction)
             .await
             .context("recording the steps")?

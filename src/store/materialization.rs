@@ -54,9 +54,10 @@ pub struct VersionRange {
 
 const CURRENT_COLUMNS: &str = "m.asset_key, m.partition_key, m.ordinal, m.data_version, m.code_version, m.input_versions, \
      m.open, m.incomplete_inputs is not null as incomplete, m.row_count, m.materialized_at, m.run_id, \
-     r.finish_number as run_finish_number, m.snapshot::text as snapshot";
+     (select r.finish_number from karat.run r where r.run_id = m.run_id) as run_finish_number, \
+     m.snapshot::text as snapshot";
 
-/// The current versions in `ranges`, as this transaction sees them, and the process id of the server's backend.
+/// The current versions in `ranges`, as this transaction sees them.
 ///
 /// # Errors
 /// When the statement fails.
@@ -64,18 +65,13 @@ pub async fn versions_in(
     connection: &mut PgConnection,
     ranges: &[VersionRange],
 ) -> Result<Vec<CurrentVersion>, StoreError> {
-    sqlx::query_as(sqlx::AssertSqlSafe(format!(
-        "select {CURRENT_COLUMNS}
-         from unnest($1::text[], $2::bigint[], $3::bigint[]) as q (asset_key, first, last)
-         join karat.materialization m on m.current and m.asset_key = q.asset_key and m.ordinal between q.first and q.last
-         join karat.run r using (run_id)"
-    )))
-    .bind(ranges.iter().map(|range| range.asset_key.as_str()).collect::<Vec<_>>())
-    .bind(ranges.iter().map(|range| range.first).collect::<Vec<_>>())
-    .bind(ranges.iter().map(|range| range.last).collect::<Vec<_>>())
-    .fetch_all(connection)
-    .await
-    .context("reading the versions of the inputs")
+    sqlx::query_as(sqlx::AssertSqlSafe(format!("select {CURRENT_COLUMNS} from karat.current_versions($1, $2, $3) m")))
+        .bind(ranges.iter().map(|range| range.asset_key.as_str()).collect::<Vec<_>>())
+        .bind(ranges.iter().map(|range| range.first).collect::<Vec<_>>())
+        .bind(ranges.iter().map(|range| range.last).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await
+        .context("reading the versions of the inputs")
 }
 
 /// A question whether rows landed in an external asset after a materialization looked.
@@ -146,7 +142,7 @@ impl Store {
     pub async fn current_versions(&self, assets: &[&str]) -> Result<BTreeMap<String, Vec<CurrentVersion>>, StoreError> {
         let rows: Vec<CurrentVersion> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "select {CURRENT_COLUMNS}
-             from karat.materialization m join karat.run r using (run_id)
+             from karat.materialization m
              where m.current and m.asset_key = any($1)
              order by m.asset_key, m.ordinal"
         )))

@@ -267,7 +267,7 @@ async fn paused_runs_wait_and_canceled_ones_start_nothing() {
     let launched = lake.launch(lake.request(&[(DAILY, "2026-03")])).await;
     let now = instant("2026-05-01T12:00:00Z");
     assert_eq!(lake.store.control_runs(&[launched.run_id], Control::Pause, now).await.unwrap(), [launched.run_id]);
-    assert_eq!(lake.outcome(launched).await, "paused: 31 pending");
+    assert_eq!(lake.outcome(launched).await, "paused: 31 ready");
     assert_eq!(lake.store.control_runs(&[launched.run_id], Control::Resume, now).await.unwrap(), [launched.run_id]);
     assert_eq!(lake.store.control_runs(&[launched.run_id], Control::Cancel, now).await.unwrap(), [launched.run_id]);
     assert_eq!(

@@ -24,6 +24,7 @@ mod mapping;
 mod oracle;
 mod partition_selections;
 mod partitions;
+mod policies;
 mod processes;
 mod protocol;
 mod rows;
