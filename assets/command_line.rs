@@ -55,9 +55,10 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
 async fn ingest_files(session: &Session, connected: &Connected, arguments: &IngestArguments) -> Result<Exit, Failure> {
     let writer = writer(session, connected, arguments.source.as_str());
     let report = ingest(arguments, &writer, &mut *progress(session)).await?;
-    session
-        .output
-        .result(&report, |report| format!("{report}  next    {}", session.command("backfill '*' --missing --stale")))?;
+    session.output.result(&report, |report| {
+        let next = session.command("backfill '*' --missing --stale");
+        if report.inserted() == 0 { report.to_string() } else { format!("{report}  next    {next}") }
+    })?;
     Ok(if report.is_complete() { Exit::Ok } else { Exit::Failure })
 }
 

@@ -62,7 +62,7 @@ fn read(
     let mut tally = Tally::default();
     let mut reader = match LineReader::new(input, collector.line_limit_bytes()) {
         Ok(reader) => reader,
-        Err(error) => return (tally, Ending::Unreadable(error.to_string())),
+        Err(error) => return (tally, Ending::Unreadable(crate::parse::problem::reason(&error))),
     };
     let mut batch = Batch::default();
     while let Some(line) = reader.next_line() {

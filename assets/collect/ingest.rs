@@ -60,8 +60,12 @@ pub struct IngestArguments {
     #[arg(long, value_name = "ZONE", value_parser = server_zone)]
     pub server_zone: Option<Tz>,
     /// When frames without a time of their own were received, such as 2026-11-22T11:08:29Z
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub at: Option<DateTime<Utc>>,
+}
+
+fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+    text.parse().map_err(|_| "no instant; write one with its zone, such as 2026-11-22T11:08:29Z".to_owned())
 }
 
 fn server_zone(text: &str) -> Result<Tz, String> {

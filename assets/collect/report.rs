@@ -83,7 +83,7 @@ impl FileReport {
     /// The report of a file that could not be opened.
     #[must_use]
     pub fn unreadable(file: &str, error: &std::io::Error) -> Self {
-        Self::new(file, Tally::default(), Ending::Unreadable(error.to_string()), BTreeMap::new())
+        Self::new(file, Tally::default(), Ending::Unreadable(crate::parse::problem::reason(error)), BTreeMap::new())
     }
 }
 
@@ -95,6 +95,12 @@ pub struct IngestReport {
 }
 
 impl IngestReport {
+    /// How many rows were new.
+    #[must_use]
+    pub fn inserted(&self) -> u64 {
+        self.files.iter().flat_map(|file| file.tables.values()).map(|count| count.inserted).sum()
+    }
+
     /// Whether every file was read to its end. Bad lines are reported, and change nothing about that.
     #[must_use]
     pub fn is_complete(&self) -> bool {
@@ -120,7 +126,7 @@ impl fmt::Display for FileReport {
             if count.outside > 0 {
                 write!(
                     formatter,
-                    "; {} of the new lie before the calendar's first day and are in no partition",
+                    "; {} of the new lie before the calendar's first day and are in no partition until --first-day is earlier",
                     count.outside
                 )?;
             }

@@ -89,7 +89,7 @@ impl LineReader {
                     self.ending = Some(match error.kind() {
                         ErrorKind::UnexpectedEof => Ending::Truncated,
                         ErrorKind::InvalidData | ErrorKind::InvalidInput => Ending::Damaged,
-                        _ => Ending::Unreadable(error.to_string()),
+                        _ => Ending::Unreadable(super::problem::reason(&error)),
                     });
                     break;
                 }

@@ -1,6 +1,7 @@
 //! What can happen to a line besides becoming data.
 
 use std::fmt;
+use std::io;
 
 use serde::Serialize;
 
@@ -42,7 +43,7 @@ impl Reason {
             Self::NotJson => "the line is not JSON",
             Self::NotAFrame => "the line is JSON but no gateway frame",
             Self::NoTime => {
-                "nothing in the line says when it happened; for frames captured without `at_ms` give the instant with --at"
+                "nothing in the line says when it happened; for Discord frames without `at_ms`, give the instant with --at"
             }
             Self::ImplausibleTime => "the time is malformed or outside the years 1970 to 2199",
             Self::MissingField => "something that is needed is missing",
@@ -57,6 +58,16 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(self.sentence())
+    }
+}
+
+/// Why a file cannot be read, and what to do where that is known.
+pub(crate) fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file; check the path".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a folder; name the files in it".to_owned(),
+        io::ErrorKind::PermissionDenied => "this account may not read it".to_owned(),
+        _ => error.to_string(),
     }
 }
 

@@ -27,7 +27,9 @@ pub(super) async fn backfill(session: &Session, arguments: &BackfillArguments) -
             Exit::Usage,
             format!(
                 "which partitions? Write a range or list, such as `{}`, or one of --all, --missing, --failed, --stale",
-                session.command(&format!("backfill {selection} 2026-01..2026-03"))
+                session.command(
+                    &Request::new(selection, Extent::Text("2026-01..2026-03".to_owned())).command_line("backfill")
+                )
             ),
         ));
     }

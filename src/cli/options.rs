@@ -45,6 +45,28 @@ pub struct Options {
     pub color: Color,
 }
 
+impl Options {
+    /// The options that say which installation is meant, as far as the environment does not say the same: to be put
+    /// after a hint, with a leading blank. A database's URL may hold a password and is not repeated.
+    pub(super) fn repeated(&self) -> String {
+        let missing = |variable: &str, value: &str| std::env::var(variable).map_or(true, |text| text.trim() != value);
+        let mut words = String::new();
+        if self.database_url.as_ref().is_some_and(|url| !url.0.is_empty() && missing("DATABASE_URL", &url.0)) {
+            words.push_str(" --database-url URL");
+        }
+        if self.zone != DEFAULT_ZONE && missing("KARAT_ZONE", self.zone.name()) {
+            words.push_str(" --zone ");
+            words.push_str(self.zone.name());
+        }
+        if let Some(FirstDay(Some(day))) = self.first_day
+            && missing("KARAT_FIRST_DAY", &day.to_string())
+        {
+            words.push_str(&format!(" --first-day {day}"));
+        }
+        words
+    }
+}
+
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {

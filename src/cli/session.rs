@@ -150,10 +150,11 @@ impl Session {
         result
     }
 
-    /// The command line of this program, for hints: `NAME words`.
+    /// The command line of this program, for hints: `NAME words`, with what was said of the calendar and the database
+    /// on this command line and is not in the environment, so that the hint means the same installation.
     #[must_use]
     pub fn command(&self, words: &str) -> String {
-        format!("{} {words}", self.application.name)
+        format!("{} {words}{}", self.application.name, self.options.repeated())
     }
 }
 
@@ -204,7 +205,8 @@ async fn probe(options: &PgConnectOptions, foreign: bool) -> Result<(), Failure>
 
 /// The server and database without user name and password.
 fn place(options: &PgConnectOptions) -> String {
-    let database = options.get_database().unwrap_or_default();
+    // A URL without a database means the one with the user's name.
+    let database = options.get_database().unwrap_or_else(|| options.get_username());
     match options.get_socket() {
         Some(socket) => format!("{} (database `{database}`)", socket.display()),
         None => format!("{}:{} (database `{database}`)", options.get_host(), options.get_port()),
@@ -220,12 +222,15 @@ fn unreachable(error: &sqlx::Error, place: &str, options: &PgConnectOptions, for
         Some("53300") => {
             "The server has no connection left: raise `max_connections`, or end what holds them".to_owned()
         }
+        _ if foreign && matches!(error, sqlx::Error::Protocol(_)) => {
+            "Correct the host and the port in DATABASE_URL".to_owned()
+        }
         _ if foreign => "Check that the server runs and that DATABASE_URL names it".to_owned(),
         _ => "Its log is in the data folder".to_owned(),
     };
     let reason = match error {
         sqlx::Error::Database(database) => database.message().to_owned(),
-        sqlx::Error::Io(error) => error.to_string(),
+        sqlx::Error::Protocol(_) => "what answers there is no PostgreSQL server".to_owned(),
         error => error.to_string(),
     };
     format!("cannot connect to the database at {place}: {}. {what_to_do}", reason.trim_end_matches('.'))

@@ -90,6 +90,9 @@ impl Account {
                 (false, true) => 0o010,
                 (false, false) => 0o001,
             };
+            if !metadata.is_dir() {
+                return Err(PostgresError::folder("use", component)(io::ErrorKind::NotADirectory.into()));
+            }
             if metadata.mode() & class == 0 {
                 return Err(PostgresError::NotWalkable {
                     component: component.to_owned(),

@@ -191,6 +191,16 @@ pub enum PostgresError {
         log: PathBuf,
     },
 
+    /// The server does not come up, and its disk is full.
+    #[error(
+        "PostgreSQL on {} does not come up, because the disk is full. Make room on it and try again: what was committed is kept",
+        directory.display()
+    )]
+    DiskFull {
+        /// The folder of the cluster.
+        directory: PathBuf,
+    },
+
     /// The server refused a connection or statement of Karat's own.
     #[error("cannot {action} on Karat's own PostgreSQL: {source}")]
     Connection {
@@ -212,6 +222,9 @@ fn folder_advice(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "Make room on that disk, or set KARAT_DATA to a folder on another one"
+        }
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "A file is in the way: set KARAT_DATA to another folder, or DATABASE_URL to a PostgreSQL server"
         }
         _ => "Set KARAT_DATA to a folder that may be written to, or DATABASE_URL to a PostgreSQL server",
     }

@@ -46,8 +46,11 @@ pub async fn connect_options(
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(PostgresError::Url { reason: "it does not begin with `postgres://`".to_owned() });
         }
-        let options =
-            PgConnectOptions::from_str(url).map_err(|error| PostgresError::Url { reason: error.to_string() })?;
+        let options = PgConnectOptions::from_str(url).map_err(|error| {
+            // The parser wraps its own sentences.
+            let text = error.to_string();
+            PostgresError::Url { reason: text.trim_start_matches("error with configuration: ").to_owned() }
+        })?;
         return Ok((options, None));
     }
     let server = start(settings).await?;

@@ -110,6 +110,12 @@ impl Place {
             .ssl_mode(PgSslMode::Disable)
     }
 
+    /// Whether the disk is too full for a server to work on.
+    pub(super) fn has_little_room(&self) -> bool {
+        rustix::fs::statvfs(&self.home)
+            .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < LITTLE_ROOM_BYTES)
+    }
+
     /// The end of what a server program said, as much as fits in an error message, and what to do when it ran out of room.
     pub(super) fn explain(&self, said: &str) -> String {
         let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
@@ -117,9 +123,8 @@ impl Place {
         if text.is_empty() {
             text.push_str("(nothing)");
         }
-        let free = rustix::fs::statvfs(&self.home).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
         // On a full disk the program may not have been able to say so: its log is there, too.
-        if said.contains("No space left on device") || free.is_ok_and(|bytes| bytes < LITTLE_ROOM_BYTES) {
+        if said.contains("No space left on device") || self.has_little_room() {
             text.push_str("\nThe disk is full: make room on it, or set KARAT_DATA to a folder on another one");
         }
         text

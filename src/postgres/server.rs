@@ -28,6 +28,8 @@ const ORPHANS_LIMIT: Duration = Duration::from_secs(2);
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(60);
 /// When waiting is worth a sentence.
 const SILENT_WAIT: Duration = Duration::from_secs(2);
+/// How long a server that does not come up on a full disk is waited for.
+const FULL_DISK_WAIT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(10);
 
 /// A running server that this process uses: a share in it.
@@ -197,6 +199,11 @@ impl EmbeddedServer {
                 self.users = None;
                 let (directory, log) = (self.place.data.clone(), self.place.log.clone());
                 return Err(PostgresError::NotReady { directory, limit: settings.start_limit, log });
+            }
+            // A server that cannot write neither comes up nor ends, and cannot log why.
+            if begun.elapsed() >= FULL_DISK_WAIT && self.place.has_little_room() {
+                self.users = None;
+                return Err(PostgresError::DiskFull { directory: self.place.data.clone() });
             }
             if !announced && begun.elapsed() >= SILENT_WAIT {
                 announced = true;

@@ -38,13 +38,10 @@ impl StoreError {
 
 impl fmt::Display for StoreError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.context, self.source)?;
-        match sql_state(&self.source).as_deref() {
-            Some("3F000" | "42P01") => {
-                write!(formatter, ". The database has no such table: bring it up to date with `migrate`")
-            }
-            Some("42501") => write!(formatter, ". The database user lacks a right that Karat needs"),
-            _ => Ok(()),
+        write!(formatter, "{}: {}", self.context, describe(&self.source))?;
+        match advice(&self.source) {
+            Some(advice) => write!(formatter, ". {advice}"),
+            None => Ok(()),
         }
     }
 }
@@ -68,6 +65,19 @@ pub fn describe(error: &sqlx::Error) -> String {
     let Some(database) = error.as_database_error() else { return error.to_string() };
     let code = sql_state(error).map_or_else(String::new, |code| format!(" (SQLSTATE {code})"));
     format!("{}{code}", database.message())
+}
+
+/// What a person can do about an error of the database, where its code says so.
+#[must_use]
+pub fn advice(error: &sqlx::Error) -> Option<&'static str> {
+    match sql_state(error)?.as_str() {
+        "3F000" | "42P01" => Some("The database has no such table: bring it up to date with `migrate`"),
+        "42501" => Some("The database user lacks a right that Karat needs: use the database's owner, or grant it"),
+        "53100" => {
+            Some("The database's disk is full: make room on it, and give the command again; what was committed is kept")
+        }
+        _ => None,
+    }
 }
 
 /// Whether an error of the database says "later": the connection or the server went away, resources ran out, or

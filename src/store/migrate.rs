@@ -6,7 +6,7 @@ use serde::Serialize;
 use sqlx::migrate::{MigrateError, Migration, Migrator};
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
-use super::error::{describe, sql_state};
+use super::error::{advice, describe, sql_state};
 
 /// Whoever migrates holds this advisory lock.
 const LOCK: &str = "hashtextextended('karat.migrate', 0)";
@@ -76,7 +76,7 @@ pub enum SchemaError {
     )]
     Untransactional(String),
     /// A migration failed; it was rolled back.
-    #[error("migration {set}/{version} failed and was rolled back: {message}")]
+    #[error("migration {set}/{version:04} failed and was rolled back: {message}{}", remedy(sql_state.as_deref()))]
     Failed {
         /// Which set.
         set: &'static str,
@@ -88,8 +88,24 @@ pub enum SchemaError {
         sql_state: Option<String>,
     },
     /// The database could not be used.
-    #[error("the database cannot be migrated: {}", describe(.0))]
+    #[error("the database cannot be migrated: {}{}", describe(.0), advised(.0))]
     Database(#[source] sqlx::Error),
+}
+
+fn advised(error: &sqlx::Error) -> String {
+    advice(error).map_or_else(String::new, |advice| format!(". {advice}"))
+}
+
+/// What to do about a migration that failed with this code.
+fn remedy(sql_state: Option<&str>) -> &'static str {
+    match sql_state {
+        Some("42P06" | "42P07" | "42710" | "42723") => {
+            ". Something of that name is there that no migration made: use an empty database, or move it out of the way"
+        }
+        Some("42501") => ". The database user lacks a right that Karat needs: use the database's owner, or grant it",
+        Some("53100") => ". The database's disk is full: make room on it, and give the command again",
+        _ => "",
+    }
 }
 
 impl SchemaError {
