@@ -145,13 +145,16 @@ pub(super) async fn attempt(
     }
 }
 
+/// Opens the transaction in a known frame: the calendar's zone, bounds on waiting, no compilation of statements that run
+/// for milliseconds, and a search path that cannot reach Karat's own tables by accident.
 fn begin_statement(environment: &Environment, asset: &AssetSpec, unit: &Unit) -> String {
     let zone = text_literal(environment.definitions.calendar().zone.name());
     let name = text_literal(&attempt_name(environment.worker_id, unit.steps[0].step.step_id));
     let timeout = asset.timeout.map_or(0, |timeout| timeout.as_millis().min(i32::MAX as u128));
     format!(
         "begin isolation level repeatable read; set local timezone = {zone}; set local application_name = {name}; \
-         set local statement_timeout = {timeout}; set local lock_timeout = {LOCK_TIMEOUT_MILLISECONDS}"
+         set local statement_timeout = {timeout}; set local lock_timeout = {LOCK_TIMEOUT_MILLISECONDS}; \
+         set local jit = off; set local search_path = public"
     )
 }
 
@@ -233,6 +236,7 @@ async fn set_aside(
 ) -> Result<Vec<(usize, SetAside)>, Problem> {
     let definitions = &environment.definitions;
     let mut aside = Vec::new();
+    let mut asked = Vec::new();
     for (position, claimed) in unit.steps.iter().enumerate() {
         let step = &claimed.step;
         if !step.force {
@@ -255,17 +259,20 @@ async fn set_aside(
         let overlapped = inputs.current(step.ordinal).filter(|version| {
             version.run_id != step.run_id && version.run_finish_number.is_none_or(|ended| ended > step.launch_number)
         });
-        if !step.only_if_stale && overlapped.is_none() {
-            continue;
-        }
-        let mut transaction = shared.lock().await;
-        if inputs::is_fresh(&mut transaction, definitions, asset, inputs, step.ordinal, now).await? {
+        if step.only_if_stale || overlapped.is_some() {
             let reason = overlapped.map_or_else(
                 || "fresh: nothing it reads has changed".to_owned(),
                 |version| format!("fresh: built by run {}", version.run_id),
             );
-            aside.push((position, SetAside::Fresh(reason)));
+            asked.push((position, step.ordinal, reason));
         }
+    }
+    if !asked.is_empty() {
+        let ordinals: Vec<Ordinal> = asked.iter().map(|&(_, ordinal, _)| ordinal).collect();
+        let mut transaction = shared.lock().await;
+        let fresh = inputs::fresh(&mut transaction, definitions, asset, inputs, &ordinals, now).await?;
+        let fresh = asked.into_iter().filter(|(_, ordinal, _)| fresh.contains(ordinal));
+        aside.extend(fresh.map(|(position, _, reason)| (position, SetAside::Fresh(reason))));
     }
     Ok(aside)
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::reconnect::until_reachable;
+use super::units::Unit;
 use crate::clock::SharedClock;
 use crate::store::{Store, StoreError};
 
@@ -23,28 +24,24 @@ pub(super) struct StopSignal {
     pub(super) handed_back: CancellationToken,
 }
 
-/// The steps a worker is carrying out, each with the signal that stops it.
+/// The steps a worker has claimed or is carrying out, each with the signal that stops it.
 #[derive(Clone, Default)]
 pub(super) struct RunningSteps {
     signals: Arc<Mutex<HashMap<i64, StopSignal>>>,
 }
 
 impl RunningSteps {
-    pub(super) fn insert(&self, steps: &[i64], signal: &StopSignal) {
+    /// Keeps the steps of `unit` until the result is dropped, be it by a panic.
+    pub(super) fn hold(&self, unit: &Unit) -> Running {
+        let signal = StopSignal::default();
+        let steps: Vec<i64> = unit.leases().into_iter().map(|(step_id, _)| step_id).collect();
         let mut signals = self.lock();
-        for &step_id in steps {
-            signals.insert(step_id, signal.clone());
-        }
+        signals.extend(steps.iter().map(|&step_id| (step_id, signal.clone())));
+        drop(signals);
+        Running { all: self.clone(), steps, signal }
     }
 
-    pub(super) fn remove(&self, steps: &[i64]) {
-        let mut signals = self.lock();
-        for step_id in steps {
-            signals.remove(step_id);
-        }
-    }
-
-    /// The steps being carried out.
+    /// The steps that are claimed or being carried out.
     pub(super) fn known(&self) -> Vec<i64> {
         self.lock().keys().copied().collect()
     }
@@ -65,6 +62,29 @@ impl RunningSteps {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i64, StopSignal>> {
         self.signals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Steps that this worker holds, for as long as it lives.
+pub(super) struct Running {
+    all: RunningSteps,
+    steps: Vec<i64>,
+    signal: StopSignal,
+}
+
+impl Running {
+    /// What stops them.
+    pub(super) const fn signal(&self) -> &StopSignal {
+        &self.signal
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut signals = self.all.lock();
+        for step_id in &self.steps {
+            signals.remove(step_id);
+        }
     }
 }
 

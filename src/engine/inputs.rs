@@ -1,6 +1,6 @@
 //! What an attempt reads: the versions of its inputs, as its own snapshot sees them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -10,7 +10,7 @@ use crate::asset::definitions::Definitions;
 use crate::asset::spec::AssetSpec;
 use crate::core::key::{AssetKey, PartitionKey};
 use crate::core::partition::{Ordinal, PartitionsDefinition};
-use crate::core::status::{PresentFacts, PublishedVersion, Staleness, staleness};
+use crate::core::status::{PresentFacts, PublishedVersion, staleness};
 use crate::core::subset::PartitionSubset;
 use crate::core::version::VersionIndex;
 use crate::store::StoreError;
@@ -19,15 +19,18 @@ use crate::store::materialization::{CurrentVersion, MarkQuestion, VersionRange, 
 /// The versions around one stretch of an asset's partitions.
 pub(super) struct Inputs {
     indexes: BTreeMap<AssetKey, VersionIndex>,
+    /// What the indexes know, as sets: asked for once per partition of a stretch.
+    present: BTreeMap<AssetKey, PartitionSubset>,
     own: BTreeMap<Ordinal, CurrentVersion>,
 }
 
 /// The ordinal under which today's definition knows a stored partition.
 ///
-/// For time it is the stored one, which is absolute; the position of a static key may have moved since.
+/// For time it is the stored one, which is absolute, as long as it still means the same key (the cadence may have been
+/// another one); the position of a static key may have moved since.
 pub(super) fn ordinal_of(definition: &PartitionsDefinition, partition_key: &str, stored: Ordinal) -> Option<Ordinal> {
     match definition {
-        PartitionsDefinition::Time(_) => Some(stored),
+        PartitionsDefinition::Time(_) => (definition.key(stored).as_str() == partition_key).then_some(stored),
         PartitionsDefinition::Static(_) | PartitionsDefinition::Unpartitioned => {
             partition_key.parse::<PartitionKey>().ok().and_then(|key| definition.ordinal(&key).ok())
         }
@@ -60,7 +63,7 @@ pub(super) async fn read(
         }
     }
     let own = by_asset.remove(asset.key.as_str()).unwrap_or_default().into_iter().collect();
-    let indexes = asset
+    let indexes: BTreeMap<AssetKey, VersionIndex> = asset
         .upstreams
         .iter()
         .map(|upstream| {
@@ -72,7 +75,8 @@ pub(super) async fn read(
             (upstream.key.clone(), index)
         })
         .collect();
-    Ok(Inputs { indexes, own })
+    let present = indexes.iter().map(|(key, index)| (key.clone(), index.present())).collect();
+    Ok(Inputs { indexes, present, own })
 }
 
 /// The ranges to read; positions of static keys may have moved, so all of those are read.
@@ -120,8 +124,10 @@ impl Inputs {
             .into_iter()
             .filter(|(_, range)| range.asset.is_materializable())
             .filter_map(|(key, range)| {
-                let present = self.indexes.get(&key).map_or_else(PartitionSubset::empty, VersionIndex::present);
-                let missing = range.partitions.intersection(&range.asset.partitions.closed(now)).difference(&present);
+                let mut missing = range.partitions.intersection(&range.asset.partitions.closed(now));
+                if let Some(present) = self.present.get(&key) {
+                    missing = missing.difference(present);
+                }
                 (!missing.is_empty()).then_some((key, missing))
             })
             .collect()
@@ -180,40 +186,43 @@ pub(super) fn stored_digests(version: &CurrentVersion) -> BTreeMap<AssetKey, Str
     serde_json::from_value(version.input_versions.clone()).unwrap_or_default()
 }
 
-/// Whether `ordinal` is published and everything it was made of is as it was.
-pub(super) async fn is_fresh(
+/// Which of `ordinals` are published, with everything they were made of as it was.
+pub(super) async fn fresh(
     connection: &mut PgConnection,
     definitions: &Definitions,
     asset: &AssetSpec,
     inputs: &Inputs,
-    ordinal: Ordinal,
+    ordinals: &[Ordinal],
     now: DateTime<Utc>,
-) -> Result<bool, StoreError> {
-    let Some(version) = inputs.current(ordinal) else { return Ok(false) };
-    let questions = mark_questions(definitions, asset, ordinal, &version.snapshot, now);
-    let late_rows: Vec<Staleness> = unseen_marks(connection, &questions)
-        .await?
-        .into_iter()
-        .filter_map(|marks| {
-            let key: AssetKey = marks.asset_key.parse().ok()?;
-            Some(Staleness::LateRows { asset: key, rows: marks.row_count, since: marks.since, writers: marks.writers })
-        })
+) -> Result<BTreeSet<Ordinal>, StoreError> {
+    let versions: Vec<(Ordinal, &CurrentVersion)> =
+        ordinals.iter().filter_map(|&ordinal| Some((ordinal, inputs.current(ordinal)?))).collect();
+    let questions: Vec<MarkQuestion> = versions
+        .iter()
+        .flat_map(|(ordinal, version)| mark_questions(definitions, asset, *ordinal, &version.snapshot, now))
         .collect();
-    let reasons = staleness(
-        PublishedVersion {
+    let late: BTreeSet<Ordinal> =
+        unseen_marks(connection, &questions).await?.into_iter().map(|marks| marks.question).collect();
+    let is_fresh = |ordinal: Ordinal, version: &CurrentVersion| {
+        let published = PublishedVersion {
             code_version: &version.code_version,
             input_versions: &stored_digests(version),
             open: version.open,
             incomplete: version.incomplete,
-        },
-        PresentFacts {
+        };
+        let present = PresentFacts {
             code_version: &asset.code_version,
             input_versions: &inputs.digests(definitions, asset, ordinal, now),
             closed: is_closed(asset, ordinal, now),
-            late_rows: &late_rows,
-        },
-    );
-    Ok(reasons.is_empty())
+            late_rows: &[],
+        };
+        !late.contains(&ordinal) && staleness(published, present).is_empty()
+    };
+    Ok(versions
+        .into_iter()
+        .filter(|&(ordinal, version)| is_fresh(ordinal, version))
+        .map(|(ordinal, _)| ordinal)
+        .collect())
 }
 
 /// Whether the partition's window has ended; what has no window is always closed.

@@ -1,6 +1,6 @@
 //! What `tracing` emits inside an asset, kept with its step.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,8 +15,12 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::clock::SharedClock;
 use crate::store::log::LogLine;
 
-/// The most lines that wait to be written; further ones are counted and replaced by one line that says how many.
+/// The most lines that wait to be written; further ones are counted and replaced by one line for each attempt that says
+/// how many.
 const WAITING_LIMIT: usize = 10_000;
+
+/// The same for the bytes of their text.
+const WAITING_BYTES_LIMIT: usize = 16 * 1024 * 1024;
 
 /// The most of one message or field that is kept, in characters.
 const TEXT_LIMIT: usize = 8_192;
@@ -33,8 +37,11 @@ pub struct LogCollector {
 #[derive(Default)]
 struct Waiting {
     lines: VecDeque<LogLine>,
+    /// Bytes of text in `lines`.
+    text_bytes: usize,
     sequence: i64,
-    dropped: u64,
+    /// By attempt, how many lines were dropped, and the first of them.
+    dropped: BTreeMap<(i64, i64), (u64, LogLine)>,
 }
 
 impl LogCollector {
@@ -48,31 +55,28 @@ impl LogCollector {
     #[must_use]
     pub fn take(&self) -> Vec<LogLine> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.text_bytes = 0;
         let dropped = std::mem::take(&mut waiting.dropped);
         let mut lines: Vec<LogLine> = waiting.lines.drain(..).collect();
-        if dropped > 0
-            && let Some(last) = lines.last().cloned()
-        {
-            lines.push(LogLine {
-                level: "warn".to_owned(),
-                target: module_path!().to_owned(),
-                message: format!("{dropped} further log line(s) came faster than they could be kept and were dropped"),
-                fields: Value::Object(Map::new()),
-                sequence: last.sequence + 1,
-                ..last
-            });
-        }
+        lines.extend(dropped.into_values().map(|(count, first)| LogLine {
+            level: "warn".to_owned(),
+            target: module_path!().to_owned(),
+            message: format!("{count} further log line(s) came faster than they could be kept and were dropped"),
+            fields: Value::Object(Map::new()),
+            ..first
+        }));
         lines
     }
 
-    fn push(&self, mut line: LogLine) {
+    fn push(&self, mut line: LogLine, text_bytes: usize) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.lines.len() >= WAITING_LIMIT {
-            waiting.dropped += 1;
-            return;
-        }
         waiting.sequence += 1;
         line.sequence = waiting.sequence;
+        if waiting.lines.len() >= WAITING_LIMIT || waiting.text_bytes >= WAITING_BYTES_LIMIT {
+            waiting.dropped.entry((line.step_id, line.lease_epoch)).or_insert((0, line)).0 += 1;
+            return;
+        }
+        waiting.text_bytes += text_bytes;
         waiting.lines.push_back(line);
     }
 }
@@ -116,7 +120,7 @@ impl<S: Subscriber + for<'lookup> LookupSpan<'lookup>> Layer<S> for LogLayer {
         let Some(step) = scope.into_iter().find_map(|span| span.extensions().get::<StepOf>().copied()) else { return };
         let mut fields = Fields::default();
         event.record(&mut fields);
-        self.collector.push(LogLine {
+        let line = LogLine {
             logged_at: self.clock.now(),
             step_id: step.step_id,
             lease_epoch: step.lease_epoch,
@@ -125,7 +129,8 @@ impl<S: Subscriber + for<'lookup> LookupSpan<'lookup>> Layer<S> for LogLayer {
             target: event.metadata().target().to_owned(),
             message: fields.message,
             fields: Value::Object(fields.values),
-        });
+        };
+        self.collector.push(line, fields.text_bytes);
     }
 }
 
@@ -133,6 +138,7 @@ impl<S: Subscriber + for<'lookup> LookupSpan<'lookup>> Layer<S> for LogLayer {
 struct Fields {
     message: String,
     values: Map<String, Value>,
+    text_bytes: usize,
 }
 
 impl Fields {
@@ -161,6 +167,7 @@ impl Visit for Fields {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         let text = storable(value);
+        self.text_bytes += text.len();
         if field.name() == "message" {
             self.message = text;
         } else {

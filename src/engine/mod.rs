@@ -32,6 +32,7 @@
 
 mod attempt;
 mod checks;
+mod ending;
 mod execute;
 pub mod external;
 mod failure_point;

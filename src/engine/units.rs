@@ -117,6 +117,6 @@ fn continues_unit(last: &Candidate, next: &Candidate) -> bool {
         && last.ordinal + 1 == next.ordinal
         && last.only_if_stale == next.only_if_stale
         && !next.per_partition
-        && last.lease_epoch == 0
-        && next.lease_epoch == 0
+        && !last.tried
+        && !next.tried
 }

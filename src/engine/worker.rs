@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -11,8 +12,9 @@ use uuid::Uuid;
 
 use super::FaultHook;
 use super::attempt::Environment;
-use super::execute::{Died, execute, hand_back};
-use super::heartbeat::{Heartbeat, HeartbeatSettings, RunningSteps, StopSignal};
+use super::ending::hand_back;
+use super::execute::{Died, execute};
+use super::heartbeat::{Heartbeat, HeartbeatSettings, Running, RunningSteps};
 use super::logs::LogCollector;
 use super::progress::{Progress, move_on};
 use super::reconnect::until_reachable;
@@ -41,8 +43,12 @@ const LONGEST_POLL: Duration = Duration::from_millis(500);
 /// How often steps of dead workers are looked for while waiting.
 const TAKE_BACK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The most the machine's clock may differ from the database's.
-const CLOCK_TOLERANCE_SECONDS: i64 = 30;
+/// The machine's clock may differ from the database's by this part of the lease: two workers may differ by twice that, and
+/// a lease must not look expired to one of them while the other renews it.
+const CLOCK_TOLERANCE_SHARE: i32 = 3;
+
+/// No smaller difference is held against a clock: measuring takes time.
+const SMALLEST_CLOCK_TOLERANCE: TimeDelta = TimeDelta::seconds(2);
 
 /// How a worker works.
 #[derive(Clone)]
@@ -166,10 +172,11 @@ impl Worker {
         })
         .await?;
         if self.clock.is_real() {
-            let difference_seconds = (database_now - self.clock.now()).num_seconds();
-            if difference_seconds.abs() > CLOCK_TOLERANCE_SECONDS {
+            let difference = database_now - self.clock.now();
+            let lease = TimeDelta::from_std(self.settings.lease).unwrap_or(TimeDelta::MAX);
+            if difference.abs() > (lease / CLOCK_TOLERANCE_SHARE).max(SMALLEST_CLOCK_TOLERANCE) {
                 heartbeat.abandon();
-                return Err(WorkerError::ClocksDiffer { difference_seconds });
+                return Err(WorkerError::ClocksDiffer { difference_seconds: difference.num_seconds() });
             }
         }
         let result = self.work(runs, stop).await;
@@ -195,7 +202,7 @@ impl Worker {
             return Err(WorkerError::UnknownZone { zone: zone.to_owned() });
         }
         let mut live: Vec<Uuid> = runs.to_vec();
-        let mut queue: VecDeque<Unit> = VecDeque::new();
+        let mut queue: VecDeque<Held> = VecDeque::new();
         let mut slots: JoinSet<Ended> = JoinSet::new();
         let mut pace = Pace::default();
         let mut poll = SHORTEST_POLL;
@@ -206,24 +213,25 @@ impl Worker {
             }
             if last_take_back.is_none_or(|last| last.elapsed() >= TAKE_BACK_INTERVAL) {
                 last_take_back = Some(Instant::now());
-                self.take_back(&queue).await?;
+                self.take_back().await?;
             }
             let mut idle = true;
             if queue.len() < self.settings.slots {
                 let wanted =
                     self.settings.slots - slots.len().min(self.settings.slots) + pace.ahead(self.settings.slots);
-                let claimed = self.claim(&live, wanted.saturating_sub(queue.len()).max(1)).await?;
+                let wanted = wanted.saturating_sub(queue.len()).max(1);
+                let claimed = self.claim(&live, wanted).await?;
                 idle = claimed.is_empty();
                 let short = claimed.len() < wanted;
-                queue.extend(claimed);
+                queue.extend(claimed.into_iter().map(|unit| Held { running: self.running.hold(&unit), unit }));
                 if short {
                     idle &= !self.move_runs_on(&mut live).await?;
                 }
             }
             while slots.len() < self.settings.slots
-                && let Some(unit) = queue.pop_front()
+                && let Some(held) = queue.pop_front()
             {
-                self.start(&mut slots, unit);
+                self.start(&mut slots, held);
                 idle = false;
             }
             if live.is_empty() && queue.is_empty() && slots.is_empty() {
@@ -252,18 +260,13 @@ impl Worker {
         }
     }
 
-    fn start(&self, slots: &mut JoinSet<Ended>, unit: Unit) {
+    fn start(&self, slots: &mut JoinSet<Ended>, held: Held) {
         let environment = self.environment.clone();
         let logs = self.logs.clone();
-        let running = self.running.clone();
-        let signal = StopSignal::default();
-        let steps: Vec<i64> = unit.leases().into_iter().map(|(step_id, _)| step_id).collect();
-        // Known before the task first runs: a stop in between must reach it.
-        running.insert(&steps, &signal);
         slots.spawn(async move {
             let began = Instant::now();
-            let result = execute(&environment, &logs, unit, &signal).await;
-            running.remove(&steps);
+            let Held { unit, running } = held;
+            let result = execute(&environment, &logs, unit, running.signal()).await;
             (began.elapsed(), result)
         });
     }
@@ -276,8 +279,8 @@ impl Worker {
             }
             Ok((_, Err(Died))) => Err(WorkerError::Died),
             Err(error) => {
-                // Only a defect of the engine gets here: assets' panics are caught. The lease keeps the step until
-                // this worker ends; then another takes it back.
+                // Only a defect of the engine gets here: assets' panics are caught. The steps are not known as running
+                // any more, and are given back.
                 tracing::error!(%error, "an attempt ended by a defect of Karat");
                 Ok(())
             }
@@ -307,6 +310,7 @@ impl Worker {
                 store.claim(
                     self.worker_id(),
                     &scope,
+                    definitions.pools(),
                     i64::try_from(candidates).unwrap_or(i64::MAX),
                     self.clock.now(),
                     |candidates, usage| choose(candidates, usage, definitions.pools(), wanted, range_limit),
@@ -346,9 +350,8 @@ impl Worker {
     }
 
     /// Takes back what dead workers left, and gives back what this one holds without knowing it.
-    async fn take_back(&self, queue: &VecDeque<Unit>) -> Result<(), WorkerError> {
-        let mut known = self.running.known();
-        known.extend(queue.iter().flat_map(Unit::leases).map(|(step_id, _)| step_id));
+    async fn take_back(&self) -> Result<(), WorkerError> {
+        let known = self.running.known();
         let given_back = until_reachable("looking for steps held unknowingly", || {
             self.environment.store.give_back_unknown_steps(self.worker_id(), &known, self.clock.now())
         })
@@ -375,14 +378,20 @@ impl Worker {
         Ok(())
     }
 
-    async fn stop_working(&self, queue: VecDeque<Unit>, mut slots: JoinSet<Ended>) -> Result<(), WorkerError> {
-        for unit in &queue {
-            hand_back(&self.environment, unit).await;
-        }
+    async fn stop_working(&self, queue: VecDeque<Held>, mut slots: JoinSet<Ended>) -> Result<(), WorkerError> {
         self.running.hand_back_all();
+        for held in &queue {
+            hand_back(&self.environment, &held.unit).await;
+        }
         while slots.join_next().await.is_some() {}
         Ok(())
     }
+}
+
+/// A unit that was claimed, known as held here from that moment on: a cancellation reaches it before it is begun.
+struct Held {
+    unit: Unit,
+    running: Running,
 }
 
 /// How long a unit took, and how it ended.

@@ -196,7 +196,8 @@ impl Store {
     ///
     /// Steps whose lease went to somebody else are left alone. `findings` are kept for the steps that were still held.
     ///
-    /// A step that was lost `lost_attempts_limit` times fails.
+    /// A step that was lost `lost_attempts_limit` times fails. One that would wait again, of a run that was asked to
+    /// cancel, is canceled.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -214,7 +215,7 @@ impl Store {
             Ending::Retry { at } => ("ready", Some("failed"), Some(failure.message.as_str()), Some(*at)),
             Ending::Failed => ("failed", Some("failed"), Some(failure.message.as_str()), None),
             Ending::Blocked { reason } => ("blocked", Some("failed"), Some(reason.as_str()), None),
-            Ending::Canceled => ("canceled", Some("canceled"), Some("the run was canceled"), None),
+            Ending::Canceled => ("canceled", Some("canceled"), None, None),
             Ending::Lost => ("ready", Some("lost"), Some(failure.message.as_str()), Some(record.finished_at)),
             Ending::HandedBack => ("ready", None, None, Some(record.finished_at)),
         };

@@ -26,8 +26,8 @@ pub struct Candidate {
     pub pool: Option<String>,
     /// Attempts that count, so far.
     pub attempts: i32,
-    /// Losses so far: a step that was lost is not tried in company again.
-    pub lease_epoch: i64,
+    /// Whether an attempt at it was recorded: such a step is not tried in company again.
+    pub tried: bool,
     /// Skip when fresh.
     pub only_if_stale: bool,
     /// Build in spite of missing inputs.
@@ -76,8 +76,10 @@ impl Store {
     /// Claims the steps that `choose` picks from at most `candidate_limit` candidates, in one transaction.
     ///
     /// Claims of all workers follow one another (an advisory lock), so limits hold exactly: `choose` sees every running
-    /// step in [`Usage`]. Nothing is claimed when the others take longer than a second. A candidate's partition is not being built by any other step. Nothing of a run that was
-    /// paused or canceled before this commits is claimed: the run's row is locked against it.
+    /// step in [`Usage`]. Nothing is claimed when the others take longer than a second. A candidate's partition is not
+    /// being built by any other step, and neither its pool (by `pool_limits`) nor its run is full: what has to wait for
+    /// a limit does not stand in the way of what has not. Nothing of a run that was paused or canceled before this
+    /// commits is claimed: the run's row is locked against it.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -85,6 +87,7 @@ impl Store {
         &self,
         worker_id: Uuid,
         scope: &ClaimScope,
+        pool_limits: &BTreeMap<String, u32>,
         candidate_limit: i64,
         now: DateTime<Utc>,
         choose: impl FnOnce(&[Candidate], &Usage) -> Vec<i64>,
@@ -100,6 +103,8 @@ impl Store {
             .begin_with("begin; set local lock_timeout = '1s'; set local idle_in_transaction_session_timeout = '5s'")
             .await
             .context("opening a claim")?;
+        // Not part of the opening: when that fails after its `begin`, sqlx does not know of the transaction, and the
+        // connection would go back to the pool inside it.
         let turn = sqlx::query("select pg_advisory_xact_lock(hashtextextended('karat.claim', 0))")
             .execute(&mut *transaction)
             .await;
@@ -110,31 +115,43 @@ impl Store {
             }
             turn => turn.context("waiting for the turn to claim")?,
         };
+        let running: Vec<(Uuid, Option<i32>, Option<String>, i64)> = sqlx::query_as(
+            "select run_id, r.concurrency_limit, s.pool, count(*)
+             from karat.step s join karat.run r using (run_id)
+             where s.state = 'running' group by run_id, r.concurrency_limit, s.pool",
+        )
+        .fetch_all(&mut *transaction)
+        .await
+        .context("counting running steps")?;
+        let mut usage = Usage::default();
+        let mut run_limits: BTreeMap<Uuid, u32> = BTreeMap::new();
+        for (run_id, limit, pool, count) in running {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            *usage.by_run.entry(run_id).or_default() += count;
+            run_limits.extend(limit.and_then(|limit| u32::try_from(limit).ok()).map(|limit| (run_id, limit)));
+            if let Some(pool) = pool {
+                *usage.by_pool.entry(pool).or_default() += count;
+            }
+        }
+        let used = |pool: &str| usage.by_pool.get(pool).copied().unwrap_or(0);
+        let full_pools: Vec<&str> =
+            pool_limits.iter().filter(|&(pool, &limit)| used(pool) >= limit).map(|(pool, _)| pool.as_str()).collect();
+        let is_full = |run_id: &Uuid, used: u32| run_limits.get(run_id).is_some_and(|&limit| used >= limit);
+        let full_runs: Vec<Uuid> =
+            usage.by_run.iter().filter(|&(run_id, &used)| is_full(run_id, used)).map(|(&run_id, _)| run_id).collect();
         let candidates: Vec<Candidate> = sqlx::query_as(include_str!("sql/claim_candidates.sql"))
             .bind(now)
             .bind(runs)
             .bind(assets)
             .bind(candidate_limit)
+            .bind(&full_pools)
+            .bind(&full_runs)
             .fetch_all(&mut *transaction)
             .await
             .context("looking for steps to claim")?;
         if candidates.is_empty() {
             transaction.rollback().await.context("closing an empty claim")?;
             return Ok(Vec::new());
-        }
-        let running: Vec<(Uuid, Option<String>, i64)> = sqlx::query_as(
-            "select run_id, pool, count(*) from karat.step where state = 'running' group by run_id, pool",
-        )
-        .fetch_all(&mut *transaction)
-        .await
-        .context("counting running steps")?;
-        let mut usage = Usage::default();
-        for (run_id, pool, count) in running {
-            let count = u32::try_from(count).unwrap_or(u32::MAX);
-            *usage.by_run.entry(run_id).or_default() += count;
-            if let Some(pool) = pool {
-                *usage.by_pool.entry(pool).or_default() += count;
-            }
         }
         let chosen = choose(&candidates, &usage);
         let claimed: Vec<(i64, i64, i32)> = sqlx::query_as(include_str!("sql/claim_steps.sql"))
@@ -158,17 +175,5 @@ impl Store {
             chosen.iter().enumerate().map(|(index, &step_id)| (step_id, index)).collect();
         steps.sort_by_key(|claimed| position.get(&claimed.step.step_id).copied());
         Ok(steps)
-    }
-
-    /// The earliest moment at which a step of this scope becomes ready again after a delay, if one waits.
-    ///
-    /// # Errors
-    /// When the database cannot be used.
-    pub async fn next_ready_at(&self, runs: &[Uuid]) -> Result<Option<DateTime<Utc>>, StoreError> {
-        sqlx::query_scalar("select min(ready_at) from karat.step where state = 'ready' and run_id = any($1)")
-            .bind(runs)
-            .fetch_one(&self.pool)
-            .await
-            .context("looking for delayed steps")
     }
 }

@@ -131,7 +131,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be used.
     pub async fn knows_zone(&self, name: &str) -> Result<bool, StoreError> {
-        match sqlx::query("select now() at time zone $1").bind(name).execute(&self.pool).await {
+        match sqlx::query("select timestamptz 'epoch' at time zone $1").bind(name).execute(&self.pool).await {
             Ok(_) => Ok(true),
             Err(error) if sql_state(&error).as_deref() == Some("22023") => Ok(false),
             Err(error) => Err(StoreError::new("looking up the time zone", error)),

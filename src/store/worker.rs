@@ -99,7 +99,8 @@ impl Store {
         Ok(())
     }
 
-    /// Gives back the steps that are recorded as running here but are not among `known`, and returns how many.
+    /// Gives back the steps that are recorded as running here but are not among `known`, and returns how many. Those of
+    /// runs that were asked to cancel are canceled.
     ///
     /// They come about when the connection breaks after a claim was committed and before this worker heard of it. To be
     /// called only when no claim of this worker is under way.
@@ -112,18 +113,14 @@ impl Store {
         known: &[i64],
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
-        Ok(sqlx::query(
-            "update karat.step
-             set state = 'ready', lease_epoch = lease_epoch + 1, attempts = greatest(attempts - 1, 0), ready_at = $3
-             where worker_id = $1 and state = 'running' and step_id <> all ($2)",
-        )
-        .bind(worker_id)
-        .bind(known)
-        .bind(now)
-        .execute(&self.pool)
-        .await
-        .context("giving back steps that this worker does not know of")?
-        .rows_affected())
+        Ok(sqlx::query(include_str!("sql/give_back_unknown_steps.sql"))
+            .bind(worker_id)
+            .bind(known)
+            .bind(now)
+            .execute(&self.pool)
+            .await
+            .context("giving back steps that this worker does not know of")?
+            .rows_affected())
     }
 
     /// The running steps of this worker whose run was asked to cancel.

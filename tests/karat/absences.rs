@@ -79,8 +79,8 @@ fn times_in_the_state_come_from_the_callers_clock() {
 fn nothing_that_can_be_counted_is_stored() {
     let counter = |line: &str| {
         let column = line.split_whitespace().next().unwrap_or_default();
-        let counts = ["slot", "free", "progress", "remaining", "done", "total", "counter", "running_", "stale"];
-        line.starts_with("    ") && counts.iter().any(|word| column.contains(word))
+        let counts = ["slot", "free", "progress", "remaining", "done", "total", "counter", "running", "stale"];
+        line.starts_with("    ") && counts.iter().any(|word| column.starts_with(word))
     };
     let found = lines_with(&files("migrations/karat", &["sql"]), counter);
     assert_eq!(found, [] as [String; 0], "slots, progress and staleness are queries: a stored count can be wrong");

@@ -325,3 +325,25 @@ async fn the_current_partition_is_open_until_it_closes() {
     assert_eq!(at("2026-05-01T12:00:00Z").await, (1, 1, vec![]));
     assert_eq!(at("2026-05-01T22:00:00Z").await, (0, 0, vec![Staleness::PublishedEarly]));
 }
+
+#[test]
+fn dropped_log_lines_are_counted_for_the_step_that_said_them() {
+    use tracing_subscriber::layer::SubscriberExt;
+    let logs = karat::engine::logs::LogCollector::default();
+    let clock = Arc::new(karat::clock::ManualClock::new(instant("2026-05-01T12:00:00Z")));
+    let subscriber = tracing_subscriber::registry().with(logs.layer(clock));
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let step = |step_id: i64| tracing::info_span!(target: "karat::step", "step", step_id, lease_epoch = 1_i64);
+    step(1).in_scope(|| (0..10_001).for_each(|line| tracing::info!(line)));
+    step(2).in_scope(|| (0..5).for_each(|line| tracing::info!(line)));
+    let lines = logs.take();
+    assert_eq!(lines.iter().filter(|line| line.step_id == 1).count(), 10_001);
+    let of_second: Vec<&str> =
+        lines.iter().filter(|line| line.step_id == 2).map(|line| line.message.as_str()).collect();
+    assert_eq!(of_second, ["5 further log line(s) came faster than they could be kept and were dropped"]);
+    // Neither many lines nor long ones: what waits is bounded in bytes too.
+    let long = "x".repeat(8_000);
+    step(3).in_scope(|| (0..5_000).for_each(|_| tracing::info!("{long}")));
+    assert!((1_000..4_000).contains(&logs.take().len()));
+    assert!(logs.take().is_empty());
+}

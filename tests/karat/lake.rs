@@ -145,10 +145,8 @@ impl RustAsset for Troublesome {
             "panics" => panic!("the flux capacitor is empty"),
             "fatal" => return Err(AssetError::fatal("the answer is not 42")),
             "retryable" => return Err(AssetError::retryable("the line is busy")),
-            "recovers" => {
-                if TRIES.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 2 {
-                    return Err(AssetError::retryable("not yet"));
-                }
+            "recovers" if TRIES.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 2 => {
+                return Err(AssetError::retryable("not yet"));
             }
             "hangs" => std::future::pending::<()>().await,
             "other_partition" => return context.push(Self { kind: "none".to_owned(), value: 1 }).await,

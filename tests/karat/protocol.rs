@@ -6,9 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use karat::engine::{FailurePoint, WorkerError};
+use karat::store::Store;
+use karat::store::attempt::{AttemptFailure, AttemptRecord, Ending};
+use karat::store::claim::{Candidate, ClaimScope};
+use karat::store::run::Control;
+use sqlx::postgres::PgPoolOptions;
 use tokio_util::sync::CancellationToken;
 
-use crate::lake::{Lake, beside};
+use crate::lake::{Lake, beside, instant};
 
 const DAILY: &str = "lake.daily_totals";
 const MONTHLY: &str = "lake.monthly_report";
@@ -215,4 +220,221 @@ async fn a_broken_connection_does_not_count_against_the_asset() {
     let kinds: BTreeSet<String> =
         lake.text("select distinct outcome from karat.attempt").await.lines().map(str::to_owned).collect();
     assert!(!kinds.contains("failed"), "{kinds:?}");
+}
+
+const NOW: &str = "2026-05-01T12:00:00Z";
+
+#[tokio::test]
+async fn a_claim_that_gives_up_waiting_leaves_its_connection_usable() {
+    let lake = prepared().await;
+    let launched = lake.launch(lake.request(&[(DAILY, "2026-03-01")])).await;
+    sqlx::query("update karat.step set state = 'ready', ready_at = '2026-05-01'").execute(&lake.pool).await.unwrap();
+    let only_one = PgPoolOptions::new().max_connections(1).connect_with(lake.options.clone()).await.unwrap();
+    let store = Store::new(only_one);
+    let claim = async || {
+        store
+            .claim(
+                uuid::Uuid::now_v7(),
+                &ClaimScope::Runs(vec![launched.run_id]),
+                lake.definitions.pools(),
+                10,
+                instant(NOW),
+                |candidates, _| candidates.iter().map(|candidate| candidate.step_id).collect(),
+            )
+            .await
+    };
+    let mut stopped = lake.pool.begin().await.unwrap();
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('karat.claim', 0))")
+        .execute(&mut *stopped)
+        .await
+        .unwrap();
+    assert_eq!(claim().await.unwrap(), []);
+    stopped.rollback().await.unwrap();
+    assert_eq!(claim().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_limit_does_not_stand_in_the_way_of_what_does_not() {
+    let lake = prepared().await;
+    let mut limited = lake.request(&[(DAILY, "2026-03-01..2026-03-10")]);
+    limited.concurrency_limit = Some(1);
+    let limited = lake.launch(limited).await;
+    let pooled = lake.launch(lake.request(&[(DAILY, "2026-03-11..2026-03-20")])).await;
+    let free = lake.launch(lake.request(&[(DAILY, "2026-03-21")])).await;
+    sqlx::query("update karat.step set state = 'ready', ready_at = '2026-05-01'").execute(&lake.pool).await.unwrap();
+    sqlx::query("update karat.step set pool = 'narrow' where run_id = $1")
+        .bind(pooled.run_id)
+        .execute(&lake.pool)
+        .await
+        .unwrap();
+    // One candidate at a time: each claim meets only steps that nothing keeps from running.
+    let mut claimed = Vec::new();
+    for _ in 0..4 {
+        let first = |candidates: &[Candidate]| candidates.iter().map(|candidate| candidate.step_id).collect();
+        let steps = lake
+            .store
+            .claim(
+                uuid::Uuid::now_v7(),
+                &ClaimScope::Runs(vec![limited.run_id, pooled.run_id, free.run_id]),
+                &[("narrow".to_owned(), 1)].into(),
+                1,
+                instant(NOW),
+                |candidates, _| first(candidates),
+            )
+            .await
+            .unwrap();
+        claimed.extend(steps.into_iter().map(|claimed| claimed.step.run_id));
+    }
+    assert_eq!(claimed, [limited.run_id, pooled.run_id, free.run_id]);
+}
+
+/// One step, held by `worker_id` under epoch 1.
+async fn held_step(lake: &Lake, worker_id: uuid::Uuid) -> (uuid::Uuid, i64) {
+    let launched = lake.launch(lake.request(&[(DAILY, "2026-03-01")])).await;
+    let step_id = sqlx::query_scalar(
+        "update karat.step set state = 'running', attempts = 1, lease_epoch = 1, worker_id = $1, started_at = '2026-05-01'
+         where run_id = $2 returning step_id",
+    )
+    .bind(worker_id)
+    .bind(launched.run_id)
+    .fetch_one(&lake.pool)
+    .await
+    .unwrap();
+    (launched.run_id, step_id)
+}
+
+async fn end(lake: &Lake, worker_id: uuid::Uuid, run_id: uuid::Uuid, step_id: i64, ending: &Ending) -> u64 {
+    let record = AttemptRecord {
+        worker_id,
+        asset_key: DAILY,
+        code_version: "",
+        run_id,
+        metadata: None,
+        started_at: instant(NOW),
+        finished_at: instant(NOW),
+    };
+    lake.store.end_attempts(&record, &[(step_id, 1)], ending, &AttemptFailure::default(), &[], 20).await.unwrap()
+}
+
+#[tokio::test]
+async fn no_step_goes_back_to_waiting_in_a_canceled_run() {
+    let lake = prepared().await;
+    for ending in [Some(Ending::HandedBack), Some(Ending::Lost), Some(Ending::Retry { at: instant(NOW) }), None] {
+        let worker_id = uuid::Uuid::now_v7();
+        let (run_id, step_id) = held_step(&lake, worker_id).await;
+        lake.store.control_runs(&[run_id], Control::Cancel, instant(NOW)).await.unwrap();
+        let ended = match &ending {
+            Some(ending) => end(&lake, worker_id, run_id, step_id, ending).await,
+            None => lake.store.give_back_unknown_steps(worker_id, &[], instant(NOW)).await.unwrap(),
+        };
+        assert_eq!(ended, 1);
+        let run = lake.store.run(run_id).await.unwrap().unwrap();
+        assert_eq!((run.steps.canceled, run.steps.ready), (1, 0), "after {ending:?}");
+        assert_eq!(lake.store.finish_run(run_id, instant(NOW)).await.unwrap().as_deref(), Some("canceled"));
+    }
+}
+
+#[tokio::test]
+async fn a_cancellation_at_the_moment_a_step_is_handed_back_is_not_lost() {
+    let lake = prepared().await;
+    let worker_id = uuid::Uuid::now_v7();
+    let (run_id, step_id) = held_step(&lake, worker_id).await;
+    // The first half of a cancellation: the run is marked, nothing is committed.
+    let mut canceling = lake.pool.begin().await.unwrap();
+    sqlx::query("update karat.run set cancel_requested_at = '2026-05-01' where run_id = $1")
+        .bind(run_id)
+        .execute(&mut *canceling)
+        .await
+        .unwrap();
+    let commit = async {
+        while lake
+            .scalar::<i64>(
+                "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+            )
+            .await
+            == 0
+        {
+            tokio::task::yield_now().await;
+        }
+        canceling.commit().await.unwrap();
+    };
+    let (ended, ()) = tokio::join!(end(&lake, worker_id, run_id, step_id, &Ending::HandedBack), commit);
+    assert_eq!(ended, 1);
+    assert_eq!(lake.text("select state, reason from karat.step").await, "canceled | the run was canceled");
+}
+
+#[tokio::test]
+async fn a_step_whose_number_means_another_partition_by_now_is_not_built() {
+    let lake = prepared().await;
+    let launched = lake.launch(lake.request(&[("lake.troublesome", "none,recovers")])).await;
+    // As if the keys had been declared in another order when the run was launched.
+    sqlx::query("update karat.step set ordinal = 1 where partition_key = 'none'").execute(&lake.pool).await.unwrap();
+    lake.work_off(launched).await.unwrap();
+    assert_eq!(lake.outcome(launched).await, "failed: 1 succeeded, 1 failed");
+    assert_eq!(
+        lake.text("select partition_key, reason from karat.step where state = 'failed'").await,
+        "none | the partitions of lake.troublesome changed after this run was launched: launch what is wanted of them again"
+    );
+    assert_eq!(lake.text("select partition_key from karat.materialization").await, "recovers");
+}
+
+#[tokio::test]
+async fn what_was_handed_back_untried_is_built_in_company_again() {
+    let lake = prepared().await;
+    let launched = lake.launch(lake.request(&[(DAILY, "2026-03")])).await;
+    sqlx::query("update karat.step set lease_epoch = 1").execute(&lake.pool).await.unwrap();
+    lake.work_off(launched).await.unwrap();
+    assert_eq!(lake.scalar::<i64>("select max(range_size)::bigint from karat.attempt").await, 31);
+}
+
+#[tokio::test]
+async fn a_statement_canceled_by_somebody_else_can_be_tried_again() {
+    let lake = prepared().await;
+    let launched = lake.launch(lake.request(&[("lake.sleepy", "all")])).await;
+    let pool = lake.pool.clone();
+    let cancel = async {
+        loop {
+            let canceled: Vec<bool> = sqlx::query_scalar(
+                "select pg_cancel_backend(pid) from pg_stat_activity
+                 where query like '%pg_sleep(60)%' and state = 'active' and datname = current_database() and pid <> pg_backend_pid()",
+            )
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+            if !canceled.is_empty() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let worker = lake.worker();
+    let stop = CancellationToken::new();
+    let runs = [launched.run_id];
+    beside(worker.work_off(&runs, &stop), cancel).await;
+    assert_eq!(
+        lake.text("select error_kind, error from karat.attempt").await,
+        "retryable | a statement of lake.sleepy was canceled on the server, by nobody here"
+    );
+}
+
+/// The machine's clock, ahead by ten seconds: another worker would see this one's leases end at once.
+struct Fast;
+
+impl karat::clock::Clock for Fast {
+    fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        chrono::Utc::now() + chrono::TimeDelta::seconds(10)
+    }
+
+    fn is_real(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_differs_by_most_of_a_lease_is_refused() {
+    let mut lake = prepared().await;
+    let launched = lake.launch(lake.request(&[(DAILY, "2026-03-01")])).await;
+    lake.worker_clock = Arc::new(Fast);
+    let refused = lake.work_off(launched).await;
+    assert!(matches!(refused, Err(WorkerError::ClocksDiffer { difference_seconds: -11..=-9 })), "{refused:?}");
 }

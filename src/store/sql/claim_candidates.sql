@@ -1,12 +1,19 @@
--- $1 now, $2 runs or null for any, $3 asset keys or null for any, $4 limit
-select s.step_id, s.run_id, s.asset_key, s.partition_key, s.ordinal, s.pool, s.attempts, s.lease_epoch, s.only_if_stale,
-       r.force, r.per_partition, r.concurrency_limit, r.launch_number
+-- $1 now, $2 runs or null for any, $3 asset keys or null for any, $4 limit, $5 full pools, $6 full runs
+--
+-- The ready steps are to be met in the order of their index until there are enough; the full pools and runs are plain
+-- lists so that the planner sees that few steps are left out, and does not read and sort them all.
+select s.step_id, s.run_id, s.asset_key, s.partition_key, s.ordinal, s.pool, s.attempts, s.only_if_stale,
+       r.force, r.per_partition, r.concurrency_limit, r.launch_number,
+       -- a first claim cannot follow an attempt
+       s.lease_epoch > 0 and exists (select from karat.attempt a where a.step_id = s.step_id) as tried
 from karat.step s
 join karat.run r using (run_id)
 where s.state = 'ready'
   and s.ready_at <= $1
   and ($2::uuid[] is null or s.run_id = any($2))
   and ($3::text[] is null or s.asset_key = any($3))
+  and (s.pool is null or s.pool <> all ($5::text[]))
+  and s.run_id <> all ($6::uuid[])
   and r.paused_at is null and r.cancel_requested_at is null and r.finished_at is null
   and not exists (
       select from karat.step other

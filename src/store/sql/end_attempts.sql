@@ -1,19 +1,30 @@
 -- $1 steps, $2 epochs, $3 worker, $4 state, $5 outcome or null when untried, $6 reason, $7 ready at, $8 started at,
 -- $9 finished at, $10 error kind, $11 error, $12 backtrace, $13 how many losses make a step fail
-with ended as materialized (
+with runs as materialized (
+    -- a step that goes back to waiting: the share lock makes a cancellation of its run either visible here or later than
+    -- this, so that it finds the step waiting
+    select r.run_id, r.cancel_requested_at is not null as canceling
+    from karat.run r
+    where $4 = 'ready' and r.run_id in (select s.run_id from karat.step s where s.step_id = any($1))
+    order by r.run_id
+    for share
+), ended as materialized (
     select e.step_id, e.lease_epoch,
            case
                when $5 = 'lost'
                    and (select count(*) from karat.attempt a where a.step_id = e.step_id and a.outcome = 'lost') + 1 >= $13
                then 'failed'
+               when runs.canceling then 'canceled'
                else $4
            end as state
     from unnest($1::bigint[], $2::bigint[]) as e (step_id, lease_epoch)
+    join karat.step s using (step_id)
+    left join runs using (run_id)
 ), fenced as (
     update karat.step s
     set state = e.state,
-        reason = $6,
-        ready_at = coalesce($7, s.ready_at),
+        reason = case when e.state = 'canceled' then 'the run was canceled' else $6 end,
+        ready_at = case when e.state = 'ready' then coalesce($7, s.ready_at) else s.ready_at end,
         -- a loss says nothing about the asset, and a step handed back was not tried
         attempts = case when $5::text is null or $5 = 'lost' then greatest(s.attempts - 1, 0) else s.attempts end,
         finished_at = case when e.state = 'ready' then null else $9::timestamptz end

@@ -8,6 +8,8 @@ with held as (
     join karat.run r using (run_id)
     where s.state = 'running' and s.worker_id = any($1)
     for update of s skip locked
+    -- a cancellation is either visible here or later than this, so that it finds the step waiting
+    for share of r
 ), tried as (
     insert into karat.attempt (step_id, lease_epoch, worker_id, started_at, finished_at, outcome, error_kind, error)
     select step_id, lease_epoch, worker_id, coalesce(started_at, $2), $2, 'lost', 'lost',
