@@ -46,14 +46,11 @@ pub struct Options {
 }
 
 impl Options {
-    /// The options that say which installation is meant, as far as the environment does not say the same: to be put
-    /// after a hint, with a leading blank. A database's URL may hold a password and is not repeated.
+    /// The options that say which calendar is meant, as far as the environment does not say the same: to be put after a
+    /// hint, with a leading blank. A database's URL may hold a password and is not repeated.
     pub(super) fn repeated(&self) -> String {
         let missing = |variable: &str, value: &str| std::env::var(variable).map_or(true, |text| text.trim() != value);
         let mut words = String::new();
-        if self.database_url.as_ref().is_some_and(|url| !url.0.is_empty() && missing("DATABASE_URL", &url.0)) {
-            words.push_str(" --database-url URL");
-        }
         if self.zone != DEFAULT_ZONE && missing("KARAT_ZONE", self.zone.name()) {
             words.push_str(" --zone ");
             words.push_str(self.zone.name());

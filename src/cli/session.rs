@@ -150,8 +150,8 @@ impl Session {
         result
     }
 
-    /// The command line of this program, for hints: `NAME words`, with what was said of the calendar and the database
-    /// on this command line and is not in the environment, so that the hint means the same installation.
+    /// The command line of this program, for hints: `NAME words`, with what was said of the calendar on this
+    /// command line and is not in the environment, so that the hint means the same partitions.
     #[must_use]
     pub fn command(&self, words: &str) -> String {
         format!("{} {words}{}", self.application.name, self.options.repeated())
@@ -231,6 +231,7 @@ fn unreachable(error: &sqlx::Error, place: &str, options: &PgConnectOptions, for
     let reason = match error {
         sqlx::Error::Database(database) => database.message().to_owned(),
         sqlx::Error::Protocol(_) => "what answers there is no PostgreSQL server".to_owned(),
+        sqlx::Error::Io(error) => error.to_string(),
         error => error.to_string(),
     };
     format!("cannot connect to the database at {place}: {}. {what_to_do}", reason.trim_end_matches('.'))

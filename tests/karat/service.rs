@@ -1257,9 +1257,9 @@ async fn a_database_that_cannot_be_reached_is_named_without_its_password() {
     assert_snapshot!(answers, @r#"
     error: cannot connect to the database at 127.0.0.1:1 (database `lake`): Connection refused (os error 111). Check that the server runs and that DATABASE_URL names it
     [5]
-    error: DATABASE_URL is not a usable PostgreSQL URL: error with configuration: invalid port number. Write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or unset it to let Karat run its own PostgreSQL
+    error: DATABASE_URL is not a usable PostgreSQL URL: invalid port number. Write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or unset it to let Karat run its own PostgreSQL
     [5]
-    error: DATABASE_URL is not a usable PostgreSQL URL: error with configuration: invalid IPv6 address. Write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or unset it to let Karat run its own PostgreSQL
+    error: DATABASE_URL is not a usable PostgreSQL URL: invalid IPv6 address. Write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or unset it to let Karat run its own PostgreSQL
     [5]
     error: DATABASE_URL is not a usable PostgreSQL URL: it does not begin with `postgres://`. Write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or unset it to let Karat run its own PostgreSQL
     [5]
