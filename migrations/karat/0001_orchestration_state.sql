@@ -129,15 +129,16 @@ create table karat.materialization (
     current            boolean not null default true
 );
 
--- All columns of these indexes are never null. The conditions keep an index away from statements that do not say
--- anything about its second column: while a table is small or has no statistics, an index that finds all partitions of
--- an asset looks as good to the planner as one that finds the one partition, and prepared statements keep what they got.
+-- None of these columns is ever null, and ids are positive. The conditions keep an index away from statements that do not
+-- mention the column: while the table is small or has no statistics, an index that finds all partitions of an asset, or
+-- all versions of a partition, looks as good to the planner as the one that finds the one row, and prepared statements
+-- keep what they got. A statement that wants the versions in order says `materialization_id > 0`.
 create unique index materialization_current on karat.materialization (asset_key, partition_key)
     where current and partition_key is not null;
 create index materialization_current_ordinal on karat.materialization (asset_key, ordinal)
     where current and ordinal is not null;
 create index materialization_partition on karat.materialization (asset_key, partition_key, materialization_id desc)
-    where partition_key is not null;
+    where materialization_id > 0;
 
 -- Records the publication of one partition, in the transaction that published it. False when the step is not held under
 -- this lease any more (the fence): the caller must roll back.

@@ -11,9 +11,9 @@ impl Catalog for Definitions {
         self.asset(key).map(|spec| &spec.partitions)
     }
 
-    fn upstreams(&self, key: &AssetKey) -> Vec<(AssetKey, PartitionMapping)> {
+    fn upstreams(&self, key: &AssetKey) -> Vec<(&AssetKey, PartitionMapping)> {
         self.asset(key).map_or_else(Vec::new, |spec| {
-            spec.upstreams.iter().map(|upstream| (upstream.key.clone(), upstream.mapping)).collect()
+            spec.upstreams.iter().map(|upstream| (&upstream.key, upstream.mapping)).collect()
         })
     }
 

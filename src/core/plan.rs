@@ -15,7 +15,7 @@ pub trait Catalog {
     fn partitions(&self, key: &AssetKey) -> Option<&PartitionsDefinition>;
 
     /// What an asset reads; nothing for an unknown one.
-    fn upstreams(&self, key: &AssetKey) -> Vec<(AssetKey, PartitionMapping)>;
+    fn upstreams(&self, key: &AssetKey) -> Vec<(&AssetKey, PartitionMapping)>;
 
     /// Whether the asset is filled from outside: it is always there and never built.
     fn is_external(&self, key: &AssetKey) -> bool;
@@ -75,17 +75,17 @@ pub fn missing_inputs(
     let mut missing = PartitionSets::new();
     for (asset, subset) in plan {
         for (upstream, mapping) in catalog.upstreams(asset) {
-            if catalog.is_external(&upstream) {
+            if catalog.is_external(upstream) {
                 continue;
             }
-            let Some(definition) = catalog.partitions(&upstream) else { continue };
+            let Some(definition) = catalog.partitions(upstream) else { continue };
             let mut needed =
-                partitions_read(catalog, asset, subset, &upstream, mapping, now).intersection(&definition.closed(now));
-            for there in [present.get(&upstream), plan.get(&upstream)].into_iter().flatten() {
+                partitions_read(catalog, asset, subset, upstream, mapping, now).intersection(&definition.closed(now));
+            for there in [present.get(upstream), plan.get(upstream)].into_iter().flatten() {
                 needed = needed.difference(there);
             }
             if !needed.is_empty() {
-                let entry = missing.entry(upstream).or_insert_with(PartitionSubset::empty);
+                let entry = missing.entry(upstream.clone()).or_insert_with(PartitionSubset::empty);
                 *entry = entry.union(&needed);
             }
         }
@@ -118,8 +118,8 @@ pub fn add_affected(catalog: &dyn Catalog, plan: &mut PartitionSets, within: &Pa
     for asset in catalog.topological_order() {
         let Some(candidates) = within.get(asset) else { continue };
         for (upstream, mapping) in catalog.upstreams(asset) {
-            let Some(changed) = plan.get(&upstream) else { continue };
-            let reached = partitions_reading(catalog, asset, &upstream, mapping, changed, now).intersection(candidates);
+            let Some(changed) = plan.get(upstream) else { continue };
+            let reached = partitions_reading(catalog, asset, upstream, mapping, changed, now).intersection(candidates);
             if !reached.is_empty() {
                 let entry = plan.entry(asset.clone()).or_insert_with(PartitionSubset::empty);
                 *entry = entry.union(&reached);
@@ -183,24 +183,23 @@ pub fn advance(catalog: &dyn Catalog, steps: &BTreeMap<AssetKey, StepSets>, now:
         let mut waiting = PartitionSubset::empty();
         let mut blocked = PartitionSubset::empty();
         for (upstream, mapping) in catalog.upstreams(asset) {
-            let Some(upstream_sets) = steps.get(&upstream) else { continue };
+            let Some(upstream_sets) = steps.get(upstream) else { continue };
             let mut unavailable = upstream_sets.unavailable.clone();
-            if let Some(more) = newly_blocked.get(&upstream) {
+            if let Some(more) = newly_blocked.get(upstream) {
                 unavailable = unavailable.union(more);
             }
-            let hit = partitions_reading(catalog, asset, &upstream, mapping, &unavailable, now)
+            let hit = partitions_reading(catalog, asset, upstream, mapping, &unavailable, now)
                 .intersection(&sets.pending)
                 .difference(&blocked);
             if !hit.is_empty() {
-                let culprits =
-                    partitions_read(catalog, asset, &hit, &upstream, mapping, now).intersection(&unavailable);
-                let described = catalog.partitions(&upstream).map_or_else(String::new, |d| d.describe(&culprits));
+                let culprits = partitions_read(catalog, asset, &hit, upstream, mapping, now).intersection(&unavailable);
+                let described = catalog.partitions(upstream).map_or_else(String::new, |d| d.describe(&culprits));
                 let reason = format!("upstream {upstream} was not built: {described}");
                 result.blocked.push((asset.clone(), hit.clone(), reason));
                 blocked = blocked.union(&hit);
             }
             let busy = upstream_sets.unfinished.union(&upstream_sets.pending);
-            waiting = waiting.union(&partitions_reading(catalog, asset, &upstream, mapping, &busy, now));
+            waiting = waiting.union(&partitions_reading(catalog, asset, upstream, mapping, &busy, now));
         }
         if !blocked.is_empty() {
             newly_blocked.insert(asset.clone(), blocked.clone());

@@ -237,7 +237,7 @@ impl Store {
             "select materialization_id, partition_key, run_id, row_count, data_version, code_version, content_changed, open,
                     incomplete_inputs, metadata, materialized_at, current
              from karat.materialization
-             where asset_key = $1 and ($2::text is null or partition_key = $2)
+             where asset_key = $1 and ($2::text is null or partition_key = $2) and materialization_id > 0
              order by materialization_id desc limit $3",
         )
         .bind(asset_key)
