@@ -25,8 +25,8 @@ impl Catalog for Lake {
         self.partitions.get(key)
     }
 
-    fn upstreams(&self, key: &AssetKey) -> Vec<(AssetKey, PartitionMapping)> {
-        self.upstreams.get(key).cloned().unwrap_or_default()
+    fn upstreams(&self, key: &AssetKey) -> Vec<(&AssetKey, PartitionMapping)> {
+        self.upstreams.get(key).into_iter().flatten().map(|(upstream, mapping)| (upstream, *mapping)).collect()
     }
 
     fn is_external(&self, key: &AssetKey) -> bool {
