@@ -123,7 +123,7 @@ async fn databases_that_cannot_be_used_are_refused_with_code_5() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     // Whoever connects is answered by something that is no PostgreSQL.
-    thread::spawn(move || listener.incoming().flatten().for_each(|stream| answer(stream)));
+    thread::spawn(move || listener.incoming().flatten().for_each(answer));
     let stranger = format!("postgres://karat:SECRETWORD@127.0.0.1:{port}/own");
     let cases: &[(&str, &[&str])] = &[
         ("not a url", &["does not begin with `postgres://`"]),
