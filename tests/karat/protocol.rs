@@ -392,18 +392,16 @@ async fn a_statement_canceled_by_somebody_else_can_be_tried_again() {
     let lake = prepared().await;
     let launched = lake.launch(lake.request(&[("lake.sleepy", "all")])).await;
     let pool = lake.pool.clone();
+    // Asked again until it took effect: between parsing and executing a statement the server has nothing to cancel.
     let cancel = async {
-        loop {
-            let canceled: Vec<bool> = sqlx::query_scalar(
+        while sqlx::query_scalar::<_, i64>("select count(*) from karat.attempt").fetch_one(&pool).await.unwrap() == 0 {
+            sqlx::query(
                 "select pg_cancel_backend(pid) from pg_stat_activity
                  where query like '%pg_sleep(60)%' and state = 'active' and datname = current_database() and pid <> pg_backend_pid()",
             )
-            .fetch_all(&pool)
+            .execute(&pool)
             .await
             .unwrap();
-            if !canceled.is_empty() {
-                break;
-            }
             tokio::task::yield_now().await;
         }
     };
