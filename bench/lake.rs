@@ -237,6 +237,7 @@ impl Karat {
             concurrency_limit: None,
             priority: 0,
             cause: RunCause::Backfill,
+            cause_detail: None,
             backfill_id: None,
             retry_of: None,
             request: Json::Null,

@@ -65,6 +65,7 @@
 //! | [`asset`] | how a user declares assets; lowered at once to plain [`AssetSpec`](asset::spec::AssetSpec)s |
 //! | [`store`] | the only module with SQL about orchestration state |
 //! | [`engine`] | carries out: launching, one attempt in one transaction, checks, recovery |
+//! | [`daemon`] | reconcilers: what runs by itself |
 //! | [`service`] | what a person can ask for, as plain data |
 //! | [`cli`] | the verbs of the command line |
 //! | [`postgres`] | the private server, for when there is no `DATABASE_URL` |
@@ -77,6 +78,7 @@ pub mod asset;
 pub mod cli;
 pub mod clock;
 pub mod core;
+pub mod daemon;
 pub mod engine;
 pub mod postgres;
 pub mod prelude;

@@ -31,6 +31,8 @@ pub struct LaunchRequest {
     pub priority: i32,
     /// Why.
     pub cause: RunCause,
+    /// Why, in data.
+    pub cause_detail: Option<Value>,
     /// The backfill this run belongs to: a new id makes a new backfill.
     pub backfill_id: Option<Uuid>,
     /// The run whose failures it repeats.
@@ -186,6 +188,7 @@ pub async fn launch(
         backfill_id: request.backfill_id,
         retry_of: request.retry_of,
         cause: request.cause,
+        cause_detail: request.cause_detail,
         request: request.request,
         force: request.force,
         per_partition: request.per_partition,

@@ -83,6 +83,7 @@ impl Service {
                 concurrency_limit: request.concurrency_limit,
                 priority: request.priority,
                 cause,
+                cause_detail: None,
                 backfill_id,
                 retry_of: None,
                 request: stored_request(&request.command_line(kind.verb()), request),

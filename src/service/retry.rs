@@ -109,6 +109,7 @@ impl Service {
                 concurrency_limit: request.concurrency_limit,
                 priority: request.priority,
                 cause: RunCause::Retry,
+                cause_detail: None,
                 backfill_id,
                 retry_of: newest,
                 request: stored_request(&command, &request),

@@ -5,6 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::error::Context;
+use super::signal::{self, Signal};
 use super::{Store, StoreError};
 
 /// Why a run exists.
@@ -16,6 +17,12 @@ pub enum RunCause {
     Backfill,
     /// What failed in another run.
     Retry,
+    /// A tick of a schedule.
+    Schedule,
+    /// The automation of an asset.
+    Automation,
+    /// A sensor asked for it.
+    Sensor,
 }
 
 impl RunCause {
@@ -26,6 +33,9 @@ impl RunCause {
             Self::Manual => "manual",
             Self::Backfill => "backfill",
             Self::Retry => "retry",
+            Self::Schedule => "schedule",
+            Self::Automation => "automation",
+            Self::Sensor => "sensor",
         }
     }
 }
@@ -41,6 +51,8 @@ pub struct NewRun {
     pub retry_of: Option<Uuid>,
     /// Why it exists.
     pub cause: RunCause,
+    /// Why, in data: the tick, the sensor's key, the late rows.
+    pub cause_detail: Option<Value>,
     /// What was asked for, in words and data, for people.
     pub request: Value,
     /// Build in spite of missing inputs.
@@ -101,8 +113,9 @@ impl Store {
             .context("recording the backfill")?;
         }
         sqlx::query(
-            "insert into karat.run (run_id, backfill_id, retry_of, cause, request, force, per_partition, concurrency_limit, requested_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "insert into karat.run (run_id, backfill_id, retry_of, cause, request, force, per_partition, concurrency_limit, requested_at,
+                                    cause_detail)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(run.run_id)
         .bind(run.backfill_id)
@@ -113,6 +126,7 @@ impl Store {
         .bind(run.per_partition)
         .bind(run.concurrency_limit)
         .bind(run.requested_at)
+        .bind(&run.cause_detail)
         .execute(&mut *transaction)
         .await
         .context("recording the run")?;
@@ -147,6 +161,8 @@ impl Store {
             .execute(&mut *transaction)
             .await
             .context("recording the launch")?;
+        // Launches are rare; they may wait for one another.
+        signal::send(&mut *transaction, Signal::Work).await?;
         transaction.commit().await.context("launching the run")?;
         Ok(inserted)
     }

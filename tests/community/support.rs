@@ -115,6 +115,7 @@ impl Platform {
             concurrency_limit: None,
             priority: 0,
             cause: RunCause::Manual,
+            cause_detail: None,
             backfill_id: None,
             retry_of: None,
             request: serde_json::Value::Null,

@@ -229,6 +229,7 @@ pub fn request_of(plan: PartitionSets, cause: RunCause, per_partition: bool) -> 
         concurrency_limit: None,
         priority: 0,
         cause,
+        cause_detail: None,
         backfill_id: None,
         retry_of: None,
         request: serde_json::json!({}),

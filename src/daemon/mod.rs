@@ -1,0 +1,10 @@
+//! What runs by itself: reconcilers, one file each.
+//!
+//! A reconciler takes no input: it looks at the database, the definitions and the clock, brings the state a step closer
+//! to what it should be, and says when time alone will give it something to do. Activations may come at any time, be
+//! repeated, be left out, and run in two processes at once; each leaves the state right. What fails is tried by the next
+//! activation.
+
+mod reconciler;
+
+pub use self::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
