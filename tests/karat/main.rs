@@ -32,6 +32,7 @@ mod rows;
 mod selection;
 mod service;
 mod service_lake;
+mod simulation;
 mod sql_text;
 mod status;
 mod subset;
