@@ -23,11 +23,21 @@ pub(super) enum Progress {
     Ended,
 }
 
+/// What becomes of waiting steps of assets that this program does not define.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Undefined {
+    /// They are blocked.
+    Blocked,
+    /// They stay: another program on this database may define them.
+    LeftToOthers,
+}
+
 /// Looks at a run and moves it on. Any number of processes may do so at once: all of it can be repeated.
 pub(super) async fn move_on(
     store: &Store,
     definitions: &Definitions,
     run_id: Uuid,
+    undefined: Undefined,
     now: DateTime<Utc>,
 ) -> Result<Progress, StoreError> {
     let mut ranges: BTreeMap<AssetKey, [Vec<(i64, i64)>; 3]> = BTreeMap::new();
@@ -63,6 +73,9 @@ pub(super) async fn move_on(
         moves.extend(step_moves(asset, subset, "ready", None));
     }
     for (asset, subset, reason) in &advance.blocked {
+        if undefined == Undefined::LeftToOthers && definitions.asset(asset).is_none() {
+            continue;
+        }
         moves.extend(step_moves(asset, subset, "blocked", Some(reason)));
     }
     let moved = store.move_pending_steps(run_id, &moves, now).await?;

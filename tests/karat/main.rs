@@ -30,6 +30,7 @@ mod processes;
 mod protocol;
 mod rows;
 mod selection;
+mod serve;
 mod service;
 mod service_lake;
 mod simulation;
