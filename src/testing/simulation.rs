@@ -113,7 +113,7 @@ impl Simulation {
         migrations: Migrations,
         now: DateTime<Utc>,
     ) -> Result<Self, SimulationError> {
-        Self::with_reconcilers(definitions, migrations, now, no_reconcilers).await
+        Self::with_reconcilers(definitions, migrations, now, Vec::new).await
     }
 
     /// The same with reconcilers of the caller's choice.
@@ -140,7 +140,8 @@ impl Simulation {
 
     /// Ends the process and starts another with these definitions: reconcilers and worker are made anew and know only
     /// what is in the database. No step is taken.
-    pub fn restart(&mut self, definitions: Definitions) {
+    pub async fn restart(&mut self, definitions: Definitions) {
+        self.worker.close().await;
         let (options, clock) = (self.database.connect_options(), self.clock.clone());
         let definitions = Arc::new(definitions);
         self.service = Service::new(self.pool.clone(), options, definitions, self.migrations.clone(), clock);
@@ -170,7 +171,7 @@ impl Simulation {
                     happened.reported(name, report);
                 }
             }
-            let units = self.work_until_idle().await?;
+            let units = self.worker.work_until_idle().await?;
             happened.worked(units);
             if !moved && units == 0 {
                 return Ok(happened);
@@ -268,20 +269,4 @@ impl Simulation {
 /// Two slots: one attempt's statements run while the other is recorded.
 fn worker_settings() -> WorkerSettings {
     WorkerSettings { slots: 2, ..WorkerSettings::default() }
-}
-
-fn no_reconcilers() -> Vec<Box<dyn Reconciler>> {
-    Vec::new()
-}
-
-impl Simulation {
-    async fn work_until_idle(&self) -> Result<usize, SimulationError> {
-        let query = crate::service::RunQuery { live: true, limit: 100, ..Default::default() };
-        let live: Vec<_> = self.service.runs(&query).await?.into_iter().map(|run| run.run_id).collect();
-        if live.is_empty() {
-            return Ok(0);
-        }
-        self.worker.work_off(&live, &tokio_util::sync::CancellationToken::new()).await?;
-        Ok(live.len())
-    }
 }

@@ -7,7 +7,6 @@ mod world;
 
 use std::iter::Peekable;
 use std::slice;
-use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, TimeDelta, Utc};
@@ -100,8 +99,8 @@ impl Community {
         self.ledger.everything_is_fresh_or_waits_for_a_reason(now, excused);
     }
 
-    fn becomes(&mut self, edition: Edition) {
-        self.simulation.restart(definitions(edition, FIRST_DAY));
+    async fn becomes(&mut self, edition: Edition) {
+        self.simulation.restart(definitions(edition, FIRST_DAY)).await;
         self.ledger.redefined(self.simulation.service().definitions().clone());
     }
 }
@@ -145,7 +144,7 @@ async fn two_years_hour_by_hour() {
             continue;
         }
         if let Some((_, edition)) = EDITIONS.iter().find(|(at, _)| local(at) == hour) {
-            community.becomes(*edition);
+            community.becomes(*edition).await;
         }
         let simulation = &community.simulation;
         if BACKFILLS.iter().any(|at| local(at) == hour) {
@@ -169,4 +168,16 @@ async fn two_years_hour_by_hour() {
         }
     }
     println!("{steps} steps in {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn idle_measure() {
+    let start = start_of_day(FIRST_DAY, ZONE);
+    let mut simulation = Simulation::new(definitions(Edition::First, FIRST_DAY), migrations(), start).await.unwrap();
+    simulation.step().await.unwrap();
+    let began = Instant::now();
+    for _ in 0..2000 {
+        simulation.advance(std::time::Duration::from_secs(3600)).await.unwrap();
+    }
+    println!("{:?} a step", began.elapsed() / 2000);
 }

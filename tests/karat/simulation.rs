@@ -127,6 +127,6 @@ async fn another_process_knows_what_is_in_the_database() {
     simulation.advance(HOUR * 24).await.unwrap();
     simulation.launch(&Request::new("daily_totals", Extent::All), LaunchKind::Materialize).await.unwrap();
     // The process ends before it begins, and another takes over.
-    simulation.restart(definitions());
+    simulation.restart(definitions()).await;
     assert_eq!(simulation.step().await.unwrap().units(), 1);
 }
