@@ -40,6 +40,7 @@ mod heartbeat;
 mod inputs;
 pub mod launch;
 pub mod logs;
+pub mod needs;
 pub(crate) mod panics;
 mod progress;
 pub(crate) mod reconnect;

@@ -5,11 +5,12 @@ mod error;
 mod happened;
 mod picture;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
+use uuid::Uuid;
 
 pub use self::error::SimulationError;
 pub use self::happened::Happened;
@@ -98,6 +99,8 @@ pub struct Simulation {
     reconcilers: Vec<Box<dyn Reconciler>>,
     worker: Worker,
     logs: LogCollector,
+    /// The runs in the order in which they were first heard of.
+    runs: Mutex<Vec<Uuid>>,
     // Last, so that what holds connections goes before the database does.
     database: TestDatabase,
 }
@@ -113,7 +116,7 @@ impl Simulation {
         migrations: Migrations,
         now: DateTime<Utc>,
     ) -> Result<Self, SimulationError> {
-        Self::with_reconcilers(definitions, migrations, now, Vec::new).await
+        Self::with_reconcilers(definitions, migrations, now, all_reconcilers).await
     }
 
     /// The same with reconcilers of the caller's choice.
@@ -135,7 +138,7 @@ impl Simulation {
         let shared: SharedClock = clock.clone();
         let service = Service::new(pool.clone(), database.connect_options(), definitions, migrations.clone(), shared);
         let worker = service.worker(logs.clone(), worker_settings());
-        Ok(Self { clock, service, pool, migrations, make, reconcilers: make(), worker, logs, database })
+        Ok(Self { clock, service, pool, migrations, make, reconcilers: make(), worker, logs, runs: Mutex::default(), database })
     }
 
     /// Ends the process and starts another with these definitions: reconcilers and worker are made anew and know only
@@ -160,7 +163,8 @@ impl Simulation {
         let mut happened = Happened::new(now, self.service.definitions().calendar().zone);
         for _ in 0..ROUNDS_LIMIT {
             let mut moved = false;
-            for reconciler in &mut self.reconcilers {
+            for index in 0..self.reconcilers.len() {
+                let reconciler = &mut self.reconcilers[index];
                 let name = reconciler.name();
                 let activation = reconciler
                     .activate(&context)
@@ -168,7 +172,7 @@ impl Simulation {
                     .map_err(|source| SimulationError::Reconciler { name, source: Box::new(source) })?;
                 moved |= activation.report.is_some() || activation.next_at.is_some_and(|next_at| next_at <= now);
                 if let Some(report) = activation.report {
-                    happened.reported(name, report);
+                    happened.reported(name, self.without_ids(&report));
                 }
             }
             let units = self.worker.work_until_idle().await?;
@@ -222,7 +226,39 @@ impl Simulation {
     /// # Errors
     /// When the request is refused.
     pub async fn launch(&self, request: &Request, kind: LaunchKind) -> Result<LaunchedView, SimulationError> {
-        Ok(self.service.launch(request, kind).await?)
+        let launched = self.service.launch(request, kind).await?;
+        self.number(launched.run_id);
+        Ok(launched)
+    }
+
+    /// The number of a run: the first that is heard of is 1.
+    fn number(&self, run_id: Uuid) -> usize {
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = runs.iter().position(|known| *known == run_id);
+        known.map_or_else(
+            || {
+                runs.push(run_id);
+                runs.len()
+            },
+            |position| position + 1,
+        )
+    }
+
+    /// Ids, which differ from one time to the next, become numbers.
+    fn without_ids(&self, text: &str) -> String {
+        const ID_LENGTH: usize = uuid::fmt::Hyphenated::LENGTH;
+        let mut rest = text;
+        let mut written = String::new();
+        while let Some(first) = rest.chars().next() {
+            if let Some(run_id) = rest.get(..ID_LENGTH).and_then(|word| Uuid::try_parse(word).ok()) {
+                written.push_str(&self.number(run_id).to_string());
+                rest = &rest[ID_LENGTH..];
+            } else {
+                written.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+        written
     }
 
     /// The present instant.
@@ -269,4 +305,8 @@ impl Simulation {
 /// Two slots: one attempt's statements run while the other is recorded.
 fn worker_settings() -> WorkerSettings {
     WorkerSettings { slots: 2, ..WorkerSettings::default() }
+}
+
+fn all_reconcilers() -> Vec<Box<dyn Reconciler>> {
+    vec![Box::new(crate::daemon::AutomationReconciler::default())]
 }

@@ -1,22 +1,20 @@
 //! How everything stands, as text that is the same in every run of a test.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use chrono::{DateTime, Timelike, Utc};
 use chrono_tz::Tz;
-use uuid::Uuid;
 
 use super::{Simulation, SimulationError};
 use crate::asset::spec::AssetKind;
 use crate::service::{AssetStatusView, PartitionsView, RunQuery, RunView};
 
-/// More than a text for people to compare should have; older runs are left out, and numbers begin with the first shown.
+/// More than a text for people to compare should have; older runs are left out.
 const SHOWN_RUNS: u32 = 200;
 
 impl Simulation {
     /// How everything stands: each asset's partitions by state with the reasons, and all runs with their cause and
-    /// outcome. Runs are numbered from the first; times are in the calendar's zone, with the offset.
+    /// outcome. Runs are numbered in the order in which they were first heard of; times are in the calendar's zone, with the offset.
     ///
     /// # Errors
     /// When the state cannot be read.
@@ -28,21 +26,15 @@ impl Simulation {
         }
         let mut runs = self.service.runs(&RunQuery { limit: SHOWN_RUNS, ..RunQuery::default() }).await?;
         runs.reverse();
-        let numbers: BTreeMap<Uuid, usize> = runs.iter().map(|run| run.run_id).zip(1..).collect();
         for run in &runs {
-            self.run_text(&mut text, run, &numbers).await?;
+            self.run_text(&mut text, run).await?;
         }
-        Ok(without_ids(text, &numbers))
+        Ok(self.without_ids(&text))
     }
 
-    async fn run_text(
-        &self,
-        text: &mut String,
-        run: &RunView,
-        numbers: &BTreeMap<Uuid, usize>,
-    ) -> Result<(), SimulationError> {
+    async fn run_text(&self, text: &mut String, run: &RunView) -> Result<(), SimulationError> {
         let zone = self.service.definitions().calendar().zone;
-        let number = numbers.get(&run.run_id).copied().unwrap_or_default();
+        let number = self.number(run.run_id);
         // Writing to a text does not fail.
         let _ = write!(text, "run {number} {} {} {}", time_text(run.requested_at, zone), run.cause, run.state);
         if let Some(finished_at) = run.finished_at.filter(|finished_at| *finished_at != run.requested_at) {
@@ -99,16 +91,6 @@ fn asset_text(text: &mut String, asset: &AssetStatusView) {
 /// The set in words, without the count.
 fn keys(partitions: &PartitionsView) -> &str {
     partitions.text.rsplit_once(" (").map_or(partitions.text.as_str(), |(keys, _)| keys)
-}
-
-/// Ids of runs, whole or short, become their numbers.
-fn without_ids(mut text: String, numbers: &BTreeMap<Uuid, usize>) -> String {
-    for (run_id, number) in numbers {
-        let (whole, simple) = (run_id.to_string(), run_id.simple().to_string());
-        text = text.replace(&whole, &format!("#{number}"));
-        text = text.replace(&simple[simple.len() - 8..], &format!("#{number}"));
-    }
-    text
 }
 
 /// The instant in the zone, with the offset; without seconds where they are none.
