@@ -73,8 +73,19 @@ async fn a_month_by_hand() {
     simulation.append(&[event(1, "2023-01-01T11:00:00Z", 5), event(2, "2023-01-03T23:30:00Z", 7)]).await.unwrap();
     simulation.run_until(instant("2023-02-01T00:00:00Z"), HOUR * 24).await.unwrap();
     simulation.launch(&Request::new("*", Extent::All), LaunchKind::Backfill).await.unwrap();
-    insta::assert_snapshot!(simulation.step().await.unwrap(), @"");
-    insta::assert_snapshot!(simulation.status_text().await.unwrap(), @"");
+    insta::assert_snapshot!(simulation.step().await.unwrap(), @r"
+    2023-02-01 01:00+01:00
+      worker       carried out 2 units
+    ");
+    insta::assert_snapshot!(simulation.status_text().await.unwrap(), @r"
+    2023-02-01 01:00+01:00
+    lake.events              2 rows landed in 2023-01-01, 2023-01-04
+    lake.daily_totals        fresh 2023-01-01..2023-01-31
+    lake.monthly_report      fresh 2023-01
+    run 1 2023-02-01 01:00+01:00 backfill succeeded
+      lake.daily_totals 2023-01-01..2023-01-31 succeeded
+      lake.monthly_report 2023-01 succeeded
+    ");
 }
 
 #[tokio::test]
@@ -87,7 +98,17 @@ async fn what_is_broken_fails_until_it_is_mended() {
     let request = Request::new("daily_totals", Extent::All);
     simulation.launch(&request, LaunchKind::Materialize).await.unwrap();
     simulation.step().await.unwrap();
-    insta::assert_snapshot!(simulation.status_text().await.unwrap(), @"");
+    insta::assert_snapshot!(simulation.status_text().await.unwrap(), @r#"
+    2023-01-04 13:00+01:00
+    lake.events              3 rows landed in 2023-01-01..2023-01-03
+    lake.daily_totals        fresh 2023-01-01, 2023-01-03
+                             missing 2023-01-02
+                             failed 2023-01-02: error returned from database: new row for relation "daily_totals" violates check constraint "broken by the simulation" (SQLSTATE 23514)
+    lake.monthly_report      empty
+    run 1 2023-01-04 13:00+01:00 manual failed
+      lake.daily_totals 2023-01-02 failed
+      lake.daily_totals 2023-01-01, 2023-01-03 succeeded
+    "#);
     simulation.mend("daily_totals").await.unwrap();
     let failed = Request { states: [PartitionState::Missing].into(), ..request };
     simulation.launch(&failed, LaunchKind::Materialize).await.unwrap();
@@ -100,14 +121,24 @@ async fn what_is_broken_fails_until_it_is_mended() {
 async fn reconcilers_are_activated_in_order_until_nothing_moves() {
     let mut simulation = simulation(|| vec![cuckoo("first"), cuckoo("second")]).await;
     let happened = simulation.run_until(instant("2023-01-01T14:30:00Z"), HOUR).await.unwrap();
-    insta::assert_snapshot!(happened, @"");
+    insta::assert_snapshot!(happened, @r"
+    2023-01-01 14:00+01:00
+      first        cuckoo
+      second       cuckoo
+    2023-01-01 15:00+01:00
+      first        cuckoo
+      second       cuckoo
+    2023-01-01 15:30+01:00
+      first        cuckoo
+      second       cuckoo
+    ");
     // Nobody is there to see these hours.
     simulation.jump(TimeDelta::hours(10));
     assert_eq!(simulation.now(), instant("2023-01-02T00:30:00Z"));
     // An instant that has passed is reached at once.
     let nothing = simulation.run_until(instant("2023-01-01T14:30:00Z"), HOUR).await.unwrap();
     assert!(nothing.is_nothing());
-    insta::assert_snapshot!(nothing, @"");
+    insta::assert_snapshot!(nothing, @"nothing happened until 2023-01-02 01:30+01:00");
 }
 
 #[tokio::test]
