@@ -7,6 +7,7 @@ pub mod mapping;
 pub mod partition;
 pub mod plan;
 pub mod policy;
+pub mod schedule;
 pub mod selection;
 pub mod sql_text;
 pub mod status;

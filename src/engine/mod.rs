@@ -34,6 +34,7 @@ mod attempt;
 mod checks;
 mod ending;
 mod execute;
+pub mod extent;
 pub mod external;
 mod failure_point;
 mod heartbeat;

@@ -12,7 +12,6 @@ mod graph;
 mod history;
 mod ids;
 mod launch;
-mod partitions;
 mod plan;
 mod progress;
 mod request;
@@ -40,7 +39,7 @@ pub use self::history::{AttemptView, CheckView, MaterializationView, StepView};
 pub use self::launch::{LaunchKind, LaunchedView};
 pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
 pub use self::progress::{FailureView, ProgressView, SummaryView};
-pub use self::request::{Extent, PartitionState, Request};
+pub use self::request::{PartitionState, Request};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
 pub use self::schema::MigrationView;
 pub use self::select::asks_for_states;
@@ -49,6 +48,8 @@ pub use self::status::{
 };
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
 pub use self::why::{InputView, PartitionStanding, WhyView};
+
+pub use crate::core::plan::Extent;
 
 use crate::asset::definitions::Definitions;
 use crate::clock::SharedClock;
