@@ -36,6 +36,7 @@ mod ending;
 mod execute;
 pub mod external;
 mod failure_point;
+pub mod freshness;
 mod heartbeat;
 mod inputs;
 pub mod launch;
