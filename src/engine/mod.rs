@@ -37,6 +37,7 @@ mod execute;
 pub mod extent;
 pub mod external;
 mod failure_point;
+pub mod freshness;
 mod heartbeat;
 mod inputs;
 pub mod launch;
