@@ -42,6 +42,7 @@ mod heartbeat;
 mod inputs;
 pub mod launch;
 pub mod logs;
+pub mod measure;
 mod panics;
 mod progress;
 mod reconnect;
