@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{NaiveDate, TimeDelta};
+use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -17,6 +18,7 @@ use super::FaultHook;
 use super::attempt::Environment;
 use super::heartbeat::{Heartbeat, HeartbeatSettings, IDLE_FACTOR, RunningSteps, lease_delta, registration};
 use super::logs::LogCollector;
+use super::measure::Measures;
 use super::reconnect::until_reachable;
 use super::shutdown::Shutdown;
 use super::wakeups::{Subscription, Wakeups};
@@ -48,6 +50,8 @@ pub struct WorkerSettings {
     pub heartbeat: Duration,
     /// A step that was lost with its process so often fails.
     pub lost_attempts_limit: u32,
+    /// Where it counts what it does.
+    pub measures: Measures,
     /// For tests of the worker itself: dies at the points the hook chooses.
     pub fault: Option<FaultHook>,
 }
@@ -60,6 +64,7 @@ impl Default for WorkerSettings {
             lease: Duration::from_secs(15),
             heartbeat: Duration::from_secs(1),
             lost_attempts_limit: 20,
+            measures: Measures::default(),
             fault: None,
         }
     }
@@ -138,6 +143,7 @@ impl Worker {
             worker_id,
             fault: settings.fault.clone(),
             lost_attempts_limit: i64::from(settings.lost_attempts_limit),
+            measures: settings.measures.clone(),
             give_up: CancellationToken::new(),
         };
         Self {
@@ -164,6 +170,12 @@ impl Worker {
     #[must_use]
     pub const fn worker_id(&self) -> Uuid {
         self.environment.worker_id
+    }
+
+    /// The connections of this worker, for counting them.
+    #[must_use]
+    pub const fn pool(&self) -> &PgPool {
+        self.environment.store.pool()
     }
 
     /// How many units it carries out at once.
