@@ -24,6 +24,7 @@ use super::shutdown::Shutdown;
 use super::wakeups::{Subscription, Wakeups};
 use crate::asset::definitions::Definitions;
 use crate::clock::SharedClock;
+use crate::store::error::sql_state;
 use crate::store::worker::application_name;
 use crate::store::{Store, StoreError};
 
@@ -296,7 +297,11 @@ impl Worker {
         if before == Some(today) {
             return Ok(());
         }
-        until_reachable("preparing", stop, || store.ensure_log_partitions(today)).await?;
+        match until_reachable("preparing", stop, || store.ensure_log_partitions(today)).await {
+            // A line of the day was written in the same moment: the day's lines stay where the first one went.
+            Err(error) if sql_state(error.database_error()).as_deref() == Some("23514") => {}
+            prepared => prepared?,
+        }
         let zone = self.environment.definitions.calendar().zone.name();
         if before.is_none() && !until_reachable("preparing", stop, || store.knows_zone(zone)).await? {
             return Err(WorkerError::UnknownZone { zone: zone.to_owned() });

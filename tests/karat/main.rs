@@ -21,6 +21,7 @@ mod freshness;
 mod graph;
 mod lake;
 mod layering;
+mod leadership;
 mod mapping;
 mod oracle;
 mod partition_selections;
