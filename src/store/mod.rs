@@ -18,6 +18,7 @@ pub mod mark;
 pub mod materialization;
 pub mod migrate;
 pub mod run;
+pub mod schedule;
 pub mod signal;
 pub mod worker;
 
