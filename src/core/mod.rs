@@ -1,6 +1,7 @@
 //! The pure rules: no input or output, no `async`, no clock.
 
 pub mod cron;
+pub mod freshness;
 pub mod graph;
 pub mod key;
 pub mod mapping;
