@@ -6,5 +6,8 @@
 //! activation.
 
 mod reconciler;
+mod scheduler;
+pub mod tick;
 
 pub use self::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
+pub use self::scheduler::Scheduler;

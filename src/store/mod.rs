@@ -21,6 +21,7 @@ pub mod materialization;
 pub mod migrate;
 pub mod reconciler;
 pub mod run;
+pub mod schedule;
 pub mod signal;
 pub mod worker;
 
