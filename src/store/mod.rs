@@ -12,6 +12,7 @@ pub mod backfill;
 pub mod change;
 pub mod claim;
 pub mod error;
+pub mod freshness;
 pub mod garbage;
 pub mod history;
 pub mod launch;
