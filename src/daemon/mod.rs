@@ -7,17 +7,22 @@
 //!
 //! A [`Daemon`] activates the reconcilers of a process while that process leads.
 
+pub mod automation;
 mod drive;
 mod leader;
 mod reconciler;
 mod retirement;
+mod scheduler;
+pub mod tick;
 
+pub use self::automation::AutomationReconciler;
 pub use self::leader::Daemon;
 pub use self::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
 pub use self::retirement::Retirement;
+pub use self::scheduler::Scheduler;
 
 /// The reconcilers that every program has.
 #[must_use]
 pub fn reconcilers() -> Vec<Box<dyn Reconciler>> {
-    vec![Box::new(Retirement)]
+    vec![Box::new(Scheduler::default()), Box::new(AutomationReconciler::default()), Box::new(Retirement)]
 }

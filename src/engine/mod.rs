@@ -44,6 +44,7 @@ pub mod launch;
 pub mod logs;
 pub mod measure;
 pub(crate) mod panics;
+pub mod needs;
 mod progress;
 pub(crate) mod reconnect;
 mod shutdown;

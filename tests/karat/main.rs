@@ -4,6 +4,8 @@
 
 mod absences;
 mod asset_error;
+mod automation;
+mod automation_rules;
 mod cli;
 mod code_version;
 mod compile_fail;
@@ -31,6 +33,9 @@ mod policies;
 mod processes;
 mod protocol;
 mod rows;
+mod schedule_commands;
+mod scheduler;
+mod schedules;
 mod selection;
 mod serve;
 mod service;
