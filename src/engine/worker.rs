@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{NaiveDate, TimeDelta};
+use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -17,11 +18,13 @@ use super::FaultHook;
 use super::attempt::Environment;
 use super::heartbeat::{Heartbeat, HeartbeatSettings, IDLE_FACTOR, RunningSteps, lease_delta, registration};
 use super::logs::LogCollector;
+use super::measure::Measures;
 use super::reconnect::until_reachable;
 use super::shutdown::Shutdown;
 use super::wakeups::{Subscription, Wakeups};
 use crate::asset::definitions::Definitions;
 use crate::clock::SharedClock;
+use crate::store::error::sql_state;
 use crate::store::worker::application_name;
 use crate::store::{Store, StoreError};
 
@@ -48,6 +51,8 @@ pub struct WorkerSettings {
     pub heartbeat: Duration,
     /// A step that was lost with its process so often fails.
     pub lost_attempts_limit: u32,
+    /// Where it counts what it does.
+    pub measures: Measures,
     /// For tests of the worker itself: dies at the points the hook chooses.
     pub fault: Option<FaultHook>,
 }
@@ -60,6 +65,7 @@ impl Default for WorkerSettings {
             lease: Duration::from_secs(15),
             heartbeat: Duration::from_secs(1),
             lost_attempts_limit: 20,
+            measures: Measures::default(),
             fault: None,
         }
     }
@@ -138,6 +144,7 @@ impl Worker {
             worker_id,
             fault: settings.fault.clone(),
             lost_attempts_limit: i64::from(settings.lost_attempts_limit),
+            measures: settings.measures.clone(),
             give_up: CancellationToken::new(),
         };
         Self {
@@ -164,6 +171,12 @@ impl Worker {
     #[must_use]
     pub const fn worker_id(&self) -> Uuid {
         self.environment.worker_id
+    }
+
+    /// The connections of this worker, for counting them.
+    #[must_use]
+    pub const fn pool(&self) -> &PgPool {
+        self.environment.store.pool()
     }
 
     /// How many units it carries out at once.
@@ -284,7 +297,11 @@ impl Worker {
         if before == Some(today) {
             return Ok(());
         }
-        until_reachable("preparing", stop, || store.ensure_log_partitions(today)).await?;
+        match until_reachable("preparing", stop, || store.ensure_log_partitions(today)).await {
+            // A line of the day was written in the same moment: the day's lines stay where the first one went.
+            Err(error) if sql_state(error.database_error()).as_deref() == Some("23514") => {}
+            prepared => prepared?,
+        }
         let zone = self.environment.definitions.calendar().zone.name();
         if before.is_none() && !until_reachable("preparing", stop, || store.knows_zone(zone)).await? {
             return Err(WorkerError::UnknownZone { zone: zone.to_owned() });

@@ -12,6 +12,7 @@ pub mod backfill;
 pub mod change;
 pub mod claim;
 pub mod error;
+pub mod freshness;
 pub mod garbage;
 pub mod history;
 pub mod launch;
@@ -22,6 +23,7 @@ pub mod materialization;
 pub mod migrate;
 pub mod reconciler;
 pub mod run;
+pub mod schedule;
 pub mod signal;
 pub mod worker;
 

@@ -91,7 +91,7 @@ impl Worker {
     ) -> Result<Progress, WorkerError> {
         let environment = &self.environment;
         let progress = until_reachable("moving the run on", stop, || {
-            move_on(&environment.store, &environment.definitions, run_id, undefined, environment.clock.now())
+            move_on(environment, run_id, undefined)
         });
         Ok(progress.await?)
     }
@@ -121,6 +121,7 @@ impl Worker {
             )
         })
         .await?;
+        environment.measures.leases_lost(lost.len() as u64);
         let mut by_asset: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for step in &lost {
             *by_asset.entry((&step.asset_key, &step.state)).or_default() += 1;
