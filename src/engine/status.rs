@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::inputs::{is_closed, mark_questions, ordinal_of, stored_digests, upstream_subsets};
+use super::marks::ordinals_of;
 use crate::asset::definitions::Definitions;
 use crate::asset::spec::AssetSpec;
 use crate::core::key::AssetKey;
@@ -43,6 +44,8 @@ pub struct AssetStatus {
     pub newest_at: Option<DateTime<Utc>>,
     /// Rows in all current versions; of an external asset, all rows known to have landed.
     pub row_count: i64,
+    /// Rows of an external asset that came too late and wait in quarantine for a decision.
+    pub quarantined: i64,
 }
 
 impl AssetStatus {
@@ -136,6 +139,7 @@ async fn asset_status(
         late.entry(marks.question).or_default().push(Staleness::LateRows {
             asset,
             rows: marks.row_count,
+            removed: marks.rows_removed,
             since: marks.since,
             writers: marks.writers,
         });
@@ -217,7 +221,7 @@ async fn add_unsettled(
     Ok(())
 }
 
-/// What landed in external assets.
+/// What landed in external assets, and what was kept out of them.
 async fn add_landed(
     store: &Store,
     definitions: &Definitions,
@@ -228,20 +232,27 @@ async fn add_landed(
     if keys.is_empty() {
         return Ok(());
     }
-    let mut ordinals: BTreeMap<AssetKey, Vec<Ordinal>> = BTreeMap::new();
+    let mut ranges: BTreeMap<AssetKey, Vec<(Ordinal, Ordinal)>> = BTreeMap::new();
     for landed in store.landed(&keys).await? {
         let Ok(key) = landed.asset_key.parse::<AssetKey>() else { continue };
         let Some(spec) = definitions.asset(&key) else { continue };
         let Some(status) = statuses.get_mut(&key) else { continue };
         status.row_count += landed.row_count;
-        status.newest_at = status.newest_at.max(Some(landed.last_at));
-        if let Some(ordinal) = ordinal_of(&spec.partitions, &landed.partition_key, landed.ordinal) {
-            ordinals.entry(key).or_default().push(ordinal);
+        status.newest_at = status.newest_at.max(Some(landed.newest_at));
+        let filed = landed.partition_key.as_deref().zip(landed.ordinal);
+        let filed = filed.and_then(|(key, ordinal)| ordinal_of(&spec.partitions, key, ordinal));
+        let unfiled = landed.first_at.zip(landed.last_at).and_then(|(first, last)| ordinals_of(spec, first, last));
+        ranges.entry(key).or_default().extend(filed.map(|ordinal| (ordinal, ordinal)).or(unfiled));
+    }
+    for (key, list) in ranges {
+        if let (Some(spec), Some(status)) = (definitions.asset(&key), statuses.get_mut(&key)) {
+            status.materialized = spec.partitions.restrict(&PartitionSubset::from_ranges(list));
         }
     }
-    for (key, list) in ordinals {
-        if let Some(status) = statuses.get_mut(&key) {
-            status.materialized = PartitionSubset::from_ordinals(list);
+    for (key, count) in store.quarantine_counts().await? {
+        let status = key.parse().ok().and_then(|key: AssetKey| statuses.get_mut(&key));
+        if let Some(status) = status {
+            status.quarantined = count.row_count;
         }
     }
     Ok(())

@@ -220,6 +220,13 @@ impl Review<'_> {
         if asset.freshness.is_some_and(|policy| policy.maximum_lag.is_zero()) {
             self.problem(asset, "FRESHNESS is zero: it could never be fresh", "allow at least a second, or `None`");
         }
+        if asset.late_limit.is_some() && asset.partitions.as_time().is_none() {
+            self.problem(
+                asset,
+                "it has a LATE_LIMIT, but no row of it can be late: its partitions are not made of time",
+                "remove LATE_LIMIT, or choose partitions such as `Daily`",
+            );
+        }
         let retry = &asset.retry;
         if !(0.0..=1.0).contains(&retry.jitter) {
             self.problem(
