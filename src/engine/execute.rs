@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::attempt::{Attempted, Environment, Problem, attempt};
-use super::ending::{end_problem, end_set_aside, end_undefined, end_unknown_partitions};
+use super::ending::{broken_connection, end_problem, end_set_aside, end_undefined, end_unknown_partitions};
 use super::heartbeat::StopSignal;
 use super::logs::LogCollector;
 use super::reconnect::random;
@@ -55,7 +55,9 @@ pub(super) async fn execute(
             asset = %asset.key,
             partition = %unit.steps[0].step.partition_key,
         );
+        let began = Instant::now();
         let result = attempt_until_settled(environment, &asset, &unit, started_at, signal).instrument(span).await;
+        measure(environment, &unit, &result, began.elapsed());
         flush_logs(environment, logs).await;
         match result {
             Ok(Attempted::Published) => {}
@@ -75,6 +77,28 @@ pub(super) async fn execute(
         }
     }
     Ok(())
+}
+
+fn measure(environment: &Environment, unit: &Unit, result: &Result<Attempted, Problem>, took: Duration) {
+    let measures = &environment.measures;
+    let steps = unit.len() as u64;
+    let outcome = match result {
+        Ok(Attempted::Published) => {
+            measures.published(unit.asset_key(), steps);
+            "succeeded"
+        }
+        Ok(Attempted::SetAside(_)) => "skipped",
+        Err(Problem::Fenced) => {
+            measures.leases_lost(steps);
+            "lost"
+        }
+        Err(Problem::Canceled) => "canceled",
+        // Not tried, or not to its end, for no reason of its own.
+        Err(Problem::Died | Problem::HandedBack) => return,
+        Err(problem) if broken_connection(problem).is_some() => "lost",
+        Err(_) => "failed",
+    };
+    measures.attempt_ended(unit.asset_key(), outcome, took);
 }
 
 /// Whether the problem may come from some of the partitions only. What passes by itself does not: each part of a split

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::measure::Measures;
 use crate::asset::definitions::Definitions;
 use crate::core::key::AssetKey;
 use crate::core::plan::{StepSets, advance};
@@ -27,6 +28,7 @@ pub(super) enum Progress {
 pub(super) async fn move_on(
     store: &Store,
     definitions: &Definitions,
+    measures: &Measures,
     run_id: Uuid,
     now: DateTime<Utc>,
 ) -> Result<Progress, StoreError> {
@@ -45,8 +47,9 @@ pub(super) async fn move_on(
         list.push((range.first, range.last));
     }
     if !open {
-        if let Some(outcome) = store.finish_run(run_id, now).await? {
-            tracing::info!(%run_id, outcome, "the run has ended");
+        if let Some(ended) = store.finish_run(run_id, now).await? {
+            measures.run_ended(&ended.outcome, &ended.cause);
+            tracing::info!(%run_id, outcome = ended.outcome, cause = ended.cause, "the run has ended");
         }
         return Ok(Progress::Ended);
     }

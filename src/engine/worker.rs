@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
+use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use super::ending::hand_back;
 use super::execute::{Died, execute};
 use super::heartbeat::{Heartbeat, HeartbeatSettings, Running, RunningSteps};
 use super::logs::LogCollector;
+use super::measure::Measures;
 use super::progress::{Progress, move_on};
 use super::reconnect::until_reachable;
 use super::units::{Unit, choose, group};
@@ -61,6 +63,8 @@ pub struct WorkerSettings {
     pub heartbeat: Duration,
     /// A step that was lost with its process so often fails.
     pub lost_attempts_limit: u32,
+    /// Where it counts what it does.
+    pub measures: Measures,
     /// For tests of the worker itself: dies at the points the hook chooses.
     pub fault: Option<FaultHook>,
 }
@@ -73,6 +77,7 @@ impl Default for WorkerSettings {
             lease: Duration::from_secs(15),
             heartbeat: Duration::from_secs(1),
             lost_attempts_limit: 20,
+            measures: Measures::default(),
             fault: None,
         }
     }
@@ -144,6 +149,7 @@ impl Worker {
             worker_id,
             fault: settings.fault.clone(),
             lost_attempts_limit: i64::from(settings.lost_attempts_limit),
+            measures: settings.measures.clone(),
         };
         Self { environment, settings, clock, logs, running: RunningSteps::default(), connect_options }
     }
@@ -152,6 +158,12 @@ impl Worker {
     #[must_use]
     pub const fn worker_id(&self) -> Uuid {
         self.environment.worker_id
+    }
+
+    /// The connections of this worker, for counting them.
+    #[must_use]
+    pub const fn pool(&self) -> &PgPool {
+        self.environment.store.pool()
     }
 
     /// Carries out the steps of `runs` until none of them is live, or until `stop` is cancelled: then nothing more is
@@ -332,7 +344,8 @@ impl Worker {
         let mut still_live = Vec::with_capacity(live.len());
         for run_id in live.drain(..) {
             let progress = until_reachable("moving the run on", || {
-                move_on(&self.environment.store, &self.environment.definitions, run_id, self.clock.now())
+                let Environment { store, definitions, measures, .. } = &self.environment;
+                move_on(store, definitions, measures, run_id, self.clock.now())
             })
             .await?;
             match progress {
@@ -367,6 +380,7 @@ impl Worker {
             )
         })
         .await?;
+        self.environment.measures.leases_lost(lost.len() as u64);
         for step in lost {
             tracing::warn!(
                 asset = step.asset_key,

@@ -12,8 +12,8 @@ mod graph;
 mod history;
 mod ids;
 mod launch;
-mod partitions;
 mod plan;
+mod process;
 mod progress;
 mod request;
 mod retry;
@@ -39,8 +39,9 @@ pub use self::graph::{GraphEdge, GraphNode, GraphView, graph};
 pub use self::history::{AttemptView, CheckView, MaterializationView, StepView};
 pub use self::launch::{LaunchKind, LaunchedView};
 pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
+pub use self::process::{DEFAULT_ADDRESS, ListenError, PagesContext, Process, ServePages, listen};
 pub use self::progress::{FailureView, ProgressView, SummaryView};
-pub use self::request::{Extent, PartitionState, Request};
+pub use self::request::{PartitionState, Request};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
 pub use self::schema::MigrationView;
 pub use self::select::asks_for_states;
@@ -49,6 +50,8 @@ pub use self::status::{
 };
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
 pub use self::why::{InputView, PartitionStanding, WhyView};
+
+pub use crate::core::plan::Extent;
 
 use crate::asset::definitions::Definitions;
 use crate::clock::SharedClock;

@@ -118,6 +118,8 @@ pub struct UnseenMarks {
     pub rows_removed: i64,
     /// When the first of them came or went.
     pub since: DateTime<Utc>,
+    /// When the newest of them did.
+    pub newest: DateTime<Utc>,
     /// Who wrote them.
     pub writers: Vec<String>,
 }

@@ -116,6 +116,15 @@ pub struct StepRange {
     pub last: i64,
 }
 
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct EndedRun {
+    /// `succeeded`, `failed` or `canceled`.
+    pub outcome: String,
+    /// Why there was a run.
+    pub cause: String,
+}
+
 /// A stretch of pending steps that moves on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepMove {
@@ -237,12 +246,12 @@ impl Store {
         .rows_affected())
     }
 
-    /// Ends the run when none of its steps is open any more; returns its outcome when this call ended it.
+    /// Ends the run when none of its steps is open any more; returns how when this call ended it.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn finish_run(&self, run_id: Uuid, now: DateTime<Utc>) -> Result<Option<String>, StoreError> {
-        sqlx::query_scalar(include_str!("sql/finish_run.sql"))
+    pub async fn finish_run(&self, run_id: Uuid, now: DateTime<Utc>) -> Result<Option<EndedRun>, StoreError> {
+        sqlx::query_as(include_str!("sql/finish_run.sql"))
             .bind(run_id)
             .bind(now)
             .fetch_optional(&self.pool)

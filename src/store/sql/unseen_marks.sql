@@ -1,7 +1,8 @@
 -- Marks of two kinds: filed under a partition, and by a stretch of less than a quarter of an hour.
 -- Nothing at or above the snapshot's oldest transaction is left out by that condition: it is there for the index.
 select q.question, q.asset_key, sum(k.row_count)::bigint as row_count, sum(k.rows_removed)::bigint as rows_removed,
-       min(coalesce(k.first_marked_at, k.marked_at)) as since, array_agg(distinct k.writer) as writers
+       min(coalesce(k.first_marked_at, k.marked_at)) as since, max(k.marked_at) as newest,
+       array_agg(distinct k.writer) as writers
 from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::text[],
             $8::text[])
      as q (question, asset_key, first, last, start_at, end_at, partition_key, snapshot)
