@@ -18,6 +18,7 @@ mod embedded_programs;
 mod embedded_support;
 mod engine;
 mod graph;
+mod janitor;
 mod lake;
 mod layering;
 mod mapping;
