@@ -21,6 +21,7 @@ mod embedded_support;
 mod engine;
 mod freshness;
 mod graph;
+mod janitor;
 mod lake;
 mod layering;
 mod mapping;
