@@ -17,6 +17,7 @@ pub mod log;
 pub mod mark;
 pub mod materialization;
 pub mod migrate;
+pub mod observe;
 pub mod run;
 pub mod signal;
 pub mod worker;
