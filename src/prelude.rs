@@ -20,4 +20,5 @@ pub use crate::core::policy::{
     AssetCheck, Automation, FreshnessPolicy, RetryPolicy, accepted_values, fresh, no_rows, not_null, references,
     row_count, unique,
 };
+pub use crate::core::schedule::{CatchUp, Schedule};
 pub use crate::table;

@@ -15,7 +15,6 @@ mod ids;
 mod launch;
 mod metrics;
 mod observer;
-mod partitions;
 mod plan;
 mod process;
 mod progress;
@@ -48,7 +47,7 @@ pub use self::observer::Observer;
 pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
 pub use self::process::{DEFAULT_ADDRESS, ListenError, PagesContext, Process, ServePages, listen};
 pub use self::progress::{FailureView, ProgressView, SummaryView};
-pub use self::request::{Extent, PartitionState, Request};
+pub use self::request::{PartitionState, Request};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
 pub use self::schema::MigrationView;
 pub use self::select::asks_for_states;
@@ -57,6 +56,8 @@ pub use self::status::{
 };
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
 pub use self::why::{InputView, PartitionStanding, WhyView};
+
+pub use crate::core::plan::Extent;
 
 use crate::asset::definitions::Definitions;
 use crate::clock::SharedClock;

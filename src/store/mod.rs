@@ -10,6 +10,7 @@ pub mod attempt;
 pub mod backfill;
 pub mod claim;
 pub mod error;
+pub mod freshness;
 pub mod garbage;
 pub mod history;
 pub mod launch;

@@ -308,6 +308,10 @@ fn range_statements() {
 fn policies() {
     assert!(problem_of(|spec| spec.timeout = Some(Duration::ZERO)).starts_with("TIMEOUT is zero"));
     assert!(problem_of(|spec| spec.freshness = FreshnessPolicy::hours(0)).starts_with("FRESHNESS is zero"));
+    let policy = FreshnessPolicy::maximum_lag(Duration::from_secs(60)).warn_before(Duration::from_secs(61));
+    assert!(problem_of(|spec| spec.freshness = Some(policy)).starts_with("FRESHNESS warns 61s before a lag of 60s"));
+    let never = problem_of(|spec| spec.freshness = Some(FreshnessPolicy::deadline("0 0 31 2 *")));
+    assert!(never.starts_with("FRESHNESS: `0 0 31 2 *` never fires"), "{never}");
     assert!(problem_of(|spec| spec.retry.jitter = 1.5).starts_with("RETRY has the jitter 1.5: "));
     assert!(problem_of(|spec| spec.retry.jitter = f64::NAN).starts_with("RETRY has the jitter NaN: "));
     assert!(problem_of(|spec| spec.retry.retries = 101).starts_with("RETRY has 101 retries: "));

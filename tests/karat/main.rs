@@ -17,6 +17,7 @@ mod embedded_processes;
 mod embedded_programs;
 mod embedded_support;
 mod engine;
+mod freshness;
 mod graph;
 mod http;
 mod lake;
