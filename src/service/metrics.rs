@@ -6,8 +6,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::observer::StateResult;
-use super::{Process, Service};
+use super::{Process, Service, ServiceError};
+use crate::core::freshness::FreshnessState;
+use crate::engine::freshness::freshness_of;
 use crate::engine::measure::Durations;
 use crate::store::error::failed_accesses;
 use crate::store::observe::Figure;
@@ -150,7 +151,7 @@ pub(super) fn process_families(process: &Process, started_at: DateTime<Utc>) -> 
 }
 
 /// What the state says.
-pub(super) async fn state_families(service: &Service) -> StateResult {
+pub(super) async fn state_families(service: &Service) -> Result<Vec<MetricFamily>, ServiceError> {
     let now = service.now();
     let figures = service.store.figures(now).await?;
     let of = |figure: &'static str| figures.iter().filter(move |found| found.figure == figure);
@@ -166,7 +167,10 @@ pub(super) async fn state_families(service: &Service) -> StateResult {
         pool_use.add([("pool", pool)], used);
         pool_limits.add([("pool", pool)], f64::from(limit));
     }
+    let (freshness, due) = freshness_families(service, now).await?;
     Ok(vec![
+        freshness,
+        due,
         family("live_runs", "karat_runs_live", "Runs that have not ended, by cause and state", &["cause", "state"]),
         family("open_steps", "karat_steps_open", "Steps that have not ended, by asset and state", &["asset", "state"]),
         MetricFamily::gauge("karat_queue_steps", "Steps that wait for nothing but a worker")
@@ -190,6 +194,32 @@ pub(super) async fn state_families(service: &Service) -> StateResult {
             &["log"],
         ),
     ])
+}
+
+/// How each asset with a policy keeps it: one series per state, of which one is 1.
+async fn freshness_families(
+    service: &Service,
+    now: DateTime<Utc>,
+) -> Result<(MetricFamily, MetricFamily), ServiceError> {
+    let mut states = MetricFamily::gauge(
+        "karat_asset_freshness",
+        "How the asset keeps its freshness policy: 1 for the state that holds, 0 for the others",
+    );
+    let mut overdue = MetricFamily::gauge(
+        "karat_asset_overdue_seconds",
+        "For how long the asset has broken its freshness policy; 0 when it keeps it",
+    );
+    let assets = service.definitions.assets();
+    for (asset, kept) in freshness_of(&service.store, &service.definitions, assets, now).await? {
+        let asset = asset.as_str();
+        for state in [FreshnessState::Unknown, FreshnessState::Pass, FreshnessState::Warn, FreshnessState::Fail] {
+            let holds = if state == kept.state { 1.0 } else { 0.0 };
+            states.add([("asset", asset), ("state", state.as_str())], holds);
+        }
+        let late = kept.due_at.map_or(0.0, |due| (seconds(now) - seconds(due)).max(0.0));
+        overdue.add([("asset", asset)], late);
+    }
+    Ok((states, overdue))
 }
 
 fn sample(figure: &Figure, names: &[&'static str]) -> Sample {

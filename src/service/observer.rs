@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use super::health::Judged;
 use super::metrics::{process_families, state_families};
-use super::{HealthView, MetricFamily, Process, Service, ServiceError};
+use super::{HealthView, MetricFamily, Process, Service};
 use crate::store::Store;
 use crate::store::migrate::SchemaError;
 
@@ -141,6 +141,3 @@ impl<T: Clone> Remembered<T> {
         value
     }
 }
-
-/// What the state says is asked for in terms of the service.
-pub(super) type StateResult = Result<Vec<MetricFamily>, ServiceError>;

@@ -93,3 +93,22 @@ async fn the_queue_is_told_by_length_and_age() {
     karat_log_oldest_timestamp_seconds{log="log_line"} 1773964800.0
     "#);
 }
+
+#[tokio::test]
+async fn freshness_is_a_figure_per_asset_and_state() {
+    let lake = Lake::new().await;
+    let (service, process) = built(&lake).await;
+    let pages = Pages::of(service, process).await;
+    let text = pages.get("/metrics").await.text().await.unwrap();
+    insta::assert_snapshot!(lines(&text, &["karat_asset_"]), @r#"
+    # HELP karat_asset_freshness How the asset keeps its freshness policy: 1 for the state that holds, 0 for the others
+    # TYPE karat_asset_freshness gauge
+    karat_asset_freshness{asset="lake.daily",state="unknown"} 0.0
+    karat_asset_freshness{asset="lake.daily",state="pass"} 0.0
+    karat_asset_freshness{asset="lake.daily",state="warn"} 0.0
+    karat_asset_freshness{asset="lake.daily",state="fail"} 1.0
+    # HELP karat_asset_overdue_seconds For how long the asset has broken its freshness policy; 0 when it keeps it
+    # TYPE karat_asset_overdue_seconds gauge
+    karat_asset_overdue_seconds{asset="lake.daily"} 1054800.0
+    "#);
+}
