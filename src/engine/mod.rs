@@ -43,6 +43,7 @@ mod inputs;
 pub mod launch;
 pub mod logs;
 pub mod measure;
+pub mod needs;
 mod panics;
 mod progress;
 mod reconnect;

@@ -4,6 +4,8 @@
 
 mod absences;
 mod asset_error;
+mod automation;
+mod automation_rules;
 mod cli;
 mod code_version;
 mod compile_fail;
