@@ -7,6 +7,9 @@
 
 pub mod automation;
 mod reconciler;
+mod scheduler;
+pub mod tick;
 
 pub use self::automation::AutomationReconciler;
 pub use self::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
+pub use self::scheduler::Scheduler;

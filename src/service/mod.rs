@@ -21,6 +21,7 @@ mod progress;
 mod request;
 mod retry;
 mod run;
+mod schedules;
 mod schema;
 mod select;
 mod status;
@@ -49,6 +50,10 @@ pub use self::process::{DEFAULT_ADDRESS, ListenError, PagesContext, Process, Ser
 pub use self::progress::{FailureView, ProgressView, SummaryView};
 pub use self::request::{PartitionState, Request};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
+pub use self::schedules::{
+    ClockChange, ScheduleState, ScheduleView, SwitchedView, TickPlanView, TickView, TriggeredView, UpcomingTick,
+    UpcomingView,
+};
 pub use self::schema::MigrationView;
 pub use self::select::asks_for_states;
 pub use self::status::{

@@ -22,6 +22,7 @@ pub mod materialization;
 pub mod migrate;
 pub mod observe;
 pub mod run;
+pub mod schedule;
 pub mod signal;
 pub mod worker;
 
