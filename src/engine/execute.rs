@@ -100,6 +100,16 @@ fn measure(environment: &Environment, unit: &Unit, result: &Result<Attempted, Pr
         Err(_) => "failed",
     };
     measures.attempt_ended(unit.asset_key(), outcome, took);
+    // Outside of the step's span: it is about the step, and not among what the asset said.
+    tracing::debug!(
+        run_id = %unit.run_id(),
+        asset = unit.asset_key(),
+        partition = unit.steps[0].step.partition_key,
+        partitions = steps,
+        outcome,
+        seconds = took.as_secs_f64(),
+        "an attempt has ended"
+    );
 }
 
 /// Whether the problem may come from some of the partitions only. What passes by itself does not: each part of a split

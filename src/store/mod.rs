@@ -23,6 +23,7 @@ pub mod materialization;
 pub mod migrate;
 pub mod quarantine;
 pub mod reconciler;
+pub mod observe;
 pub mod run;
 pub mod schedule;
 pub mod signal;
