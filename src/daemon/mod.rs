@@ -9,6 +9,7 @@
 
 pub mod automation;
 mod drive;
+mod janitor;
 mod leader;
 mod reconciler;
 mod retirement;
@@ -16,6 +17,7 @@ mod scheduler;
 pub mod tick;
 
 pub use self::automation::AutomationReconciler;
+pub use self::janitor::Janitor;
 pub use self::leader::Daemon;
 pub use self::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
 pub use self::retirement::Retirement;

@@ -19,12 +19,13 @@ use super::database::TestDatabase;
 use crate::asset::declare::ExternalAsset;
 use crate::asset::definitions::Definitions;
 use crate::clock::{Clock, ManualClock, SharedClock};
-use crate::daemon::{Reconciler, ReconcilerContext};
+use crate::daemon::{Janitor, Reconciler, ReconcilerContext};
 use crate::engine::external::{Appended, append_rows};
 use crate::engine::logs::LogCollector;
 use crate::engine::{Worker, WorkerSettings};
 use crate::service::{LaunchKind, LaunchedView, Request, Service};
 use crate::store::Store;
+use crate::store::garbage::Retention;
 use crate::store::migrate::Migrations;
 
 /// A step that has not settled after so many rounds never will: two parts undo each other's work, or one starts the same
@@ -308,5 +309,7 @@ fn worker_settings() -> WorkerSettings {
 }
 
 fn all_reconcilers() -> Vec<Box<dyn Reconciler>> {
-    vec![Box::new(crate::daemon::AutomationReconciler::default())]
+    let mut reconcilers = crate::daemon::reconcilers();
+    reconcilers.push(Box::new(Janitor::new(Retention::default())));
+    reconcilers
 }
