@@ -41,6 +41,8 @@ pub(super) struct Environment {
     pub(super) worker_id: Uuid,
     pub(super) fault: Option<FaultHook>,
     pub(super) lost_attempts_limit: i64,
+    /// Cancelled when a database that is away is not to be waited for any more.
+    pub(super) give_up: CancellationToken,
     pub(super) measures: Measures,
 }
 

@@ -74,6 +74,9 @@ pub async fn versions_in(
         .context("reading the versions of the inputs")
 }
 
+/// The snapshot that sees nothing: every mark is newer.
+pub const SEES_NOTHING: &str = "3:3:";
+
 /// A question whether rows landed in an external asset after a materialization looked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MarkQuestion {
@@ -100,6 +103,8 @@ pub struct UnseenMarks {
     pub row_count: i64,
     /// When the first of them landed.
     pub since: DateTime<Utc>,
+    /// When the newest of them landed.
+    pub newest: DateTime<Utc>,
     /// Who wrote them.
     pub writers: Vec<String>,
 }
@@ -117,10 +122,11 @@ pub async fn unseen_marks(
     }
     sqlx::query_as(
         "select q.question, q.asset_key, sum(k.row_count)::bigint as row_count, min(k.marked_at) as since,
-                array_agg(distinct k.writer) as writers
+                max(k.marked_at) as newest, array_agg(distinct k.writer) as writers
          from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::text[])
               as q (question, asset_key, first, last, snapshot)
          join karat.mark k on k.asset_key = q.asset_key and k.ordinal between q.first and q.last
+              and k.transaction_id >= pg_snapshot_xmin(q.snapshot::pg_snapshot)
          where not pg_visible_in_snapshot(k.transaction_id, q.snapshot::pg_snapshot)
          group by q.question, q.asset_key",
     )
@@ -164,6 +170,43 @@ impl Store {
     pub async fn unseen_marks(&self, questions: &[MarkQuestion]) -> Result<Vec<UnseenMarks>, StoreError> {
         let mut connection = self.pool.acquire().await.context("looking for rows that landed later")?;
         unseen_marks(&mut connection, questions).await
+    }
+}
+
+/// When the content that a partition has now was published first.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct ContentTime {
+    /// The asset.
+    pub asset_key: String,
+    /// The partition.
+    pub partition_key: String,
+    /// Its ordinal when it was built.
+    pub ordinal: i64,
+    /// When; `None` when that is longer ago than history is kept.
+    pub content_at: Option<DateTime<Utc>>,
+}
+
+impl Store {
+    /// When the contents in `ranges` came to be; a version with equal content does not count.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn content_times(&self, ranges: &[VersionRange]) -> Result<Vec<ContentTime>, StoreError> {
+        sqlx::query_as(
+            "select m.asset_key, m.partition_key, m.ordinal,
+                    case when m.content_changed then m.materialized_at else (
+                        select max(p.materialized_at) from karat.materialization p
+                        where p.asset_key = m.asset_key and p.partition_key = m.partition_key
+                          and p.materialization_id > 0 and p.content_changed
+                    ) end as content_at
+             from karat.current_versions($1, $2, $3) m",
+        )
+        .bind(ranges.iter().map(|range| range.asset_key.as_str()).collect::<Vec<_>>())
+        .bind(ranges.iter().map(|range| range.first).collect::<Vec<_>>())
+        .bind(ranges.iter().map(|range| range.last).collect::<Vec<_>>())
+        .fetch_all(&self.pool)
+        .await
+        .context("reading when inputs changed")
     }
 }
 

@@ -4,6 +4,8 @@
 
 mod absences;
 mod asset_error;
+mod automation;
+mod automation_rules;
 mod cli;
 mod code_version;
 mod compile_fail;
@@ -34,6 +36,7 @@ mod schedule_commands;
 mod scheduler;
 mod schedules;
 mod selection;
+mod serve;
 mod service;
 mod service_lake;
 mod sql_text;
