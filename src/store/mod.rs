@@ -20,8 +20,10 @@ pub mod log;
 pub mod mark;
 pub mod materialization;
 pub mod migrate;
+pub mod quarantine;
 pub mod run;
 pub mod signal;
+pub mod trigger;
 pub mod worker;
 
 pub use error::StoreError;
