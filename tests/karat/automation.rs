@@ -224,7 +224,7 @@ async fn a_late_row_is_followed_once_through_day_month_and_cohorts() {
     robot.lake.add_events(&[("2026-03-10T10:00:00Z", 1000, 7)]).await;
     insta::assert_snapshot!(robot.watch(60).await, @r"
     after 1 min
-    daily_totals 2026-03-10: 1 row(s) landed in lake.events since 2026-05-02 12:03:00Z, written by test
+    daily_totals 2026-03-10: 1 row landed in lake.events since 2026-05-02 12:03:00Z, written by test
     after 2 min
     cohorts 2026-03..2026-04: lake.daily_totals changed
     monthly_report 2026-03: lake.daily_totals changed
@@ -245,7 +245,7 @@ async fn equal_content_ends_the_wave_at_the_first_level() {
     robot.note(TENTH_OF_MARCH).await;
     insta::assert_snapshot!(robot.watch(60).await, @r"
     after 1 min
-    daily_totals 2026-03-10: 1 row(s) landed in lake.events since 2026-05-02 12:03:00Z, written by test
+    daily_totals 2026-03-10: 1 row landed in lake.events since 2026-05-02 12:03:00Z, written by test
     ");
 }
 
@@ -259,7 +259,7 @@ async fn a_burst_of_rows_is_waited_out() {
     }
     insta::assert_snapshot!(robot.watch(5).await, @r"
     after 1 min
-    daily_totals 2026-03-10: 3 row(s) landed in lake.events since 2026-05-02 12:03:00Z, written by test
+    daily_totals 2026-03-10: 3 rows landed in lake.events since 2026-05-02 12:03:00Z, written by test
     after 2 min
     cohorts 2026-03..2026-04: lake.daily_totals changed
     monthly_report 2026-03: lake.daily_totals changed
@@ -359,7 +359,7 @@ async fn changed_code_starts_nothing_and_holds_nothing_up() {
     robot.lake.add_events(&[("2026-04-10T10:00:00Z", 1000, 7)]).await;
     insta::assert_snapshot!(robot.watch(30).await, @r"
     after 1 min
-    daily_totals 2026-04-10: 1 row(s) landed in lake.events since 2026-05-02 12:33:00Z, written by test
+    daily_totals 2026-04-10: 1 row landed in lake.events since 2026-05-02 12:33:00Z, written by test
     after 2 min
     cohorts 2026-04: lake.daily_totals changed
     monthly_report 2026-04: lake.daily_totals changed
@@ -372,7 +372,7 @@ async fn what_fails_is_not_tried_again_until_there_is_something_new() {
     robot.lake.add_events(&[("2026-04-10T10:00:00Z", 1000, -500)]).await;
     insta::assert_snapshot!(robot.watch(60).await, @r"
     after 1 min
-    daily_totals 2026-04-10: 1 row(s) landed in lake.events since 2026-05-02 12:03:00Z, written by test
+    daily_totals 2026-04-10: 1 row landed in lake.events since 2026-05-02 12:03:00Z, written by test
     ");
     insta::assert_snapshot!(robot.explain(DAILY, "2026-04-10").await, @r"
     waiting for a change
@@ -385,7 +385,7 @@ async fn what_fails_is_not_tried_again_until_there_is_something_new() {
     robot.lake.add_events(&[("2026-04-10T11:00:00Z", 1001, 600)]).await;
     insta::assert_snapshot!(robot.watch(10).await, @r"
     after 1 min
-    daily_totals 2026-04-10: 2 row(s) landed in lake.events since 2026-05-02 12:03:00Z, written by test
+    daily_totals 2026-04-10: 2 rows landed in lake.events since 2026-05-02 12:03:00Z, written by test
     after 2 min
     cohorts 2026-04: lake.daily_totals changed
     monthly_report 2026-04: lake.daily_totals changed
@@ -399,9 +399,9 @@ async fn at_a_tick_what_failed_is_tried_once_more() {
     robot.lake.add_events(&[("2026-04-10T10:00:00Z", 1000, -500)]).await;
     insta::assert_snapshot!(robot.watch(150).await, @r"
     after 57 min
-    daily_totals 2026-04-10: 1 row(s) landed in lake.events since 2026-05-02 12:03:00Z, written by test
+    daily_totals 2026-04-10: 1 row landed in lake.events since 2026-05-02 12:03:00Z, written by test
     after 117 min
-    daily_totals 2026-04-10: 1 row(s) landed in lake.events since 2026-05-02 12:03:00Z, written by test
+    daily_totals 2026-04-10: 1 row landed in lake.events since 2026-05-02 12:03:00Z, written by test
     ");
     assert_eq!(robot.lake.text("select count(*) from karat.step where state = 'failed'").await, "2");
 }
@@ -425,7 +425,7 @@ async fn what_was_canceled_stays_so_until_there_is_something_new() {
     robot.lake.add_events(&[("2026-03-10T11:00:00Z", 1001, 7)]).await;
     insta::assert_snapshot!(robot.watch(2).await, @r"
     after 1 min
-    daily_totals 2026-03-10: 2 row(s) landed in lake.events since 2026-05-02 12:03:00Z, written by test
+    daily_totals 2026-03-10: 2 rows landed in lake.events since 2026-05-02 12:03:00Z, written by test
     after 2 min
     cohorts 2026-03..2026-04: lake.daily_totals changed
     monthly_report 2026-03: lake.daily_totals changed
@@ -460,7 +460,7 @@ async fn three_days_asleep_are_made_up_for_at_once_and_once() {
     robot.lake.clock.set(instant("2026-05-05T20:00:00Z"));
     insta::assert_snapshot!(robot.watch(3).await, @r"
     after 1 min
-    daily_totals 2026-03-10: 1 row(s) landed in lake.events since 2026-05-02 12:03:00Z, written by test
+    daily_totals 2026-03-10: 1 row landed in lake.events since 2026-05-02 12:03:00Z, written by test
     daily_totals 2026-05-02..2026-05-04: missing: its window has ended and it was never built
     after 2 min
     monthly_report 2026-03: lake.daily_totals changed
@@ -487,12 +487,12 @@ async fn rows_that_commit_late_are_seen_whatever_their_time() {
     robot.lake.add_events(&[("2026-03-10T11:00:00Z", 1001, 7)]).await;
     insta::assert_snapshot!(robot.watch(1).await, @r"
     after 1 min
-    daily_totals 2026-03-10: 1 row(s) landed in lake.events since 2026-05-02 12:06:00Z, written by test
+    daily_totals 2026-03-10: 1 row landed in lake.events since 2026-05-02 12:06:00Z, written by test
     ");
     slow.commit().await.unwrap();
     insta::assert_snapshot!(robot.watch(5).await, @r"
     after 1 min
-    daily_totals 2026-03-10: 1 row(s) landed in lake.events since 2026-05-02 12:03:00Z, written by test
+    daily_totals 2026-03-10: 1 row landed in lake.events since 2026-05-02 12:03:00Z, written by test
     after 2 min
     cohorts 2026-03..2026-04: lake.daily_totals changed
     monthly_report 2026-03: lake.daily_totals changed
