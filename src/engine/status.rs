@@ -141,13 +141,13 @@ pub async fn partition_statuses(
     if !asset.is_materializable() {
         let mut ranges = Vec::new();
         for landed in store.landed(&[asset.key.as_str()]).await? {
-            let range = landed_in(asset, &landed);
-            let is_within = |(first, last)| !subset.clip(first, last).is_empty();
-            if range.is_some_and(is_within) {
-                ranges.extend(range);
-                status.row_count += landed.row_count;
-                status.newest_at = status.newest_at.max(Some(landed.newest_at));
-            }
+            let within = |&range: &(Ordinal, Ordinal)| {
+                !PartitionSubset::from_range(range.0, range.1).intersection(&subset).is_empty()
+            };
+            let Some(range) = landed_range(asset, &landed).filter(within) else { continue };
+            ranges.push(range);
+            status.row_count += landed.row_count;
+            status.newest_at = status.newest_at.max(Some(landed.newest_at));
         }
         status.materialized = PartitionSubset::from_ranges(ranges).intersection(&subset);
         return Ok(status);
@@ -307,6 +307,14 @@ async fn add_unsettled(
     Ok(())
 }
 
+/// The partitions in which rows landed, filed or not.
+fn landed_range(spec: &AssetSpec, landed: &Landed) -> Option<(Ordinal, Ordinal)> {
+    let filed = landed.partition_key.as_deref().zip(landed.ordinal);
+    let filed = filed.and_then(|(key, ordinal)| ordinal_of(&spec.partitions, key, ordinal));
+    let unfiled = landed.first_at.zip(landed.last_at).and_then(|(first, last)| ordinals_of(spec, first, last));
+    filed.map(|ordinal| (ordinal, ordinal)).or(unfiled)
+}
+
 /// What landed in external assets, and what was kept out of them.
 async fn add_landed(
     store: &Store,
@@ -325,7 +333,7 @@ async fn add_landed(
         let Some(status) = statuses.get_mut(&key) else { continue };
         status.row_count += landed.row_count;
         status.newest_at = status.newest_at.max(Some(landed.newest_at));
-        ranges.entry(key).or_default().extend(landed_in(spec, &landed));
+        ranges.entry(key).or_default().extend(landed_range(spec, &landed));
     }
     for (key, list) in ranges {
         if let (Some(spec), Some(status)) = (definitions.asset(&key), statuses.get_mut(&key)) {
@@ -339,12 +347,4 @@ async fn add_landed(
         }
     }
     Ok(())
-}
-
-/// The partitions that rows landed in; the ordinals may lie outside the definition.
-fn landed_in(asset: &AssetSpec, landed: &Landed) -> Option<(Ordinal, Ordinal)> {
-    let filed = landed.partition_key.as_deref().zip(landed.ordinal);
-    let filed = filed.and_then(|(key, ordinal)| ordinal_of(&asset.partitions, key, ordinal));
-    let unfiled = || ordinals_of(asset, landed.first_at?, landed.last_at?);
-    filed.map(|ordinal| (ordinal, ordinal)).or_else(unfiled)
 }

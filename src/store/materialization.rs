@@ -35,8 +35,9 @@ pub struct CurrentVersion {
     pub materialized_at: DateTime<Utc>,
     /// The run that published it.
     pub run_id: Uuid,
-    /// When that run ended, in the order of launches and ends of runs; `None` while it is live.
-    pub run_finish_number: Option<i64>,
+    /// When that run ended, in the order of launches and ends of runs; later than anything while it is live, before
+    /// anything when it is so old that it is not kept any more.
+    pub run_finish_number: i64,
     /// What the attempt could see, as text (`xmin:xmax:xip,…`).
     pub snapshot: String,
 }
@@ -54,7 +55,8 @@ pub struct VersionRange {
 
 const CURRENT_COLUMNS: &str = "m.asset_key, m.partition_key, m.ordinal, m.data_version, m.code_version, m.input_versions, \
      m.open, m.incomplete_inputs is not null as incomplete, m.row_count, m.materialized_at, m.run_id, \
-     (select r.finish_number from karat.run r where r.run_id = m.run_id) as run_finish_number, \
+     coalesce((select coalesce(r.finish_number, 9223372036854775807) from karat.run r where r.run_id = m.run_id), 0) \
+     as run_finish_number, \
      m.snapshot::text as snapshot";
 
 /// The current versions in `ranges`, as this transaction sees them.

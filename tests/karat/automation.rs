@@ -499,3 +499,123 @@ async fn rows_that_commit_late_are_seen_whatever_their_time() {
     ");
     assert_eq!(robot.lake.text("select amount from lake.daily_totals where day = '2026-03-10'").await, "24");
 }
+
+/// What is left to chance, the same for the same seed.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+
+    fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        &of[usize::try_from(self.below(of.len() as u64)).unwrap()]
+    }
+}
+
+impl Robot {
+    /// Something happens, as it may.
+    async fn disturb(&mut self, chance: &mut Chance, id: i64) -> String {
+        match chance.below(8) {
+            0 | 1 => {
+                let date = NaiveDate::from_ymd_opt(2026, 3, 1).unwrap() + chrono::Days::new(chance.below(70));
+                let amount = i64::try_from(chance.below(60)).unwrap() - 20;
+                self.lake.add_events(&[(&format!("{date}T{:02}:00:00Z", chance.below(24)), 10_000 + id, amount)]).await;
+                format!("{amount} lands on {date}")
+            }
+            2 => {
+                let ordinal = TENTH_OF_MARCH + i64::try_from(chance.below(30)).unwrap();
+                self.note(ordinal).await;
+                format!("{ordinal} is marked")
+            }
+            3 | 4 => {
+                let seconds = *chance.pick(&[30, 60, 61, 600, 3_600, 86_400, 200_000]);
+                self.lake.clock.advance(Duration::from_secs(seconds));
+                format!("{seconds} s pass")
+            }
+            5 | 6 => {
+                self.work().await;
+                "runs are worked off".to_owned()
+            }
+            _ if chance.below(3) == 0 => {
+                let live: Vec<_> = self.runs().await.into_iter().collect();
+                let cancel = karat::store::run::Control::Cancel;
+                self.lake.store.control_runs(&live, cancel, self.lake.clock.now()).await.unwrap();
+                "everything is canceled".to_owned()
+            }
+            _ => {
+                let key = *chance.pick(&[DAILY, MONTHLY, COHORTS]);
+                let spec = self.lake.definitions.find(key).unwrap();
+                let existing: Vec<i64> = spec.partitions.existing(self.lake.clock.now()).iter().collect();
+                let plan = [(spec.key.clone(), karat::core::subset::PartitionSubset::single(*chance.pick(&existing)))];
+                let request = crate::lake::request_of(plan.into(), karat::store::launch::RunCause::Manual, false);
+                let launched = karat::engine::launch::launch(
+                    &self.lake.store,
+                    &self.lake.definitions,
+                    request,
+                    self.lake.clock.now(),
+                );
+                format!("a person asks for {key}: {}", launched.await.is_ok())
+            }
+        }
+    }
+}
+
+/// Whatever happens, a reconciler that looks at what has changed comes to the same as one that looks at everything: the
+/// second of the two finds nothing left to launch, and both say the same of when to look again.
+#[tokio::test]
+async fn what_has_changed_is_all_there_is_to_look_at() {
+    const NIGHTLY: Automation = Automation::Cron("15 3 * * *");
+    const ON_CLOSE: Automation = Automation::OnClose { grace: Duration::from_secs(600) };
+    const MIXED: Policies<'static> = &[
+        (DAILY, Automation::Any(&[ON_CLOSE, NIGHTLY]), WaitPolicy::All),
+        (MONTHLY, EAGER, WaitPolicy::AtLeast(5)),
+        (COHORTS, Automation::All(&[NIGHTLY, EAGER]), WaitPolicy::All),
+    ];
+    let policies: [Policies<'_>; 3] =
+        [ALL_EAGER, MIXED, &[(MONTHLY, EAGER, WaitPolicy::All), (DAILY, ON_CLOSE, WaitPolicy::All)]];
+    let mut launches = 0;
+    for (seed, policies) in (0..).zip(policies) {
+        let mut chance = Chance(seed);
+        let mut robot = Robot::new(policies, "2026-04-29T12:00:00Z").await;
+        robot.lake.add_event_a_day("2026-03-01", 62).await;
+        let mut story = Vec::new();
+        for id in 0..60 {
+            story.push(robot.disturb(&mut chance, id).await);
+            let context = robot.context();
+            let mut scratch = AutomationReconciler::default();
+            let (first, second) = if chance.below(2) == 0 {
+                let first = robot.reconciler.activate(&context).await.unwrap();
+                (first, scratch.activate(&context).await.unwrap())
+            } else {
+                let first = scratch.activate(&context).await.unwrap();
+                (first, robot.reconciler.activate(&context).await.unwrap())
+            };
+            launches += usize::from(first.report.is_some());
+            assert_eq!(second.report, None, "seed {seed}, after {story:#?}");
+            assert_eq!(first.next_at, second.next_at, "seed {seed}, after {story:#?}");
+        }
+    }
+    assert!(launches > 20, "the stories are about something: {launches} launches");
+}
+
+#[tokio::test]
+async fn a_long_history_is_launched_piece_by_piece() {
+    let mut robot = Robot::new(&[], "2026-05-02T12:00:00Z").await;
+    let calendar = Calendar { zone: chrono_tz::UTC, first_day: NaiveDate::from_ymd_opt(1990, 1, 1).unwrap() };
+    let plain = Definitions::builder(calendar).external::<Events>().sql::<DailyTotals>().build().unwrap();
+    let specs = plain.assets().map(|spec| {
+        let automation = if spec.is_materializable() { EAGER } else { Automation::Manual };
+        karat::asset::spec::AssetSpec { automation, ..karat::asset::spec::AssetSpec::clone(spec) }
+    });
+    robot.restart(Definitions::from_specs(calendar, specs.collect(), Default::default()).unwrap());
+    let context = robot.context();
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let activation = robot.reconciler.activate(&context).await.unwrap();
+        let steps = robot.lake.text("select count(*) from karat.step group by run_id order by run_id").await;
+        told.push(format!("{} | {:?}", steps.replace('\n', ", "), activation.next_at.map(|at| at.to_string())));
+    }
+    insta::assert_snapshot!(told.join("\n"), @"");
+}
