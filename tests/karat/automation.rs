@@ -617,5 +617,9 @@ async fn a_long_history_is_launched_piece_by_piece() {
         let steps = robot.lake.text("select count(*) from karat.step group by run_id order by run_id").await;
         told.push(format!("{} | {:?}", steps.replace('\n', ", "), activation.next_at.map(|at| at.to_string())));
     }
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    10000 | Some("2026-05-02 12:00:00 UTC")
+    10000, 3270 | Some("2026-05-03 00:00:00 UTC")
+    10000, 3270 | Some("2026-05-03 00:00:00 UTC")
+    "#);
 }
