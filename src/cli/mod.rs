@@ -27,6 +27,7 @@ mod exit;
 mod explain;
 mod foreground;
 mod inspect;
+mod late;
 mod launch;
 mod logging;
 mod options;
@@ -131,7 +132,7 @@ fn with_program_name(message: &str, name: &str) -> String {
     for command in ["`migrate`", "`ls`"] {
         message = message.replace(command, &format!("`{name} {}", &command[1..]));
     }
-    for command in ["`run ls", "`run show ", "`run cancel", "`backfill ls", "`backfill show ", "`backfill cancel"] {
+    for command in ["`quarantine ls", "`materialize ", "`run ls", "`run show ", "`run cancel", "`backfill ls", "`backfill show ", "`backfill cancel"] {
         message = message.replace(command, &format!("`{name} {}", &command[1..]));
     }
     message

@@ -157,7 +157,7 @@ impl Store {
         const DOING: &str = "merging marks";
         let mut transaction = self.pool.begin().await.context(DOING)?;
         // A statement of its own: what began after it sees everything below.
-        let horizon: i64 = sqlx::query_scalar(include_str!("sql/mark_horizon.sql"))
+        let (snapshot, oldest): (String, Option<String>) = sqlx::query_as(include_str!("sql/mark_horizon.sql"))
             .fetch_one(&mut *transaction)
             .await
             .context(DOING)?;
@@ -165,7 +165,8 @@ impl Store {
             .bind(asset)
             .bind(readers)
             .bind(before)
-            .bind(horizon)
+            .bind(snapshot)
+            .bind(oldest)
             .fetch_one(&mut *transaction)
             .await
             .context(DOING)?;
