@@ -140,6 +140,7 @@ fn spec_of<A: Asset>(kind: AssetKind, calendar: &Calendar) -> Result<AssetSpec, 
             WriteMode::Append { natural_key: A::NATURAL_KEY.iter().map(|&column| column.to_owned()).collect() }
         },
         automation: A::AUTOMATION,
+        wait: A::WAIT,
         freshness: A::FRESHNESS,
         retry: A::RETRY,
         timeout: A::TIMEOUT,

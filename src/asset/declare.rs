@@ -15,7 +15,7 @@ use super::upstream::{DeclaredUpstream, Upstreams};
 use crate::core::key::AssetKey;
 use crate::core::mapping::PartitionMapping;
 use crate::core::partition::{Cadence, PartitionError, PartitionsDefinition};
-use crate::core::policy::{AssetCheck, Automation, FreshnessPolicy, RetryPolicy};
+use crate::core::policy::{AssetCheck, Automation, FreshnessPolicy, RetryPolicy, WaitPolicy};
 
 /// One table with a row type, upstreams, partitions and policies.
 ///
@@ -43,6 +43,9 @@ pub trait Asset: Table {
 
     /// When it is materialized without being asked for.
     const AUTOMATION: Automation = Automation::Manual;
+
+    /// How much of what a partition reads must be there, and fresh, before [`Self::AUTOMATION`] builds it.
+    const WAIT: WaitPolicy = WaitPolicy::All;
 
     /// How old it may get.
     const FRESHNESS: Option<FreshnessPolicy> = None;

@@ -51,17 +51,15 @@ pub(super) async fn quarantine(session: &Session, verb: &QuarantineVerb) -> Resu
         QuarantineVerb::Show(arguments) => show(session, arguments).await,
         QuarantineVerb::Release(arguments) => {
             let scope = scope(arguments);
-            let decided = session
-                .connected(async |connected| Ok(connected.service.release_quarantined(&scope).await?))
-                .await?;
+            let decided =
+                session.connected(async |connected| Ok(connected.service.release_quarantined(&scope).await?)).await?;
             session.output.result(&decided, decided_text)?;
             Ok(Exit::Ok)
         }
         QuarantineVerb::Discard(arguments) => {
             let scope = scope(arguments);
-            let decided = session
-                .connected(async |connected| Ok(connected.service.discard_quarantined(&scope).await?))
-                .await?;
+            let decided =
+                session.connected(async |connected| Ok(connected.service.discard_quarantined(&scope).await?)).await?;
             session.output.result(&decided, decided_text)?;
             Ok(Exit::Ok)
         }
@@ -115,8 +113,7 @@ fn list_text(session: &Session, arguments: &QuarantineListArguments, rows: &[Qua
 }
 
 async fn show(session: &Session, arguments: &QuarantineShowArguments) -> Result<Exit, Failure> {
-    let row =
-        session.connected(async |connected| Ok(connected.service.quarantined_row(arguments.id).await?)).await?;
+    let row = session.connected(async |connected| Ok(connected.service.quarantined_row(arguments.id).await?)).await?;
     session.output.result(&row, |row| row_text(session, row))?;
     Ok(Exit::Ok)
 }

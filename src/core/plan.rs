@@ -131,6 +131,50 @@ pub fn add_missing_inputs(
     }
 }
 
+/// Partitions that were taken out of a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Withheld {
+    /// Which.
+    pub partitions: PartitionSubset,
+    /// What they read and what neither exists nor is planned.
+    pub missing: PartitionSets,
+}
+
+/// Takes out of `plan` what reads something that is missing, and what reads that, and so on: what is left can be launched.
+pub fn withhold_incomplete(
+    catalog: &dyn Catalog,
+    plan: &mut PartitionSets,
+    present: &PartitionSets,
+    now: DateTime<Utc>,
+) -> BTreeMap<AssetKey, Withheld> {
+    let mut withheld: BTreeMap<AssetKey, Withheld> = BTreeMap::new();
+    // What is taken out of one asset may be missed by those one level down.
+    for _ in 0..=catalog.topological_order().len() {
+        let missing = missing_inputs(catalog, plan, present, now);
+        if missing.is_empty() {
+            break;
+        }
+        for (asset, subset) in plan.iter_mut() {
+            let planned = subset.clone();
+            for (upstream, mapping) in catalog.upstreams(asset) {
+                let Some(missing) = missing.get(upstream) else { continue };
+                let hit = partitions_reading(catalog, asset, upstream, mapping, missing, now).intersection(&planned);
+                if hit.is_empty() {
+                    continue;
+                }
+                let needed = partitions_read(catalog, asset, &hit, upstream, mapping, now).intersection(missing);
+                let entry = withheld.entry(asset.clone()).or_default();
+                entry.partitions = entry.partitions.union(&hit);
+                let entry = entry.missing.entry(upstream.clone()).or_default();
+                *entry = entry.union(&needed);
+                *subset = subset.difference(&hit);
+            }
+        }
+        plan.retain(|_, subset| !subset.is_empty());
+    }
+    withheld
+}
+
 /// Adds, for the assets of `within`, the partitions that read something planned: what a change would reach.
 pub fn add_affected(catalog: &dyn Catalog, plan: &mut PartitionSets, within: &PartitionSets, now: DateTime<Utc>) {
     for asset in catalog.topological_order() {

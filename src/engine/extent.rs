@@ -12,7 +12,7 @@ use crate::core::subset::PartitionSubset;
 use crate::core::time::TimeWindow;
 
 /// Why an extent means no partitions.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExtentError {
     /// A partition that is none.
     #[error("{asset}: {source}")]

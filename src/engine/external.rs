@@ -144,10 +144,7 @@ fn external<'d>(definitions: &'d Definitions, key: &AssetKey) -> Result<&'d Arc<
 }
 
 /// Opens a transaction of a writer that makes its own marks.
-async fn begin(
-    pool: &PgPool,
-    definitions: &Definitions,
-) -> Result<Transaction<'static, Postgres>, AppendError> {
+async fn begin(pool: &PgPool, definitions: &Definitions) -> Result<Transaction<'static, Postgres>, AppendError> {
     let zone = text_literal(definitions.calendar().zone.name());
     let begin = format!("begin; set local timezone = {zone}; set local karat.marked = 'on'");
     Ok(pool.begin_with(generated(begin)).await.context("opening a transaction for new rows")?)

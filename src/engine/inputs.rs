@@ -95,6 +95,16 @@ impl Inputs {
         self.own.get(&ordinal)
     }
 
+    /// All versions of the asset's own partitions.
+    pub(super) const fn own(&self) -> &BTreeMap<Ordinal, CurrentVersion> {
+        &self.own
+    }
+
+    /// The versions of an upstream.
+    pub(super) fn index(&self, upstream: &AssetKey) -> Option<&VersionIndex> {
+        self.indexes.get(upstream)
+    }
+
     /// Upstream → digest of what `ordinal` reads; external upstreams have marks instead.
     pub(super) fn digests(
         &self,

@@ -47,11 +47,7 @@ pub(crate) fn places(asset: &AssetSpec, partitions: &PartitionSubset) -> Vec<Mar
 /// or not the definition reaches so far; `None` for partitions that are not made of time.
 ///
 /// Both are instants, or of a `date` column dates as midnight in UTC.
-pub(crate) fn ordinals_of(
-    asset: &AssetSpec,
-    first: DateTime<Utc>,
-    last: DateTime<Utc>,
-) -> Option<(Ordinal, Ordinal)> {
+pub(crate) fn ordinals_of(asset: &AssetSpec, first: DateTime<Utc>, last: DateTime<Utc>) -> Option<(Ordinal, Ordinal)> {
     let PartitionsDefinition::Time(time) = &asset.partitions else { return None };
     let at = |value: DateTime<Utc>| {
         time.at(if is_date(asset) { start_of_day(value.date_naive(), time.zone()) } else { value })

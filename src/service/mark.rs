@@ -62,7 +62,11 @@ impl Service {
         if !dry_run {
             let marks: Vec<NewMark> = subset
                 .iter()
-                .map(|ordinal| NewMark { partition_key: spec.partitions.key(ordinal).to_string(), ordinal, row_count: 0 })
+                .map(|ordinal| NewMark {
+                    partition_key: spec.partitions.key(ordinal).to_string(),
+                    ordinal,
+                    row_count: 0,
+                })
                 .collect();
             let mut connection = self.store.pool().acquire().await.context("marking by hand")?;
             append_marks(&mut connection, spec.key.as_str(), &format!("by hand: {reason}"), &marks, now).await?;
@@ -86,12 +90,12 @@ impl Service {
         subset: &PartitionSubset,
     ) -> Result<Vec<AssetPartitionsView>, ServiceError> {
         let now = self.now();
-        let readers: Vec<AssetKey> =
-            self.definitions.graph().downstream(&spec.key).into_iter().cloned().collect();
+        let readers: Vec<AssetKey> = self.definitions.graph().downstream(&spec.key).into_iter().cloned().collect();
         let statuses = asset_statuses(&self.store, &self.definitions, &readers, now).await?;
         let mut stale = Vec::new();
         for reader in readers.iter().filter_map(|key| self.definitions.asset(key)) {
-            let mapping = reader.upstreams.iter().find(|upstream| upstream.key == spec.key).map(|upstream| upstream.mapping);
+            let mapping =
+                reader.upstreams.iter().find(|upstream| upstream.key == spec.key).map(|upstream| upstream.mapping);
             let (Some(mapping), Some(status)) = (mapping, statuses.get(&reader.key)) else { continue };
             let reading = partitions_reading(&*self.definitions, &reader.key, &spec.key, mapping, subset, now);
             let reading = reading.intersection(&status.materialized);

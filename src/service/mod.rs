@@ -9,10 +9,13 @@ mod backfill;
 mod error;
 mod garbage;
 mod graph;
+mod health;
 mod history;
 mod ids;
 mod launch;
 mod mark;
+mod metrics;
+mod observer;
 mod plan;
 mod process;
 mod progress;
@@ -20,6 +23,7 @@ mod quarantine;
 mod request;
 mod retry;
 mod run;
+mod schedules;
 mod schema;
 mod select;
 mod status;
@@ -36,17 +40,24 @@ pub use self::asset::AssetDetailView;
 pub use self::assets::{AssetView, list_assets};
 pub use self::backfill::{BackfillDetailView, BackfillView, ControlledView};
 pub use self::error::{ErrorKind, ServiceError};
-pub use self::garbage::{GarbageView, Retention};
+pub use self::garbage::{GarbageRows, GarbageView, Retention};
 pub use self::graph::{GraphEdge, GraphNode, GraphView, graph};
+pub use self::health::{HealthView, PartHealth};
 pub use self::history::{AttemptView, CheckView, MaterializationView, StepView};
 pub use self::launch::{LaunchKind, LaunchedView};
 pub use self::mark::MarkedView;
+pub use self::metrics::{MetricFamily, MetricKind, Sample, Value};
+pub use self::observer::Observer;
 pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
 pub use self::process::{DEFAULT_ADDRESS, ListenError, PagesContext, Process, ServePages, listen};
 pub use self::progress::{FailureView, ProgressView, SummaryView};
 pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
 pub use self::request::{PartitionState, Request};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
+pub use self::schedules::{
+    ClockChange, ScheduleState, ScheduleView, SwitchedView, TickPlanView, TickView, TriggeredView, UpcomingTick,
+    UpcomingView,
+};
 pub use self::schema::MigrationView;
 pub use self::select::asks_for_states;
 pub use self::status::{

@@ -91,7 +91,8 @@ impl Service {
     /// # Errors
     /// When a number is unknown or decided already, or a row cannot be stored; then nothing of its asset was released.
     pub async fn release_quarantined(&self, scope: &QuarantineScope) -> Result<DecidedView, ServiceError> {
-        let mut view = DecidedView { decision: "released", rows: 0, inserted: 0, duplicates: 0, partitions: Vec::new() };
+        let mut view =
+            DecidedView { decision: "released", rows: 0, inserted: 0, duplicates: 0, partitions: Vec::new() };
         for (key, ids) in self.scope(scope).await? {
             let pool = self.store.pool();
             let appended = release_rows(pool, &self.definitions, &*self.clock, &key, ids.as_deref()).await?;
@@ -111,7 +112,8 @@ impl Service {
     /// # Errors
     /// When a number is unknown or decided already, or the state cannot be used.
     pub async fn discard_quarantined(&self, scope: &QuarantineScope) -> Result<DecidedView, ServiceError> {
-        let mut view = DecidedView { decision: "discarded", rows: 0, inserted: 0, duplicates: 0, partitions: Vec::new() };
+        let mut view =
+            DecidedView { decision: "discarded", rows: 0, inserted: 0, duplicates: 0, partitions: Vec::new() };
         for (key, ids) in self.scope(scope).await? {
             view.rows += self.store.discard_quarantined(key.as_str(), ids.as_deref(), self.now()).await?;
         }

@@ -43,7 +43,8 @@ impl Service {
         // What is about to be migrated gets its triggers with that.
         if report.pending_migrations.is_empty() {
             let triggers = self.store.mark_triggers(&marked_tables(&self.definitions)).await?;
-            let unmarked = triggers.unmarked.iter().map(|(table, unmarked)| (unmarked.asset_key.as_str(), table.as_str()));
+            let unmarked =
+                triggers.unmarked.iter().map(|(table, unmarked)| (unmarked.asset_key.as_str(), table.as_str()));
             report.add_unmarked(&self.definitions, unmarked);
         }
         Ok(report)

@@ -284,7 +284,9 @@ fn stale_reasons(spec: &AssetSpec, stale: &BTreeMap<Ordinal, Vec<Staleness>>, zo
 fn merge(sum: &mut Staleness, more: &Staleness) {
     if let (
         Staleness::LateRows { rows, removed, since, writers, .. },
-        Staleness::LateRows { rows: more_rows, removed: more_removed, since: also_since, writers: more_writers, .. },
+        Staleness::LateRows {
+            rows: more_rows, removed: more_removed, since: also_since, writers: more_writers, ..
+        },
     ) = (sum, more)
     {
         *rows += more_rows;

@@ -148,19 +148,12 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be used; nothing was merged then.
-    pub async fn compact_marks(
-        &self,
-        asset: &str,
-        readers: &[&str],
-        before: DateTime<Utc>,
-    ) -> Result<u64, StoreError> {
+    pub async fn compact_marks(&self, asset: &str, readers: &[&str], before: DateTime<Utc>) -> Result<u64, StoreError> {
         const DOING: &str = "merging marks";
         let mut transaction = self.pool.begin().await.context(DOING)?;
         // A statement of its own: what began after it sees everything below.
-        let (snapshot, oldest): (String, Option<String>) = sqlx::query_as(include_str!("sql/mark_horizon.sql"))
-            .fetch_one(&mut *transaction)
-            .await
-            .context(DOING)?;
+        let (snapshot, oldest): (String, Option<String>) =
+            sqlx::query_as(include_str!("sql/mark_horizon.sql")).fetch_one(&mut *transaction).await.context(DOING)?;
         let saved: i64 = sqlx::query_scalar(include_str!("sql/compact_marks.sql"))
             .bind(asset)
             .bind(readers)

@@ -35,8 +35,9 @@ pub struct CurrentVersion {
     pub materialized_at: DateTime<Utc>,
     /// The run that published it.
     pub run_id: Uuid,
-    /// When that run ended, in the order of launches and ends of runs; `None` while it is live.
-    pub run_finish_number: Option<i64>,
+    /// When that run ended, in the order of launches and ends of runs; later than anything while it is live, before
+    /// anything when it is so old that it is not kept any more.
+    pub run_finish_number: i64,
     /// What the attempt could see, as text (`xmin:xmax:xip,…`).
     pub snapshot: String,
 }
@@ -54,7 +55,8 @@ pub struct VersionRange {
 
 const CURRENT_COLUMNS: &str = "m.asset_key, m.partition_key, m.ordinal, m.data_version, m.code_version, m.input_versions, \
      m.open, m.incomplete_inputs is not null as incomplete, m.row_count, m.materialized_at, m.run_id, \
-     (select r.finish_number from karat.run r where r.run_id = m.run_id) as run_finish_number, \
+     coalesce((select coalesce(r.finish_number, 9223372036854775807) from karat.run r where r.run_id = m.run_id), 0) \
+     as run_finish_number, \
      m.snapshot::text as snapshot";
 
 /// The current versions in `ranges`, as this transaction sees them.
@@ -73,6 +75,9 @@ pub async fn versions_in(
         .await
         .context("reading the versions of the inputs")
 }
+
+/// The snapshot that sees nothing: every mark is newer.
+pub const SEES_NOTHING: &str = "3:3:";
 
 /// A question whether rows landed in an external asset after a materialization looked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,6 +196,43 @@ impl Store {
     pub async fn unseen_marks(&self, questions: &[MarkQuestion]) -> Result<Vec<UnseenMarks>, StoreError> {
         let mut connection = self.pool.acquire().await.context("looking for rows that landed later")?;
         unseen_marks(&mut connection, questions).await
+    }
+}
+
+/// When the content that a partition has now was published first.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct ContentTime {
+    /// The asset.
+    pub asset_key: String,
+    /// The partition.
+    pub partition_key: String,
+    /// Its ordinal when it was built.
+    pub ordinal: i64,
+    /// When; `None` when that is longer ago than history is kept.
+    pub content_at: Option<DateTime<Utc>>,
+}
+
+impl Store {
+    /// When the contents in `ranges` came to be; a version with equal content does not count.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn content_times(&self, ranges: &[VersionRange]) -> Result<Vec<ContentTime>, StoreError> {
+        sqlx::query_as(
+            "select m.asset_key, m.partition_key, m.ordinal,
+                    case when m.content_changed then m.materialized_at else (
+                        select max(p.materialized_at) from karat.materialization p
+                        where p.asset_key = m.asset_key and p.partition_key = m.partition_key
+                          and p.materialization_id > 0 and p.content_changed
+                    ) end as content_at
+             from karat.current_versions($1, $2, $3) m",
+        )
+        .bind(ranges.iter().map(|range| range.asset_key.as_str()).collect::<Vec<_>>())
+        .bind(ranges.iter().map(|range| range.first).collect::<Vec<_>>())
+        .bind(ranges.iter().map(|range| range.last).collect::<Vec<_>>())
+        .fetch_all(&self.pool)
+        .await
+        .context("reading when inputs changed")
     }
 }
 

@@ -104,24 +104,21 @@ fn wanted(table: &MarkedTable, is_root: bool) -> Vec<Wanted> {
         arguments: vec![table.asset_key.clone(), table.place.to_owned(), table.column.clone()],
     };
     let mut triggers = vec![
-        mark(
-            "karat_mark_insert",
-            "after insert on {relation} referencing new table as new_rows for each statement",
-        ),
+        mark("karat_mark_insert", "after insert on {relation} referencing new table as new_rows for each statement"),
         mark(
             "karat_mark_update",
             "after update on {relation} referencing old table as old_rows new table as new_rows for each statement",
         ),
-        mark(
-            "karat_mark_delete",
-            "after delete on {relation} referencing old table as old_rows for each statement",
-        ),
+        mark("karat_mark_delete", "after delete on {relation} referencing old table as old_rows for each statement"),
         mark("karat_mark_truncate", "before truncate on {relation} for each statement"),
     ];
     // PostgreSQL hands a row trigger on to the parts of a partitioned table.
     if let Some(late) = table.late.as_ref().filter(|_| is_root) {
-        let natural_key: Vec<String> =
-            late.natural_key.iter().map(|name| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))).collect();
+        let natural_key: Vec<String> = late
+            .natural_key
+            .iter()
+            .map(|name| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")))
+            .collect();
         triggers.push(Wanted {
             name: "karat_quarantine",
             event: "before insert on {relation} for each row",
@@ -159,11 +156,8 @@ fn differences(tables: &[MarkedTable], found: &[Found]) -> BTreeMap<String, (Opt
                     && row.arguments.as_deref() == Some(arguments.as_slice())
             })
         };
-        let mut statements: Vec<String> = triggers
-            .iter()
-            .filter(|wanted| !is_there(wanted))
-            .map(|wanted| wanted.statement(relation))
-            .collect();
+        let mut statements: Vec<String> =
+            triggers.iter().filter(|wanted| !is_there(wanted)).map(|wanted| wanted.statement(relation)).collect();
         let foreign = rows.iter().filter_map(|row| row.trigger.as_deref());
         let foreign = foreign.filter(|name| triggers.iter().all(|wanted| wanted.name != *name));
         statements.extend(foreign.map(|name| format!("drop trigger if exists {name} on {relation}")));
@@ -219,8 +213,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be used.
     pub async fn mark_triggers(&self, tables: &[MarkedTable]) -> Result<TriggerState, StoreError> {
-        let mut connection =
-            self.pool.acquire().await.context("reading the triggers that leave marks")?;
+        let mut connection = self.pool.acquire().await.context("reading the triggers that leave marks")?;
         let mut state = TriggerState::default();
         for (relation, (asset, statements)) in differences(tables, &found(&mut connection, tables).await?) {
             match asset {

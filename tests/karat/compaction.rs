@@ -70,7 +70,10 @@ async fn a_transaction_under_way_keeps_apart_what_it_does_not_see() {
     let lake = Lake::open().await;
     lake.add_events(&[("2026-03-02T10:00:00Z", 1, 1)]).await;
     let mut reader = lake.stranger("reader").await;
-    sqlx::raw_sql("begin isolation level repeatable read; select 1 from karat.mark").execute(&mut reader).await.unwrap();
+    sqlx::raw_sql("begin isolation level repeatable read; select 1 from karat.mark")
+        .execute(&mut reader)
+        .await
+        .unwrap();
     lake.add_events(&[("2026-03-02T10:00:00Z", 2, 1)]).await;
     lake.add_events(&[("2026-03-02T10:00:00Z", 3, 1)]).await;
     assert_eq!(merge(&lake).await, 0);
@@ -111,7 +114,10 @@ async fn merging_changes_no_answer_whatever_goes_on_beside_it() {
                 0 | 1 => _ = lake.add_events(&[(&format!("2026-03-0{day}T10:00:00Z"), id, 1)]).await,
                 2 | 3 => {
                     let mut writer = lake.stranger(["psql", "script"][random.index(2)]).await;
-                    sqlx::raw_sql("begin; set local karat.clock = '2026-05-01T12:00:00Z'").execute(&mut writer).await.unwrap();
+                    sqlx::raw_sql("begin; set local karat.clock = '2026-05-01T12:00:00Z'")
+                        .execute(&mut writer)
+                        .await
+                        .unwrap();
                     let insert = "insert into lake.events values (make_timestamptz(2026, 3, $1, 10, 0, 0), $2, 1)";
                     sqlx::query(insert).bind(i32::try_from(day).unwrap()).bind(id).execute(&mut writer).await.unwrap();
                     open.push(writer);
@@ -141,11 +147,13 @@ async fn merging_changes_no_answer_whatever_goes_on_beside_it() {
         let launched = lake.launch(request).await;
         lake.work_off(launched).await.unwrap();
         assert_eq!(lake.late(DAILY).await, "", "seed {seed}");
-        let right = "select (select count(*) from lake.events) = (select coalesce(sum(events), 0) from lake.daily_totals)";
+        let right =
+            "select (select count(*) from lake.events) = (select coalesce(sum(events), 0) from lake.daily_totals)";
         assert!(lake.scalar::<bool>(right).await, "seed {seed}");
         // What is left is one mark for each day and writer.
         let least = "select count(*)::bigint from (select distinct partition_key, writer from karat.mark) m";
-        let (all, least) = (lake.scalar::<i64>("select count(*) from karat.mark").await, lake.scalar::<i64>(least).await);
+        let (all, least) =
+            (lake.scalar::<i64>("select count(*) from karat.mark").await, lake.scalar::<i64>(least).await);
         merges(&lake, (all - least).unsigned_abs()).await;
     }
 }

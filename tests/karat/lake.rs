@@ -278,7 +278,9 @@ impl Lake {
 
     /// A connection of another program, which calls itself so.
     pub async fn stranger(&self, name: &str) -> sqlx::PgConnection {
-        <sqlx::PgConnection as sqlx::Connection>::connect_with(&self.options.clone().application_name(name)).await.unwrap()
+        <sqlx::PgConnection as sqlx::Connection>::connect_with(&self.options.clone().application_name(name))
+            .await
+            .unwrap()
     }
 
     /// How the partitions of the asset stand against late rows: `2026-03-01 2 rows landed in …`.
@@ -286,8 +288,7 @@ impl Lake {
         let spec = self.definitions.find(asset).unwrap();
         let now = karat::clock::Clock::now(&*self.clock);
         let keys = [spec.key.clone()];
-        let statuses =
-            karat::engine::status::asset_statuses(&self.store, &self.definitions, &keys, now).await.unwrap();
+        let statuses = karat::engine::status::asset_statuses(&self.store, &self.definitions, &keys, now).await.unwrap();
         let lines: Vec<String> = statuses[&spec.key]
             .stale
             .iter()

@@ -60,7 +60,11 @@ async fn a_row_whose_transaction_was_open_during_the_build_is_found_later() {
                 sqlx::query(insert).bind(id).execute(&mut psql).await.unwrap();
             }
         });
-        while lake.scalar::<i64>("select count(*) from pg_locks where locktype = 'advisory' and not granted and objid = 4711").await == 0 {
+        while lake
+            .scalar::<i64>("select count(*) from pg_locks where locktype = 'advisory' and not granted and objid = 4711")
+            .await
+            == 0
+        {
             assert!(!writing.is_finished());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -144,14 +148,10 @@ async fn rows_from_before_the_first_day_count_when_the_first_day_moves() {
     let mut lake = Lake::open().await;
     let appended = lake.add_events(&[("2022-12-30T10:00:00Z", 1, 5), ("2023-01-02T10:00:00Z", 2, 5)]).await;
     assert_eq!((appended.inserted, appended.outside, appended.partitions.len()), (2, 1, 1));
-    let earlier = Calendar { first_day: "2022-12-01".parse().unwrap(), ..crate::lake::calendar(chrono_tz::Europe::Berlin) };
-    lake.definitions = Arc::new(
-        Definitions::builder(earlier)
-            .external::<Events>()
-            .sql::<crate::lake::DailyTotals>()
-            .build()
-            .unwrap(),
-    );
+    let earlier =
+        Calendar { first_day: "2022-12-01".parse().unwrap(), ..crate::lake::calendar(chrono_tz::Europe::Berlin) };
+    lake.definitions =
+        Arc::new(Definitions::builder(earlier).external::<Events>().sql::<crate::lake::DailyTotals>().build().unwrap());
     let spec = lake.definitions.find("lake.events").unwrap();
     let keys = [spec.key.clone()];
     let statuses =

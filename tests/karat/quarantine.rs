@@ -191,17 +191,27 @@ async fn rows_of_other_programs_wait_too_with_all_their_columns() {
     assert!(released.contains("\"inserted\": 2"), "{released}");
     assert_eq!(text(&lake, ROWS).await, "1@roof 2@roof 3@cellar");
     assert_eq!(
-        text(&lake, "select at::text from sensor.readings where id = 1 and at = '2026-03-16T22:59:59.999999Z' and value is null")
-            .await
-            .len(),
+        text(
+            &lake,
+            "select at::text from sensor.readings where id = 1 and at = '2026-03-16T22:59:59.999999Z' and value is null"
+        )
+        .await
+        .len(),
         "2026-03-16 22:59:59.999999+00".len()
     );
     assert_eq!(
-        text(&lake, "select partition_key || ' ' || row_count || ' ' || writer from karat.mark where ordinal is not null").await,
+        text(
+            &lake,
+            "select partition_key || ' ' || row_count || ' ' || writer from karat.mark where ordinal is not null"
+        )
+        .await,
         "2026-03-16 1 released from quarantine"
     );
     // Moving a row into the past is a correction, not a late row.
-    sqlx::query("update sensor.readings set at = '2026-03-02T10:00:00Z' where id = 2").execute(&lake.pool).await.unwrap();
+    sqlx::query("update sensor.readings set at = '2026-03-02T10:00:00Z' where id = 2")
+        .execute(&lake.pool)
+        .await
+        .unwrap();
     assert_eq!(text(&lake, ROWS).await, "1@roof 2@roof 3@cellar");
 }
 

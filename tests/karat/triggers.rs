@@ -62,8 +62,11 @@ async fn every_kind_of_write_of_another_program_makes_exactly_its_days_stale() {
     );
     lake.build(&[(DAILY, "2026-03-02")]).await;
 
-    run(&mut psql, "reset karat.writer; insert into lake.events values ('2026-03-02T10:00:00Z', 1, 1) on conflict do nothing")
-        .await;
+    run(
+        &mut psql,
+        "reset karat.writer; insert into lake.events values ('2026-03-02T10:00:00Z', 1, 1) on conflict do nothing",
+    )
+    .await;
     run(&mut psql, "copy (select '2026-03-02T11:00:00Z'::timestamptz, 12, 1) to '/dev/null'").await;
     assert!(lake.late(DAILY).await.starts_with("2026-03-02: 1 row landed"), "{}", lake.late(DAILY).await);
     lake.build(&[(DAILY, "2026-03-02")]).await;
@@ -81,7 +84,11 @@ async fn what_is_rolled_back_or_changes_nothing_leaves_nothing() {
     run(&mut psql, "delete from lake.events where id = -1").await;
     run(&mut psql, "insert into lake.events select at, id, amount from lake.events on conflict do nothing").await;
     // Times that no partition can hold.
-    run(&mut psql, "insert into lake.events values ('infinity', 90, 1), ('-infinity', 91, 1), ('0044-03-15 BC', 92, 1)").await;
+    run(
+        &mut psql,
+        "insert into lake.events values ('infinity', 90, 1), ('-infinity', 91, 1), ('0044-03-15 BC', 92, 1)",
+    )
+    .await;
     assert_eq!(lake.scalar::<i64>("select count(*) from karat.mark").await, before);
     assert_eq!(lake.late(DAILY).await, "");
 }
@@ -143,10 +150,12 @@ async fn triggers_are_made_once_kept_right_and_taken_away() {
         "karat_mark_delete | O\nkarat_mark_insert | O\nkarat_mark_truncate | O\nkarat_mark_update | O"
     );
     assert!(lake.store.install_mark_triggers(&tables).await.unwrap().changed.is_empty());
-    sqlx::raw_sql("drop trigger karat_mark_delete on lake.events; alter table lake.events disable trigger karat_mark_insert")
-        .execute(&lake.pool)
-        .await
-        .unwrap();
+    sqlx::raw_sql(
+        "drop trigger karat_mark_delete on lake.events; alter table lake.events disable trigger karat_mark_insert",
+    )
+    .execute(&lake.pool)
+    .await
+    .unwrap();
     assert_eq!(lake.store.mark_triggers(&tables).await.unwrap().unmarked.keys().collect::<Vec<_>>(), ["lake.events"]);
     assert_eq!(lake.store.install_mark_triggers(&tables).await.unwrap().changed.len(), 1);
     assert_eq!(lake.text(triggers).await.matches('O').count(), 4);
