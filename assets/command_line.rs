@@ -35,6 +35,7 @@ pub fn application() -> Application {
         first_day: NaiveDate::from_ymd_opt(2026, 1, 1).unwrap_or_default(),
         definitions: definitions::definitions,
         migrations: definitions::migrations,
+        pages: Some(karat::web::serve),
     }
 }
 

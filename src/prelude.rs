@@ -17,7 +17,8 @@ pub use crate::asset::read::ReadUpstream;
 pub use crate::core::key::AssetKey;
 pub use crate::core::partition::{Cadence, PartitionError, PartitionsDefinition};
 pub use crate::core::policy::{
-    AssetCheck, Automation, FreshnessPolicy, RetryPolicy, accepted_values, fresh, no_rows, not_null, references,
-    row_count, unique,
+    AssetCheck, Automation, FreshnessPolicy, RetryPolicy, WaitPolicy, accepted_values, fresh, no_rows, not_null,
+    references, row_count, unique,
 };
+pub use crate::core::schedule::{CatchUp, Schedule};
 pub use crate::table;

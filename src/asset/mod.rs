@@ -19,6 +19,8 @@ pub mod partitions;
 mod problems;
 pub mod read;
 pub mod rows;
+mod schedules;
+mod select;
 mod sentence;
 pub mod spec;
 pub mod statement;

@@ -7,6 +7,7 @@ use super::output::{grouped, one_line, shortened, table, time_text, toned};
 use super::session::Session;
 use super::verb::{GraphArguments, GraphFormat, SelectionArguments, StatusArguments, selection_text};
 use crate::asset::spec::AssetKind;
+use crate::core::freshness::FreshnessState;
 use crate::core::key::AssetKey;
 use crate::service::{
     self, AssetStatusView, AssetView, Extent, GraphNode, GraphView, PartitionState, Request, StatusView,
@@ -92,8 +93,16 @@ fn status_text(session: &Session, status: &StatusView, selection: Option<&str>) 
                 lines.push(format!("{} {}", toned(word), partitions.text));
             }
         }
-        if let Some(since) = asset.freshness.as_ref().and_then(|freshness| freshness.overdue_since) {
-            lines.push(format!("{} since {}", toned("overdue"), time_text(since, zone)));
+        if let Some((freshness, due_at)) = asset.freshness.as_ref().and_then(|view| Some((view, view.due_at?))) {
+            match freshness.state {
+                FreshnessState::Fail => {
+                    lines.push(format!("{} since {}: {}", toned("overdue"), time_text(due_at, zone), freshness.policy));
+                }
+                FreshnessState::Warn => {
+                    lines.push(format!("{} at {}: {}", toned("due"), time_text(due_at, zone), freshness.policy));
+                }
+                FreshnessState::Pass | FreshnessState::Unknown => {}
+            }
         }
         if !lines.is_empty() {
             text.push_str(&format!("\n\n{}\n  {}", asset.asset, lines.join("\n  ")));

@@ -32,6 +32,7 @@ mod logging;
 mod options;
 mod output;
 mod runs;
+mod schedule;
 mod session;
 mod verb;
 
@@ -131,7 +132,9 @@ fn with_program_name(message: &str, name: &str) -> String {
     for command in ["`migrate`", "`ls`"] {
         message = message.replace(command, &format!("`{name} {}", &command[1..]));
     }
-    for command in ["`run ls", "`run show ", "`run cancel", "`backfill ls", "`backfill show ", "`backfill cancel"] {
+    for command in
+        ["`run ls", "`run show ", "`run cancel", "`backfill ls", "`backfill show ", "`backfill cancel", "`schedule ls"]
+    {
         message = message.replace(command, &format!("`{name} {}", &command[1..]));
     }
     message

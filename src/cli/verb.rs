@@ -5,8 +5,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::exit::{Exit, Failure};
+use super::schedule::ScheduleArguments;
 use super::session::Session;
-use super::{admin, explain, inspect, launch, runs};
+use super::{admin, explain, inspect, launch, runs, schedule};
 use crate::service::{Extent, PartitionState, Request};
 
 /// What can be asked of every application.
@@ -33,6 +34,8 @@ pub enum Verb {
     Backfill(BackfillArguments),
     /// List, show, cancel and retry runs, and read what was said in them
     Run(RunArguments),
+    /// List schedules, show when they fire, pause, resume and trigger them
+    Schedule(ScheduleArguments),
     /// Show an asset in detail
     Asset(AssetArguments),
     /// Remove logs and history that have been kept long enough; never data
@@ -437,6 +440,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
             Some(verb) => runs::backfill(session, verb).await,
         },
         Verb::Run(arguments) => runs::run(session, &arguments.verb).await,
+        Verb::Schedule(arguments) => schedule::schedule(session, &arguments.verb).await,
         Verb::Asset(AssetArguments { verb: AssetVerb::Show(arguments) }) => explain::asset(session, &arguments).await,
         Verb::Gc(arguments) => admin::gc(session, &arguments).await,
     }

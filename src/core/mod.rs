@@ -1,12 +1,15 @@
 //! The pure rules: no input or output, no `async`, no clock.
 
+pub mod automation;
 pub mod cron;
+pub mod freshness;
 pub mod graph;
 pub mod key;
 pub mod mapping;
 pub mod partition;
 pub mod plan;
 pub mod policy;
+pub mod schedule;
 pub mod selection;
 pub mod sql_text;
 pub mod status;

@@ -1,5 +1,6 @@
 //! What a declaration may say about how an asset is computed, retried, checked and kept fresh: plain data.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -81,12 +82,13 @@ pub enum Automation {
     Manual,
     /// At the ticks of a five-field cron expression, in the calendar's zone.
     Cron(&'static str),
-    /// When an upstream partition changed, once it has been quiet for `debounce`.
+    /// When the partition is missing or what it reads changed, once the inputs have been quiet for `debounce`; where
+    /// they never are, ten times `debounce` after the first change.
     Eager {
         /// How long the inputs must have been unchanged.
         debounce: Duration,
     },
-    /// When the partition's window has ended, `grace` later.
+    /// When the partition's window has ended, `grace` later: the first build, or that after one made early.
     OnClose {
         /// How long after the end of the window.
         grace: Duration,
@@ -115,19 +117,101 @@ impl Automation {
     }
 }
 
-/// How old the newest closed partition of an asset may get.
+/// How much of what a partition reads must be there, and fresh, before its automation builds it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitPolicy {
+    /// Every partition it reads.
+    #[default]
+    All,
+    /// So many partitions of each upstream, or all where it reads fewer. What does not exist is recorded with the version,
+    /// which is built again when more of it comes.
+    AtLeast(u64),
+}
+
+impl WaitPolicy {
+    /// So many partitions of each upstream; for use as an associated constant.
+    #[must_use]
+    pub const fn at_least(count: u64) -> Self {
+        Self::AtLeast(count)
+    }
+}
+
+/// By when the newest partition of an asset must be there.
+///
+/// Time partitions are judged by the newest version of an ended window: the window after it must follow in time. An
+/// unpartitioned asset is judged by the age of its version, a static one by the age of its oldest, an external one by
+/// when rows last landed, whatever partition they fall into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct FreshnessPolicy {
-    /// The longest time from the end of a partition's window to its materialization (for an unpartitioned asset, the
-    /// longest age of its materialization).
-    pub maximum_lag: Duration,
+    /// What is due, and when.
+    pub rule: FreshnessRule,
+    /// How long before that moment there is a warning; zero gives none.
+    pub warn_before: Duration,
+}
+
+/// What is due, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FreshnessRule {
+    /// The longest time from the end of a partition's window to its materialization; without windows, the longest time
+    /// from one version, or from the landing of rows, to the next.
+    MaximumLag(Duration),
+    /// A five-field cron expression in the calendar's zone: at each tick every window that ended before it must have
+    /// been materialized; without windows, there must be a version, or landed rows, since the tick before.
+    Deadline(&'static str),
 }
 
 impl FreshnessPolicy {
     /// At most this many hours; for use as an associated constant.
     #[must_use]
     pub const fn hours(hours: u64) -> Option<Self> {
-        Some(Self { maximum_lag: Duration::from_secs(hours * 3600) })
+        Some(Self::maximum_lag(Duration::from_secs(hours * 3600)))
+    }
+
+    /// At most this long from the end of a window to its materialization.
+    #[must_use]
+    pub const fn maximum_lag(maximum_lag: Duration) -> Self {
+        Self { rule: FreshnessRule::MaximumLag(maximum_lag), warn_before: Duration::ZERO }
+    }
+
+    /// By each tick of this five-field cron expression, in the calendar's zone.
+    #[must_use]
+    pub const fn deadline(cron: &'static str) -> Self {
+        Self { rule: FreshnessRule::Deadline(cron), warn_before: Duration::ZERO }
+    }
+
+    /// The same policy with a warning this long before it is broken.
+    #[must_use]
+    pub const fn warn_before(mut self, before: Duration) -> Self {
+        self.warn_before = before;
+        self
+    }
+
+    /// The same policy with a warning after this lag; for a deadline, which knows no lag, nothing changes.
+    #[must_use]
+    pub const fn warn_after(mut self, lag: Duration) -> Self {
+        if let FreshnessRule::MaximumLag(maximum_lag) = self.rule {
+            self.warn_before = maximum_lag.saturating_sub(lag);
+        }
+        self
+    }
+}
+
+/// What is asked for, for the end of a sentence.
+impl fmt::Display for FreshnessPolicy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.rule {
+            FreshnessRule::MaximumLag(lag) => {
+                let (hours, seconds) = (lag.as_secs() / 3600, lag.as_secs() % 3600);
+                match (hours, seconds / 60, seconds % 60) {
+                    (hours, 0, 0) if hours > 0 => write!(formatter, "at most {hours} h are allowed"),
+                    (0, minutes, 0) if minutes > 0 => write!(formatter, "at most {minutes} min are allowed"),
+                    _ => write!(formatter, "at most {} s are allowed", lag.as_secs()),
+                }
+            }
+            FreshnessRule::Deadline(expression) => write!(formatter, "it must be there at each tick of `{expression}`"),
+        }
     }
 }
 

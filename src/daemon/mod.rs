@@ -5,8 +5,13 @@
 //! repeated, be left out, and run in two processes at once; each leaves the state right. What fails is tried by the next
 //! activation.
 
+pub mod automation;
 mod janitor;
 mod reconciler;
+mod scheduler;
+pub mod tick;
 
+pub use self::automation::AutomationReconciler;
 pub use self::janitor::Janitor;
 pub use self::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
+pub use self::scheduler::Scheduler;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::checks::{self, Finding};
 use super::inputs::{self, Inputs};
+use super::measure::Measures;
 use super::panics::{self, Panic};
 use super::units::Unit;
 use super::write::{self, Content, RowSource, Stretch};
@@ -40,6 +41,9 @@ pub(super) struct Environment {
     pub(super) worker_id: Uuid,
     pub(super) fault: Option<FaultHook>,
     pub(super) lost_attempts_limit: i64,
+    /// Cancelled when a database that is away is not to be waited for any more.
+    pub(super) give_up: CancellationToken,
+    pub(super) measures: Measures,
 }
 
 impl Environment {

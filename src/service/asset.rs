@@ -9,6 +9,7 @@ use super::status::status_view;
 use super::{AssetStatusView, AssetView, Service, ServiceError};
 use crate::asset::spec::{ColumnSpec, UpstreamSpec};
 use crate::core::policy::{AssetCheck, FreshnessPolicy, RetryPolicy, WriteMode};
+use crate::engine::freshness::freshness_of;
 use crate::engine::status::asset_statuses;
 
 /// How many versions and check results are told.
@@ -67,6 +68,7 @@ impl Service {
         let now = self.now();
         let mut statuses = asset_statuses(&self.store, &self.definitions, std::slice::from_ref(&spec.key), now).await?;
         let status = statuses.remove(&spec.key).unwrap_or_default();
+        let freshness = freshness_of(&self.store, &self.definitions, [&spec], now).await?;
         let versions = self.store.materializations(spec.key.as_str(), None, TOLD_VERSIONS).await?;
         let materializations: Vec<MaterializationView> = versions.into_iter().map(MaterializationView::from).collect();
         let mut check_results: Vec<CheckView> = Vec::new();
@@ -78,7 +80,7 @@ impl Service {
         }
         Ok(AssetDetailView {
             asset: asset_view(&self.definitions, &spec),
-            status: status_view(&spec, &status, now, self.definitions.calendar().zone),
+            status: status_view(&spec, &status, freshness.get(&spec.key).copied(), self.definitions.calendar().zone),
             columns: spec.columns.clone(),
             reads: spec.upstreams.clone(),
             assertions: spec.checks.clone(),

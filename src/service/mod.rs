@@ -9,15 +9,19 @@ mod backfill;
 mod error;
 mod garbage;
 mod graph;
+mod health;
 mod history;
 mod ids;
 mod launch;
-mod partitions;
+mod metrics;
+mod observer;
 mod plan;
+mod process;
 mod progress;
 mod request;
 mod retry;
 mod run;
+mod schedules;
 mod schema;
 mod select;
 mod status;
@@ -36,12 +40,20 @@ pub use self::backfill::{BackfillDetailView, BackfillView, ControlledView};
 pub use self::error::{ErrorKind, ServiceError};
 pub use self::garbage::{GarbageRows, GarbageView, Retention};
 pub use self::graph::{GraphEdge, GraphNode, GraphView, graph};
+pub use self::health::{HealthView, PartHealth};
 pub use self::history::{AttemptView, CheckView, MaterializationView, StepView};
 pub use self::launch::{LaunchKind, LaunchedView};
+pub use self::metrics::{MetricFamily, MetricKind, Sample, Value};
+pub use self::observer::Observer;
 pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
+pub use self::process::{DEFAULT_ADDRESS, ListenError, PagesContext, Process, ServePages, listen};
 pub use self::progress::{FailureView, ProgressView, SummaryView};
-pub use self::request::{Extent, PartitionState, Request};
+pub use self::request::{PartitionState, Request};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
+pub use self::schedules::{
+    ClockChange, ScheduleState, ScheduleView, SwitchedView, TickPlanView, TickView, TriggeredView, UpcomingTick,
+    UpcomingView,
+};
 pub use self::schema::MigrationView;
 pub use self::select::asks_for_states;
 pub use self::status::{
@@ -49,6 +61,8 @@ pub use self::status::{
 };
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
 pub use self::why::{InputView, PartitionStanding, WhyView};
+
+pub use crate::core::plan::Extent;
 
 use crate::asset::definitions::Definitions;
 use crate::clock::SharedClock;

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::{PartitionsView, Service, ServiceError};
 use crate::asset::spec::{AssetKind, AssetSpec};
+use crate::core::freshness::{Freshness, FreshnessState};
 use crate::core::key::AssetKey;
 use crate::core::partition::Ordinal;
-use crate::core::status::Staleness;
+use crate::core::policy::FreshnessPolicy;
+use crate::core::status::{Staleness, late_rows_sentence};
 use crate::core::subset::PartitionSubset;
+use crate::engine::freshness::freshness_of;
 use crate::engine::status::{AssetStatus, asset_statuses};
 
 /// How an asset stands, in one word: the worst that holds of any of its partitions.
@@ -92,6 +95,8 @@ pub struct AssetStatusView {
     pub newest_at: Option<DateTime<Utc>>,
     /// Rows in all versions; of an external asset, rows known to have landed.
     pub row_count: i64,
+    /// Rows of an external asset that came too late and wait in quarantine for a decision.
+    pub quarantined: i64,
     /// How it keeps its freshness policy, if it has one.
     pub freshness: Option<FreshnessView>,
 }
@@ -131,10 +136,25 @@ pub struct StaleReasonView {
 /// How an asset keeps its freshness policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FreshnessView {
-    /// The longest it may take from the end of a window to its version, in seconds.
-    pub maximum_lag_seconds: u64,
-    /// Since when it takes longer; `None` when the policy is kept.
+    /// `unknown`, `pass`, `warn` or `fail`.
+    pub state: FreshnessState,
+    /// The policy in words.
+    pub policy: String,
+    /// From when on the policy is broken unless something newer is published; in the past exactly when it is broken.
+    pub due_at: Option<DateTime<Utc>>,
+    /// Since when the policy is broken; `None` when it is kept.
     pub overdue_since: Option<DateTime<Utc>>,
+}
+
+impl FreshnessView {
+    pub(super) fn new(policy: FreshnessPolicy, freshness: Freshness) -> Self {
+        Self {
+            state: freshness.state,
+            policy: policy.to_string(),
+            due_at: freshness.due_at,
+            overdue_since: freshness.due_at.filter(|_| freshness.state == FreshnessState::Fail),
+        }
+    }
 }
 
 impl Service {
@@ -151,9 +171,13 @@ impl Service {
         let now = self.now();
         let zone = self.definitions.calendar().zone;
         let statuses = asset_statuses(&self.store, &self.definitions, &keys, now).await?;
+        let freshness = freshness_of(&self.store, &self.definitions, &specs, now).await?;
         let assets: Vec<AssetStatusView> = specs
             .iter()
-            .filter_map(|spec| statuses.get(&spec.key).map(|status| status_view(spec, status, now, zone)))
+            .filter_map(|spec| {
+                let freshness = freshness.get(&spec.key).copied();
+                Some(status_view(spec, statuses.get(&spec.key)?, freshness, zone))
+            })
             .collect();
         let is_fresh = assets.iter().all(|asset| {
             matches!(asset.state, AssetState::Fresh | AssetState::Empty)
@@ -163,7 +187,12 @@ impl Service {
     }
 }
 
-pub(super) fn status_view(spec: &AssetSpec, status: &AssetStatus, now: DateTime<Utc>, zone: Tz) -> AssetStatusView {
+pub(super) fn status_view(
+    spec: &AssetSpec,
+    status: &AssetStatus,
+    freshness: Option<Freshness>,
+    zone: Tz,
+) -> AssetStatusView {
     let view = |subset: &PartitionSubset| PartitionsView::new(&spec.partitions, subset);
     let state = if !status.failed.is_empty() {
         AssetState::Failed
@@ -194,7 +223,8 @@ pub(super) fn status_view(spec: &AssetSpec, status: &AssetStatus, now: DateTime<
         running: view(&status.running),
         newest_at: status.newest_at,
         row_count: status.row_count,
-        freshness: freshness(spec, status, now),
+        quarantined: status.quarantined,
+        freshness: spec.freshness.zip(freshness).map(|(policy, freshness)| FreshnessView::new(policy, freshness)),
     }
 }
 
@@ -253,11 +283,14 @@ fn stale_reasons(spec: &AssetSpec, stale: &BTreeMap<Ordinal, Vec<Staleness>>, zo
 
 fn merge(sum: &mut Staleness, more: &Staleness) {
     if let (
-        Staleness::LateRows { rows, since, writers, .. },
-        Staleness::LateRows { rows: more_rows, since: also_since, writers: more_writers, .. },
+        Staleness::LateRows { rows, removed, since, writers, .. },
+        Staleness::LateRows {
+            rows: more_rows, removed: more_removed, since: also_since, writers: more_writers, ..
+        },
     ) = (sum, more)
     {
         *rows += more_rows;
+        *removed += more_removed;
         *since = (*since).min(*also_since);
         for writer in more_writers {
             if !writers.contains(writer) {
@@ -276,30 +309,11 @@ pub(super) fn reason_view(reason: &Staleness, zone: Tz) -> StaleReasonView {
         Staleness::IncompleteInputs => ("incomplete_inputs", None),
     };
     let sentence = match reason {
-        Staleness::LateRows { asset, rows, since, writers } => format!(
-            "{rows} {} landed in {asset} since {}, written by {}",
-            if *rows == 1 { "row" } else { "rows" },
-            since.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S%:z"),
-            writers.join(", ")
-        ),
+        Staleness::LateRows { asset, rows, removed, since, writers } => {
+            let since = since.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S%:z").to_string();
+            late_rows_sentence(asset, *rows, *removed, &since, writers)
+        }
         reason => reason.sentence(),
     };
     StaleReasonView { reason: word, sentence, asset: asset.cloned() }
-}
-
-/// The newest partition that ought to be there by now must be; without windows, the version must not be too old.
-fn freshness(spec: &AssetSpec, status: &AssetStatus, now: DateTime<Utc>) -> Option<FreshnessView> {
-    let policy = spec.freshness?;
-    let lag = TimeDelta::from_std(policy.maximum_lag).unwrap_or(TimeDelta::MAX);
-    let due_since = |instant: DateTime<Utc>| instant.checked_add_signed(lag).filter(|&due| due <= now);
-    let overdue_since = if spec.partitions.as_time().is_some() {
-        let due = status.closed.ranges().last().and_then(|&(first, last)| {
-            // The newest closed partition is usually the one: older ones are looked at only until one is due.
-            (first..=last).rev().find_map(|ordinal| Some((ordinal, due_since(spec.partitions.window(ordinal)?.end)?)))
-        });
-        due.and_then(|(ordinal, due)| (!status.materialized.contains(ordinal)).then_some(due))
-    } else {
-        status.newest_at.and_then(due_since)
-    };
-    Some(FreshnessView { maximum_lag_seconds: policy.maximum_lag.as_secs(), overdue_since })
 }

@@ -14,8 +14,8 @@ use karat::core::key::AssetKey;
 use karat::core::mapping::PartitionMapping;
 use karat::core::partition::{Cadence, PartitionsDefinition};
 use karat::core::policy::{
-    Automation, FreshnessPolicy, RetryPolicy, WriteMode, accepted_values, fresh, no_rows, not_null, references,
-    row_count, unique,
+    Automation, FreshnessPolicy, RetryPolicy, WaitPolicy, WriteMode, accepted_values, fresh, no_rows, not_null,
+    references, row_count, unique,
 };
 
 fn calendar() -> Calendar {
@@ -50,6 +50,7 @@ fn daily(name: &str) -> AssetSpec {
         checks: Vec::new(),
         write_mode: WriteMode::ReplacePartition,
         automation: Automation::Manual,
+        wait: WaitPolicy::All,
         freshness: None,
         retry: RetryPolicy::DEFAULT,
         timeout: None,
@@ -60,6 +61,7 @@ fn daily(name: &str) -> AssetSpec {
         sql: Some("select $3 as day, 1::bigint as users, $1 as seen_at".to_owned()),
         compute: None,
         compute_version: 0,
+        late_limit: None,
         code_version: String::new(),
     }
 }
@@ -308,6 +310,10 @@ fn range_statements() {
 fn policies() {
     assert!(problem_of(|spec| spec.timeout = Some(Duration::ZERO)).starts_with("TIMEOUT is zero"));
     assert!(problem_of(|spec| spec.freshness = FreshnessPolicy::hours(0)).starts_with("FRESHNESS is zero"));
+    let policy = FreshnessPolicy::maximum_lag(Duration::from_secs(60)).warn_before(Duration::from_secs(61));
+    assert!(problem_of(|spec| spec.freshness = Some(policy)).starts_with("FRESHNESS warns 61s before a lag of 60s"));
+    let never = problem_of(|spec| spec.freshness = Some(FreshnessPolicy::deadline("0 0 31 2 *")));
+    assert!(never.starts_with("FRESHNESS: `0 0 31 2 *` never fires"), "{never}");
     assert!(problem_of(|spec| spec.retry.jitter = 1.5).starts_with("RETRY has the jitter 1.5: "));
     assert!(problem_of(|spec| spec.retry.jitter = f64::NAN).starts_with("RETRY has the jitter NaN: "));
     assert!(problem_of(|spec| spec.retry.retries = 101).starts_with("RETRY has 101 retries: "));

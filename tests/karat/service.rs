@@ -25,7 +25,7 @@ async fn from_nothing_to_fresh_and_back_after_late_rows() {
 
     lake.daily
       missing 2026-03-01..2026-03-19 (19 partitions)
-      overdue since 2026-03-20 06:00:00+01:00
+      overdue since 2026-03-20 06:00:00+01:00: at most 30 h are allowed
 
     lake.regions
       missing europe..asia (3 partitions)

@@ -8,7 +8,7 @@ use crate::asset::spec::{AssetKind, AssetSpec, ColumnSpec};
 use crate::asset::statement::{DATE_TYPE, INSTANT_TYPE, TEXT_TYPE};
 use crate::core::key::MAX_IDENTIFIER_BYTES;
 use crate::core::partition::{Cadence, PartitionsDefinition};
-use crate::core::policy::{Automation, WriteMode};
+use crate::core::policy::{Automation, FreshnessRule, WriteMode};
 
 /// More retries than this are an outage that somebody should look at.
 const MAXIMUM_RETRIES: u32 = 100;
@@ -217,9 +217,14 @@ impl Review<'_> {
         if asset.timeout == Some(Duration::ZERO) {
             self.problem(asset, "TIMEOUT is zero: no attempt could succeed", "give it time, or `None`");
         }
-        if asset.freshness.is_some_and(|policy| policy.maximum_lag.is_zero()) {
-            self.problem(asset, "FRESHNESS is zero: it could never be fresh", "allow at least a second, or `None`");
+        if asset.late_limit.is_some() && asset.partitions.as_time().is_none() {
+            self.problem(
+                asset,
+                "it has a LATE_LIMIT, but no row of it can be late: its partitions are not made of time",
+                "remove LATE_LIMIT, or choose partitions such as `Daily`",
+            );
         }
+        self.freshness(asset);
         let retry = &asset.retry;
         if !(0.0..=1.0).contains(&retry.jitter) {
             self.problem(
@@ -257,6 +262,26 @@ impl Review<'_> {
                 None => format!("define it with `.pool(\"{pool}\", limit)`"),
             };
             self.problem(asset, format!("pool `{pool}` is not defined"), remedy);
+        }
+    }
+
+    fn freshness(&mut self, asset: &AssetSpec) {
+        let Some(policy) = asset.freshness else { return };
+        match policy.rule {
+            FreshnessRule::MaximumLag(lag) if lag.is_zero() => {
+                self.problem(asset, "FRESHNESS is zero: it could never be fresh", "allow at least a second, or `None`");
+            }
+            FreshnessRule::MaximumLag(lag) if policy.warn_before > lag => self.problem(
+                asset,
+                format!("FRESHNESS warns {:?} before a lag of {lag:?} is over", policy.warn_before),
+                "warn within the lag",
+            ),
+            FreshnessRule::MaximumLag(_) => {}
+            FreshnessRule::Deadline(expression) => {
+                if let Err(error) = self.cron(expression) {
+                    self.problem(asset, format!("FRESHNESS: {error}"), "correct the cron expression");
+                }
+            }
         }
     }
 
