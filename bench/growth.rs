@@ -180,8 +180,16 @@ pub(crate) async fn measure(server: &Server, report: &mut Report) -> anyhow::Res
         installation.pass(DAY).await?;
     }
     let held = installation.database_bytes().await?;
-    let detail = format!("after 50 rounds {:.0} bytes each; {}", (middle - before) as f64 / 1e5, installation.largest().await?);
-    add(report, "growth by 200,000 materializations of 2,000 partitions over 100 days, 90 kept", before, held, 200_000, detail);
+    let detail =
+        format!("after 50 rounds {:.0} bytes each; {}", (middle - before) as f64 / 1e5, installation.largest().await?);
+    add(
+        report,
+        "growth by 200,000 materializations of 2,000 partitions over 100 days, 90 kept",
+        before,
+        held,
+        200_000,
+        detail,
+    );
     for _ in 0..50 {
         installation.build(0).await?;
         installation.pass(DAY).await?;
