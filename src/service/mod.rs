@@ -6,6 +6,7 @@
 mod asset;
 mod assets;
 mod backfill;
+mod cause;
 mod error;
 mod garbage;
 mod graph;
@@ -15,6 +16,7 @@ mod ids;
 mod launch;
 mod metrics;
 mod observer;
+mod obstacles;
 mod plan;
 mod process;
 mod progress;
@@ -45,6 +47,7 @@ pub use self::history::{AttemptView, CheckView, MaterializationView, StepView};
 pub use self::launch::{LaunchKind, LaunchedView};
 pub use self::metrics::{MetricFamily, MetricKind, Sample, Value};
 pub use self::observer::Observer;
+pub use self::obstacles::{ObstacleKind, ObstacleView};
 pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
 pub use self::process::{DEFAULT_ADDRESS, ListenError, PagesContext, Process, ServePages, listen};
 pub use self::progress::{FailureView, ProgressView, SummaryView};
@@ -60,7 +63,7 @@ pub use self::status::{
     AssetState, AssetStatusView, FailedView, FreshnessView, StaleReasonView, StaleView, StatusView,
 };
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
-pub use self::why::{InputView, PartitionStanding, WhyView};
+pub use self::why::{InputView, NextTickView, PartitionStanding, WhyView};
 
 pub use crate::core::plan::Extent;
 

@@ -24,6 +24,7 @@ pub mod observe;
 pub mod run;
 pub mod schedule;
 pub mod signal;
+pub mod waiting;
 pub mod worker;
 
 pub use error::StoreError;
