@@ -6,10 +6,12 @@
 //! activation.
 
 pub mod automation;
+mod janitor;
 mod reconciler;
 mod scheduler;
 pub mod tick;
 
 pub use self::automation::AutomationReconciler;
+pub use self::janitor::Janitor;
 pub use self::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
 pub use self::scheduler::Scheduler;

@@ -210,6 +210,14 @@ async fn end_lost(
     end(environment, Some(asset), unit, started_at, &Ending::Lost, &failure, &[]).await;
 }
 
+/// An attempt that ended by a defect of Karat itself: it counts as one that was lost with its process, so that it is
+/// tried again, and not for ever.
+pub(super) async fn end_defective(environment: &Environment, unit: &Unit, started_at: DateTime<Utc>, message: String) {
+    tracing::error!(asset = unit.asset_key(), message, "an attempt ended by a defect of Karat");
+    let failure = failure("defect", message);
+    end(environment, None, unit, started_at, &Ending::Lost, &failure, &[]).await;
+}
+
 /// Gives back steps that were claimed and not tried.
 pub(super) async fn hand_back(environment: &Environment, unit: &Unit) {
     let now = environment.clock.now();
@@ -235,7 +243,7 @@ async fn end(
         finished_at: environment.clock.now(),
     };
     let leases = unit.leases();
-    let ended = until_reachable("recording how an attempt ended", || {
+    let ended = until_reachable("recording how an attempt ended", &environment.give_up, || {
         environment.store.end_attempts(&record, &leases, ending, failure, findings, environment.lost_attempts_limit)
     })
     .await;

@@ -211,9 +211,22 @@ async fn attempt_stoppable(
     let name = attempt_name(environment.worker_id, unit.steps[0].step.step_id);
     let mut ended = None;
     for _ in 0..STOP_PATIENCE.as_millis() / STOP_INTERVAL.as_millis() {
-        // Awaited to its end: a request dropped half-way could reach the connection when another attempt is using it.
-        if let Err(error) = environment.store.stop_attempt(&name, false).await {
+        let ask = environment.store.stop_attempt(&name, false);
+        tokio::pin!(ask);
+        let asked = tokio::select! {
+            result = &mut body => {
+                ended = Some(result);
+                // Awaited: a request dropped half-way could reach the connection when another attempt is using it. A
+                // database that is away has nothing to stop.
+                tokio::time::timeout(STOP_INTERVAL, ask).await.unwrap_or(Ok(()))
+            }
+            asked = &mut ask => asked,
+        };
+        if let Err(error) = asked {
             tracing::warn!(%error, "the server could not be asked to stop a statement");
+        }
+        if ended.is_some() {
+            break;
         }
         if let Ok(result) = tokio::time::timeout(STOP_INTERVAL, &mut body).await {
             ended = Some(result);
@@ -240,5 +253,11 @@ async fn flush_logs(environment: &Environment, logs: &LogCollector) {
     }
     if let Err(error) = environment.store.append_log_lines(&lines).await {
         tracing::warn!(target: "karat::engine", %error, "log lines could not be kept");
+    }
+    for run_id in logs.runs_to_account() {
+        match environment.store.run_log_bytes(run_id).await {
+            Ok(bytes) => logs.account(run_id, bytes),
+            Err(error) => tracing::warn!(target: "karat::engine", %error, "the size of a log is not known"),
+        }
     }
 }

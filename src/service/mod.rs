@@ -40,7 +40,7 @@ pub use self::asset::AssetDetailView;
 pub use self::assets::{AssetView, list_assets};
 pub use self::backfill::{BackfillDetailView, BackfillView, ControlledView};
 pub use self::error::{ErrorKind, ServiceError};
-pub use self::garbage::{GarbageView, Retention};
+pub use self::garbage::{GarbageRows, GarbageView, Retention};
 pub use self::graph::{GraphEdge, GraphNode, GraphView, graph};
 pub use self::health::{HealthView, PartHealth};
 pub use self::history::{AttemptView, CheckView, MaterializationView, StepView};

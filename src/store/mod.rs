@@ -16,14 +16,18 @@ pub mod freshness;
 pub mod garbage;
 pub mod history;
 pub mod launch;
+pub mod leadership;
 pub mod log;
 pub mod mark;
 pub mod materialization;
 pub mod migrate;
 pub mod observe;
+pub mod quarantine;
+pub mod reconciler;
 pub mod run;
 pub mod schedule;
 pub mod signal;
+pub mod trigger;
 pub mod waiting;
 pub mod worker;
 

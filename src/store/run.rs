@@ -7,6 +7,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::error::Context;
+use super::signal::{self, Signal};
 use super::{Store, StoreError};
 
 /// How many steps are in each state.
@@ -322,6 +323,11 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .context("recording the request")?;
+        if !changed.is_empty() {
+            // Steering is rare; it may wait for others that notify.
+            let news = if control == Control::Cancel { Signal::Cancel } else { Signal::Work };
+            signal::send(&mut *transaction, news).await?;
+        }
         transaction.commit().await.context("steering runs")?;
         Ok(changed)
     }
