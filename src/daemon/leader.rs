@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -30,6 +31,7 @@ pub struct Daemon {
     worker_id: Uuid,
     wakeups: Wakeups,
     reconcilers: Vec<Box<dyn Reconciler>>,
+    leads: watch::Sender<Option<bool>>,
 }
 
 impl Daemon {
@@ -41,7 +43,13 @@ impl Daemon {
         wakeups: Wakeups,
         reconcilers: Vec<Box<dyn Reconciler>>,
     ) -> Self {
-        Self { context, worker_id, wakeups, reconcilers }
+        Self { context, worker_id, wakeups, reconcilers, leads: watch::Sender::new(None) }
+    }
+
+    /// Whether this process leads; `None` before that is known.
+    #[must_use]
+    pub fn leads(&self) -> watch::Receiver<Option<bool>> {
+        self.leads.subscribe()
     }
 
     /// The names of the reconcilers, with the longest time between two activations.
@@ -55,31 +63,25 @@ impl Daemon {
     pub async fn run(mut self, stop: &CancellationToken) {
         let mut backoff = Backoff::new(FIRST_WAIT, STANDBY_INTERVAL);
         while !stop.is_cancelled() {
-            if let Some(epoch) = self.try_lead(stop).await {
+            let epoch = try_lead(&self.context, self.worker_id, stop).await;
+            if let Some(epoch) = epoch {
                 backoff = Backoff::new(FIRST_WAIT, STANDBY_INTERVAL);
                 tracing::info!(epoch, "this process leads: its reconcilers run");
+                self.say(true);
                 self.lead(epoch, stop).await;
                 tracing::info!(epoch, "this process does not lead any more");
+            } else if !stop.is_cancelled() {
+                self.say(false);
             }
             tokio::select! {
-                () = stop.cancelled() => {}
+                () = stop.cancelled() => return,
                 () = tokio::time::sleep(backoff.wait()) => {}
             }
         }
     }
 
-    async fn try_lead(&self, stop: &CancellationToken) -> Option<i64> {
-        let ReconcilerContext { store, clock, .. } = &self.context;
-        let asked = until_reachable("asking to lead", stop, || store.try_lead(RECONCILERS, self.worker_id, clock.now()));
-        match asked.await {
-            Ok(epoch) => epoch,
-            Err(error) => {
-                if !stop.is_cancelled() {
-                    tracing::error!(%error, "this process cannot ask to lead");
-                }
-                None
-            }
-        }
+    fn say(&self, leads: bool) {
+        self.leads.send_if_modified(|known| known.replace(leads) != Some(leads));
     }
 
     async fn lead(&mut self, epoch: i64, stop: &CancellationToken) {
@@ -110,6 +112,20 @@ impl Daemon {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "the lead was not given up; it ends with the worker's lease"),
             Err(_) => tracing::debug!("the lead was not given up; it ends with the worker's lease"),
+        }
+    }
+}
+
+async fn try_lead(context: &ReconcilerContext, worker_id: Uuid, stop: &CancellationToken) -> Option<i64> {
+    let ReconcilerContext { store, clock, .. } = context;
+    let asked = until_reachable("asking to lead", stop, || store.try_lead(RECONCILERS, worker_id, clock.now()));
+    match asked.await {
+        Ok(epoch) => epoch,
+        Err(error) => {
+            if !stop.is_cancelled() {
+                tracing::error!(%error, "this process cannot ask to lead");
+            }
+            None
         }
     }
 }

@@ -217,6 +217,15 @@ impl Worker {
         result
     }
 
+    /// Registers the worker and makes sure that the server and the clocks suit, before anything else is begun. The
+    /// database is waited for until `stop` is cancelled.
+    ///
+    /// # Errors
+    /// [`WorkerError`], when going on makes no sense.
+    pub async fn register(&self, stop: &CancellationToken) -> Result<(), WorkerError> {
+        self.begin(stop).await
+    }
+
     /// Carries out whatever anybody launches, for assets that this program can build, until `shutdown` begins: then
     /// nothing more is claimed, what runs may finish within the limit, and the rest is handed back.
     ///
@@ -232,7 +241,7 @@ impl Worker {
         result.map(drop)
     }
 
-    /// Unregisters the worker after [`work_until_idle`](Self::work_until_idle).
+    /// Unregisters the worker after [`work_until_idle`](Self::work_until_idle) or [`register`](Self::register).
     pub async fn close(&self) {
         self.leave(&Ok(0)).await;
     }

@@ -21,13 +21,14 @@ pub mod log;
 pub mod mark;
 pub mod materialization;
 pub mod migrate;
+pub mod observe;
 pub mod quarantine;
 pub mod reconciler;
-pub mod observe;
 pub mod run;
 pub mod schedule;
 pub mod signal;
 pub mod trigger;
+pub mod waiting;
 pub mod worker;
 
 pub use error::StoreError;

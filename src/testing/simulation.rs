@@ -4,6 +4,7 @@ mod breakage;
 mod error;
 mod happened;
 mod picture;
+mod sleeper;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,17 +16,18 @@ use uuid::Uuid;
 pub use self::error::SimulationError;
 pub use self::happened::Happened;
 
+use self::sleeper::Sleeper;
 use super::database::TestDatabase;
 use crate::asset::declare::ExternalAsset;
 use crate::asset::definitions::Definitions;
 use crate::clock::{Clock, ManualClock, SharedClock};
-use crate::daemon::{Janitor, Reconciler, ReconcilerContext};
+use crate::daemon::{Reconciler, ReconcilerContext};
 use crate::engine::external::{Appended, append_rows};
 use crate::engine::logs::LogCollector;
 use crate::engine::{Worker, WorkerSettings};
 use crate::service::{LaunchKind, LaunchedView, Request, Service};
 use crate::store::Store;
-use crate::store::garbage::Retention;
+use crate::store::signal::Signal;
 use crate::store::migrate::Migrations;
 
 /// A step that has not settled after so many rounds never will: two parts undo each other's work, or one starts the same
@@ -97,7 +99,8 @@ pub struct Simulation {
     pool: PgPool,
     migrations: Arc<Migrations>,
     make: MakeReconcilers,
-    reconcilers: Vec<Box<dyn Reconciler>>,
+    reconcilers: Vec<Sleeper>,
+    rest: Duration,
     worker: Worker,
     logs: LogCollector,
     /// The runs in the order in which they were first heard of.
@@ -117,7 +120,7 @@ impl Simulation {
         migrations: Migrations,
         now: DateTime<Utc>,
     ) -> Result<Self, SimulationError> {
-        Self::with_reconcilers(definitions, migrations, now, all_reconcilers).await
+        Self::with_reconcilers(definitions, migrations, now, crate::daemon::reconcilers).await
     }
 
     /// The same with reconcilers of the caller's choice.
@@ -139,7 +142,7 @@ impl Simulation {
         let shared: SharedClock = clock.clone();
         let service = Service::new(pool.clone(), database.connect_options(), definitions, migrations.clone(), shared);
         let worker = service.worker(logs.clone(), worker_settings());
-        Ok(Self { clock, service, pool, migrations, make, reconcilers: make(), worker, logs, runs: Mutex::default(), database })
+        Ok(Self { clock, service, pool, migrations, make, reconcilers: sleepers(make), rest: Duration::ZERO, worker, logs, runs: Mutex::default(), database })
     }
 
     /// Ends the process and starts another with these definitions: reconcilers and worker are made anew and know only
@@ -150,11 +153,22 @@ impl Simulation {
         let definitions = Arc::new(definitions);
         self.service = Service::new(self.pool.clone(), options, definitions, self.migrations.clone(), clock);
         self.worker = self.service.worker(self.logs.clone(), worker_settings());
-        self.reconcilers = (self.make)();
+        self.reconcilers = sleepers(self.make);
     }
 
-    /// Does everything there is to do at this instant: activates each reconciler once, carries out whatever can be
-    /// claimed, and repeats both until nothing moves.
+    /// Leaves a reconciler alone for so long when nothing wakes it: neither an instant that it named, nor a signal that it
+    /// listens to and that came from here or from what happened in a step. Zero, as at first, activates every one in
+    /// every round.
+    ///
+    /// A running installation leaves each alone for its own [`interval`](Reconciler::interval), which is seconds. Over
+    /// simulated months more is saved by leaving them alone for days. What a test changes behind the simulation's back
+    /// is then noticed as late.
+    pub const fn let_rest(&mut self, rest: Duration) {
+        self.rest = rest;
+    }
+
+    /// Does everything there is to do at this instant: carries out whatever can be claimed, activates the reconcilers in
+    /// order, and repeats both until nothing moves.
     ///
     /// # Errors
     /// When a reconciler or the worker fails, and when the step does not come to rest.
@@ -163,26 +177,39 @@ impl Simulation {
         let context = self.context();
         let mut happened = Happened::new(now, self.service.definitions().calendar().zone);
         for _ in 0..ROUNDS_LIMIT {
+            // The worker first: with a clock that has jumped, its lease is over until it shows a sign of life.
+            let units = self.worker.work_until_idle().await?;
+            happened.worked(units);
+            if units > 0 {
+                self.wake(Signal::Published);
+            }
             let mut moved = false;
             for index in 0..self.reconcilers.len() {
-                let reconciler = &mut self.reconcilers[index];
-                let name = reconciler.name();
-                let activation = reconciler
+                let sleeper = &mut self.reconcilers[index];
+                if !sleeper.is_due(now, self.rest) {
+                    continue;
+                }
+                let name = sleeper.name();
+                let activation = sleeper
                     .activate(&context)
                     .await
                     .map_err(|source| SimulationError::Reconciler { name, source: Box::new(source) })?;
                 moved |= activation.report.is_some() || activation.next_at.is_some_and(|next_at| next_at <= now);
                 if let Some(report) = activation.report {
                     happened.reported(name, self.without_ids(&report));
+                    // Whatever it did, others may be waiting for it.
+                    Signal::ALL.into_iter().for_each(|signal| self.wake(signal));
                 }
             }
-            let units = self.worker.work_until_idle().await?;
-            happened.worked(units);
-            if !moved && units == 0 {
+            if !moved {
                 return Ok(happened);
             }
         }
         Err(SimulationError::NotSettled { rounds: ROUNDS_LIMIT, happened: happened.to_string() })
+    }
+
+    fn wake(&mut self, signal: Signal) {
+        self.reconcilers.iter_mut().for_each(|sleeper| sleeper.hear(signal));
     }
 
     /// Moves the clock forward and takes a step.
@@ -214,11 +241,12 @@ impl Simulation {
         self.clock.set(self.now().checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC));
     }
 
-    /// Writes rows of an external asset at the present instant, as a collector named `writer` does. No step is taken.
+    /// Writes rows of an external asset at the present instant, as a collector does. No step is taken.
     ///
     /// # Errors
     /// When the rows cannot be written.
-    pub async fn append<R: ExternalAsset>(&self, rows: &[R]) -> Result<Appended, SimulationError> {
+    pub async fn append<R: ExternalAsset>(&mut self, rows: &[R]) -> Result<Appended, SimulationError> {
+        self.wake(Signal::Mark);
         Ok(append_rows(&self.pool, self.service.definitions(), &*self.clock, "simulation", rows).await?)
     }
 
@@ -308,8 +336,6 @@ fn worker_settings() -> WorkerSettings {
     WorkerSettings { slots: 2, ..WorkerSettings::default() }
 }
 
-fn all_reconcilers() -> Vec<Box<dyn Reconciler>> {
-    let mut reconcilers = crate::daemon::reconcilers();
-    reconcilers.push(Box::new(Janitor::new(Retention::default())));
-    reconcilers
+fn sleepers(make: MakeReconcilers) -> Vec<Sleeper> {
+    make().into_iter().map(Sleeper::new).collect()
 }

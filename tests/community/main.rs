@@ -20,5 +20,6 @@ mod parse_tables;
 mod privacy;
 mod readme;
 mod real_inputs;
+mod schedules;
 mod simulation;
 mod support;

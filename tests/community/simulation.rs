@@ -6,7 +6,7 @@ mod world;
 
 use std::iter::Peekable;
 use std::slice;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use community::definitions::migrations;
@@ -75,7 +75,8 @@ struct Community {
 impl Community {
     async fn new() -> Self {
         let start = start_of_day(FIRST_DAY, ZONE);
-        let simulation = Simulation::new(definitions(Edition::First, FIRST_DAY), migrations(), start).await.unwrap();
+        let mut simulation = Simulation::new(definitions(Edition::First, FIRST_DAY), migrations(), start).await.unwrap();
+        simulation.let_rest(Duration::from_secs(86_400));
         let ledger = Ledger::new(simulation.service().definitions().clone());
         Self { simulation, ledger }
     }
@@ -83,7 +84,7 @@ impl Community {
     async fn deliver(&mut self, deliveries: &mut Peekable<slice::Iter<'_, Delivery>>, until: DateTime<Utc>) {
         self.ledger.time_passed(self.simulation.now());
         while let Some(delivery) = deliveries.next_if(|delivery| delivery.at <= until) {
-            let (key, appended) = append(&self.simulation, delivery).await;
+            let (key, appended) = append(&mut self.simulation, delivery).await;
             self.ledger.landed(&key, &appended.partitions, self.simulation.now());
         }
     }
@@ -106,7 +107,7 @@ impl Community {
 }
 
 /// Writes what a collector delivers; the asset, and what was new.
-async fn append(simulation: &Simulation, delivery: &Delivery) -> (AssetKey, karat::engine::external::Appended) {
+async fn append(simulation: &mut Simulation, delivery: &Delivery) -> (AssetKey, karat::engine::external::Appended) {
     fn key_of<R: karat::prelude::Asset>(_: &[R]) -> AssetKey {
         R::KEY
     }
@@ -164,20 +165,9 @@ async fn two_years_hour_by_hour() {
         steps += 1;
         if steps % 720 == 0 {
             community.ledger.agrees(&community.simulation).await;
+            println!("{}", karat::testing::notes());
             println!("{hour} {:?} {} publications", began.elapsed(), community.ledger.publications());
         }
     }
     println!("{steps} steps in {:?}", began.elapsed());
-}
-
-#[tokio::test]
-async fn idle_measure() {
-    let start = start_of_day(FIRST_DAY, ZONE);
-    let mut simulation = Simulation::new(definitions(Edition::First, FIRST_DAY), migrations(), start).await.unwrap();
-    simulation.step().await.unwrap();
-    let began = Instant::now();
-    for _ in 0..2000 {
-        simulation.advance(std::time::Duration::from_secs(3600)).await.unwrap();
-    }
-    println!("{:?} a step", began.elapsed() / 2000);
 }
