@@ -35,7 +35,8 @@ pub(super) fn definitions(edition: Edition, first_day: NaiveDate) -> Definitions
         .external::<IdentityLinks>()
         .rust::<AccountLinks>()
         .sql::<FactVoiceSessions>()
-        .sql::<FactGameSessions>();
+        .sql::<FactGameSessions>()
+        .schedule(Schedule::new("nightly", "15 3 * * *").catch_up(CatchUp::Last));
     let builder = match edition {
         Edition::Last => builder.sql::<reworded::UserActivity>(),
         _ => builder.sql::<UserActivity>(),

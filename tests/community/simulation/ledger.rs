@@ -1,7 +1,7 @@
 //! An independent account of what must be so: kept from what was delivered and what was published, without asking Karat
 //! how anything stands.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,9 +11,9 @@ use karat::core::partition::Ordinal;
 use karat::core::plan::{Catalog, partitions_read, partitions_reading};
 use karat::core::status::Staleness;
 use karat::core::subset::PartitionSubset;
+use karat::daemon::automation::explain;
 use karat::engine::status::AssetStatus;
 use karat::testing::Simulation;
-use sqlx::PgPool;
 
 /// All automation of the platform waits until inputs were quiet for so long.
 const DEBOUNCE: TimeDelta = TimeDelta::seconds(60);
@@ -44,7 +44,14 @@ pub(super) struct Ledger {
     closed: BTreeMap<AssetKey, PartitionSubset>,
     newest_id: i64,
     publications: usize,
+    /// By schedule, the instants of its ticks.
+    ticks: BTreeMap<String, BTreeSet<DateTime<Utc>>>,
+    /// How often something waited for something upstream.
+    waits: usize,
 }
+
+/// Of so many times that something waits, Karat is asked once why.
+const ASKED: usize = 40;
 
 impl Ledger {
     pub(super) fn new(definitions: Arc<Definitions>) -> Self {
@@ -55,7 +62,19 @@ impl Ledger {
             closed: BTreeMap::new(),
             newest_id: 0,
             publications: 0,
+            ticks: BTreeMap::new(),
+            waits: 0,
         }
+    }
+
+    /// How many ticks there were.
+    pub(super) fn ticks(&self) -> usize {
+        self.ticks.values().map(BTreeSet::len).sum()
+    }
+
+    /// How many partitions are behind.
+    pub(super) fn behind(&self) -> usize {
+        self.behind.values().map(BTreeMap::len).sum()
     }
 
     /// How many partitions were published so far.
@@ -99,21 +118,37 @@ impl Ledger {
         }
     }
 
-    /// Reads what was published since the last time, and objects to what nobody had a reason for.
-    pub(super) async fn observe(&mut self, pool: &PgPool, now: DateTime<Utc>) {
+    /// Reads what was published since the last time, and objects to what nobody had a reason for; and the same of
+    /// ticks.
+    pub(super) async fn observe(&mut self, simulation: &Simulation) {
+        let now = simulation.now();
         let published: Vec<Published> = sqlx::query_as(
             "select materialization_id, asset_key, partition_key, code_version, data_version, r.cause
              from karat.materialization m left join karat.run r using (run_id)
              where materialization_id > $1 order by materialization_id",
         )
         .bind(self.newest_id)
-        .fetch_all(pool)
+        .fetch_all(simulation.pool())
         .await
         .unwrap();
         for publication in published {
             self.newest_id = publication.materialization_id;
             self.publications += 1;
             self.published(publication, now);
+        }
+        let ticks: Vec<(String, DateTime<Utc>)> =
+            sqlx::query_as("select schedule, tick_at from karat.tick where recorded_at = $1 order by tick_at")
+                .bind(now)
+                .fetch_all(simulation.pool())
+                .await
+                .unwrap();
+        for (schedule, tick_at) in ticks {
+            let before = self.ticks.entry(schedule).or_default();
+            // The clock may show the same hour twice.
+            if !before.contains(&tick_at) {
+                assert!(before.last().is_none_or(|last| *last < tick_at), "{tick_at} after {before:?}");
+                before.insert(tick_at);
+            }
         }
     }
 
@@ -140,18 +175,38 @@ impl Ledger {
         }
     }
 
-    /// Whatever is behind after a step at `now` has a reason to wait: a change within the debounce, or something
-    /// upstream that is behind itself. `excused` assets may wait for ever.
-    pub(super) fn everything_is_fresh_or_waits_for_a_reason(&self, now: DateTime<Utc>, excused: &[&str]) {
+    /// Whatever is behind after a step has a reason to wait: a change within the debounce, something upstream that is
+    /// behind itself, or a window that a clock put back has not seen the end of. Karat is asked now and then, and must
+    /// have a reason as well. `excused` assets may wait for ever.
+    pub(super) async fn everything_is_fresh_or_waits_for_a_reason(&mut self, simulation: &Simulation, excused: &[&str]) {
+        let now = simulation.now();
+        let mut waiting = None;
         for (key, behind) in &self.behind {
+            let asset = self.definitions.asset(key).unwrap();
             for (&ordinal, &since) in behind {
-                if now - since < DEBOUNCE || excused.contains(&key.as_str()) || self.waits_for_upstream(key, ordinal, now)
-                {
-                    continue;
+                if !self.waits_for_upstream(key, ordinal, now) {
+                    let partition = asset.partitions.key(ordinal);
+                    assert!(
+                        now - since < DEBOUNCE
+                            || excused.contains(&key.as_str())
+                            || asset.partitions.window(ordinal).is_some_and(|window| now < window.end),
+                        "{key} {partition} is behind since {since} and nothing keeps it from being built, at {now}"
+                    );
                 }
-                let partition = self.definitions.asset(key).unwrap().partitions.key(ordinal);
-                panic!("{key} {partition} is behind since {since} and nothing keeps it from being built, at {now}");
+                waiting = Some((asset.clone(), ordinal));
             }
+        }
+        let Some((asset, ordinal)) = waiting.filter(|(asset, _)| !excused.contains(&asset.key.as_str())) else { return };
+        self.waits += 1;
+        if self.waits.is_multiple_of(ASKED) {
+            let context = simulation.context();
+            let explained = explain(&context.store, &context.definitions, &asset, ordinal, now).await.unwrap();
+            let partition = asset.partitions.key(ordinal);
+            assert!(
+                !explained.verdict.starts_with("due") && !explained.verdict.starts_with("nothing to do"),
+                "{} {partition} waits, and Karat says {explained:?}, at {now}",
+                asset.key
+            );
         }
     }
 

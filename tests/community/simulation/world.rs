@@ -226,6 +226,30 @@ fn local_day(at: DateTime<Utc>) -> NaiveDate {
     at.with_timezone(&ZONE).date_naive()
 }
 
+/// The rows of all these deliveries, by table.
+pub(super) fn together(deliveries: impl Iterator<Item = Delivery>) -> Vec<Rows> {
+    let (mut messages, mut voice, mut connection) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut members, mut games, mut links) = (Vec::new(), Vec::new(), Vec::new());
+    for delivery in deliveries {
+        match delivery.rows {
+            Rows::Messages(rows) => messages.extend(rows),
+            Rows::Voice(rows) => voice.extend(rows),
+            Rows::Connection(rows) => connection.extend(rows),
+            Rows::Members(rows) => members.extend(rows),
+            Rows::Games(rows) => games.extend(rows),
+            Rows::Links(rows) => links.extend(rows),
+        }
+    }
+    vec![
+        Rows::Messages(messages),
+        Rows::Voice(voice),
+        Rows::Connection(connection),
+        Rows::Members(members),
+        Rows::Games(games),
+        Rows::Links(links),
+    ]
+}
+
 /// How a batch arrives: mostly in time and once.
 fn send(batch: Delivery, random: &mut Random, deliveries: &mut Vec<Delivery>) {
     let hours = |count: u64| TimeDelta::hours(i64::try_from(count).unwrap());
