@@ -163,6 +163,7 @@ fn spec(index: usize, partitions: PartitionsDefinition) -> anyhow::Result<AssetS
         )),
         compute: None,
         compute_version: 0,
+        late_limit: None,
         code_version: String::new(),
     })
 }

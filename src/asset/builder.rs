@@ -45,7 +45,7 @@ pub struct DefinitionsBuilder {
 impl DefinitionsBuilder {
     /// Registers an asset whose rows come from outside.
     pub fn external<A: ExternalAsset>(self) -> Self {
-        self.register::<A>(AssetKind::External, |_| {})
+        self.register::<A>(AssetKind::External, |spec| spec.late_limit = A::LATE_LIMIT)
     }
 
     /// Registers an asset that is one `select`.
@@ -144,6 +144,7 @@ fn spec_of<A: Asset>(kind: AssetKind, calendar: &Calendar) -> Result<AssetSpec, 
         freshness: A::FRESHNESS,
         retry: A::RETRY,
         timeout: A::TIMEOUT,
+        late_limit: None,
         pool: A::POOL.map(str::to_owned),
         priority: A::PRIORITY,
         range_partitions: 1,

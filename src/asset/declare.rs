@@ -126,7 +126,11 @@ pub trait RustAsset: Asset {
     label = "nothing says that its rows come from outside",
     note = "write `impl ExternalAsset for {Self} {{}}`, or register it with `.sql` or `.rust`"
 )]
-pub trait ExternalAsset: Asset<Upstream = ()> {}
+pub trait ExternalAsset: Asset<Upstream = ()> {
+    /// How late rows may come: those whose partition ended longer ago go into quarantine, where a person lets them in or
+    /// refuses them. `None` takes rows of any age, as reading old files needs. Only for partitions made of time.
+    const LATE_LIMIT: Option<Duration> = None;
+}
 
 /// What is checked of every asset while it is compiled: `table!` asks for it.
 pub trait Declared: Asset {

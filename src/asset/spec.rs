@@ -103,6 +103,8 @@ pub struct AssetSpec {
     pub retry: RetryPolicy,
     /// The longest an attempt may take.
     pub timeout: Option<Duration>,
+    /// Of an external asset: rows whose partition ended longer ago than this when they come go into quarantine.
+    pub late_limit: Option<Duration>,
     /// The named pool whose limit it counts against.
     pub pool: Option<String>,
     /// Higher runs earlier.

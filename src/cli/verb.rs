@@ -362,10 +362,10 @@ pub struct GcArguments {
     /// Show what would be removed, and remove nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// How long log lines and events are kept, such as 30d or 12h
+    /// How long log lines, events, attempts and ticks are kept, such as 30d or 12h
     #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = kept)]
     pub keep_logs: Duration,
-    /// How long replaced versions are kept, and attempts and check results that newer ones followed
+    /// How long replaced versions are kept, runs that have ended with their steps, and check results
     #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = kept)]
     pub keep_history: Duration,
 }

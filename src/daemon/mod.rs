@@ -9,6 +9,7 @@
 
 pub mod automation;
 mod drive;
+mod janitor;
 mod leader;
 mod reconciler;
 mod retirement;
@@ -16,13 +17,21 @@ mod scheduler;
 pub mod tick;
 
 pub use self::automation::AutomationReconciler;
+pub use self::janitor::Janitor;
 pub use self::leader::Daemon;
 pub use self::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
 pub use self::retirement::Retirement;
 pub use self::scheduler::Scheduler;
 
+use crate::store::garbage::Retention;
+
 /// The reconcilers that every program has.
 #[must_use]
 pub fn reconcilers() -> Vec<Box<dyn Reconciler>> {
-    vec![Box::new(Scheduler::default()), Box::new(AutomationReconciler::default()), Box::new(Retirement)]
+    vec![
+        Box::new(Scheduler::default()),
+        Box::new(AutomationReconciler::default()),
+        Box::new(Retirement),
+        Box::new(Janitor::new(Retention::default())),
+    ]
 }

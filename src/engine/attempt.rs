@@ -260,9 +260,9 @@ async fn set_aside(
         }
         // A version published by a run that was live when this one was asked for answers this request too:
         // overlapping backfills build each partition once.
-        let overlapped = inputs.current(step.ordinal).filter(|version| {
-            version.run_id != step.run_id && version.run_finish_number.is_none_or(|ended| ended > step.launch_number)
-        });
+        let overlapped = inputs
+            .current(step.ordinal)
+            .filter(|version| version.run_id != step.run_id && version.run_finish_number > step.launch_number);
         if step.only_if_stale || overlapped.is_some() {
             let reason = overlapped.map_or_else(
                 || "fresh: nothing it reads has changed".to_owned(),

@@ -52,6 +52,7 @@ pub(super) async fn execute(
             "step",
             step_id = unit.steps[0].step.step_id,
             lease_epoch = unit.steps[0].lease_epoch,
+            run_id = %unit.run_id(),
             asset = %asset.key,
             partition = %unit.steps[0].step.partition_key,
         );
@@ -99,6 +100,16 @@ fn measure(environment: &Environment, unit: &Unit, result: &Result<Attempted, Pr
         Err(_) => "failed",
     };
     measures.attempt_ended(unit.asset_key(), outcome, took);
+    // Outside of the step's span: it is about the step, and not among what the asset said.
+    tracing::debug!(
+        run_id = %unit.run_id(),
+        asset = unit.asset_key(),
+        partition = unit.steps[0].step.partition_key,
+        partitions = steps,
+        outcome,
+        seconds = took.as_secs_f64(),
+        "an attempt has ended"
+    );
 }
 
 /// Whether the problem may come from some of the partitions only. What passes by itself does not: each part of a split
@@ -242,5 +253,11 @@ async fn flush_logs(environment: &Environment, logs: &LogCollector) {
     }
     if let Err(error) = environment.store.append_log_lines(&lines).await {
         tracing::warn!(target: "karat::engine", %error, "log lines could not be kept");
+    }
+    for run_id in logs.runs_to_account() {
+        match environment.store.run_log_bytes(run_id).await {
+            Ok(bytes) => logs.account(run_id, bytes),
+            Err(error) => tracing::warn!(target: "karat::engine", %error, "the size of a log is not known"),
+        }
     }
 }

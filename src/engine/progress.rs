@@ -8,8 +8,8 @@ use super::attempt::Environment;
 use crate::core::key::AssetKey;
 use crate::core::plan::{StepSets, advance};
 use crate::core::subset::PartitionSubset;
-use crate::store::run::StepMove;
 use crate::store::StoreError;
+use crate::store::run::StepMove;
 
 /// What happened to a run when it was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::inputs::{self, Inputs, is_closed, mark_questions, ordinal_of, stored_digests, upstream_subsets};
+use super::marks::ordinals_of;
 use crate::asset::definitions::Definitions;
 use crate::asset::spec::AssetSpec;
 use crate::core::key::AssetKey;
@@ -13,7 +14,7 @@ use crate::core::partition::Ordinal;
 use crate::core::status::{PresentFacts, PublishedVersion, Staleness, staleness};
 use crate::core::subset::PartitionSubset;
 use crate::core::version::VersionIndex;
-use crate::store::materialization::{CurrentVersion, UnseenMarks};
+use crate::store::materialization::{CurrentVersion, Landed, UnseenMarks};
 use crate::store::{Store, StoreError};
 
 /// How one asset stands. The sets overlap where that makes sense: a stale partition may also be failed.
@@ -43,6 +44,8 @@ pub struct AssetStatus {
     pub newest_at: Option<DateTime<Utc>>,
     /// Rows in all current versions; of an external asset, all rows known to have landed.
     pub row_count: i64,
+    /// Rows of an external asset that came too late and wait in quarantine for a decision.
+    pub quarantined: i64,
 }
 
 impl AssetStatus {
@@ -136,18 +139,17 @@ pub async fn partition_statuses(
         ..AssetStatus::default()
     };
     if !asset.is_materializable() {
-        let mut landed = Vec::new();
-        for partition in store.landed(&[asset.key.as_str()]).await? {
-            let Some(ordinal) = ordinal_of(&asset.partitions, &partition.partition_key, partition.ordinal)
-                .filter(|&ordinal| subset.contains(ordinal))
-            else {
-                continue;
+        let mut ranges = Vec::new();
+        for landed in store.landed(&[asset.key.as_str()]).await? {
+            let within = |&range: &(Ordinal, Ordinal)| {
+                !PartitionSubset::from_range(range.0, range.1).intersection(&subset).is_empty()
             };
-            landed.push(ordinal);
-            status.row_count += partition.row_count;
-            status.newest_at = status.newest_at.max(Some(partition.last_at));
+            let Some(range) = landed_range(asset, &landed).filter(within) else { continue };
+            ranges.push(range);
+            status.row_count += landed.row_count;
+            status.newest_at = status.newest_at.max(Some(landed.newest_at));
         }
-        status.materialized = PartitionSubset::from_ordinals(landed);
+        status.materialized = PartitionSubset::from_ranges(ranges).intersection(&subset);
         return Ok(status);
     }
     let versions = read_versions(store, definitions, asset, &subset, now).await?;
@@ -268,6 +270,7 @@ pub(super) fn late_rows(marks: UnseenMarks) -> Option<Staleness> {
     Some(Staleness::LateRows {
         asset: marks.asset_key.parse().ok()?,
         rows: marks.row_count,
+        removed: marks.rows_removed,
         since: marks.since,
         writers: marks.writers,
     })
@@ -304,7 +307,15 @@ async fn add_unsettled(
     Ok(())
 }
 
-/// What landed in external assets.
+/// The partitions in which rows landed, filed or not.
+fn landed_range(spec: &AssetSpec, landed: &Landed) -> Option<(Ordinal, Ordinal)> {
+    let filed = landed.partition_key.as_deref().zip(landed.ordinal);
+    let filed = filed.and_then(|(key, ordinal)| ordinal_of(&spec.partitions, key, ordinal));
+    let unfiled = landed.first_at.zip(landed.last_at).and_then(|(first, last)| ordinals_of(spec, first, last));
+    filed.map(|ordinal| (ordinal, ordinal)).or(unfiled)
+}
+
+/// What landed in external assets, and what was kept out of them.
 async fn add_landed(
     store: &Store,
     definitions: &Definitions,
@@ -315,20 +326,24 @@ async fn add_landed(
     if keys.is_empty() {
         return Ok(());
     }
-    let mut ordinals: BTreeMap<AssetKey, Vec<Ordinal>> = BTreeMap::new();
+    let mut ranges: BTreeMap<AssetKey, Vec<(Ordinal, Ordinal)>> = BTreeMap::new();
     for landed in store.landed(&keys).await? {
         let Ok(key) = landed.asset_key.parse::<AssetKey>() else { continue };
         let Some(spec) = definitions.asset(&key) else { continue };
         let Some(status) = statuses.get_mut(&key) else { continue };
         status.row_count += landed.row_count;
-        status.newest_at = status.newest_at.max(Some(landed.last_at));
-        if let Some(ordinal) = ordinal_of(&spec.partitions, &landed.partition_key, landed.ordinal) {
-            ordinals.entry(key).or_default().push(ordinal);
+        status.newest_at = status.newest_at.max(Some(landed.newest_at));
+        ranges.entry(key).or_default().extend(landed_range(spec, &landed));
+    }
+    for (key, list) in ranges {
+        if let (Some(spec), Some(status)) = (definitions.asset(&key), statuses.get_mut(&key)) {
+            status.materialized = spec.partitions.restrict(&PartitionSubset::from_ranges(list));
         }
     }
-    for (key, list) in ordinals {
-        if let Some(status) = statuses.get_mut(&key) {
-            status.materialized = PartitionSubset::from_ordinals(list);
+    for (key, count) in store.quarantine_counts().await? {
+        let status = key.parse().ok().and_then(|key: AssetKey| statuses.get_mut(&key));
+        if let Some(status) = status {
+            status.quarantined = count.row_count;
         }
     }
     Ok(())

@@ -283,7 +283,12 @@ impl Store {
     pub async fn attempts(&self, steps: &[i64]) -> Result<Vec<AttemptHistory>, StoreError> {
         sqlx::query_as(
             "select step_id, lease_epoch, worker_id, range_size, started_at, finished_at, outcome, error_kind, error, backtrace
-             from karat.attempt where step_id = any($1) order by step_id, lease_epoch",
+             from karat.attempt
+             where step_id = any($1)
+               -- no attempt is older than its run: days before it are not looked at
+               and finished_at >= (select min(r.requested_at) from karat.run r join karat.step s using (run_id)
+                                   where s.step_id = any($1))
+             order by step_id, lease_epoch",
         )
         .bind(steps)
         .fetch_all(&self.pool)

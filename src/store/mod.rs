@@ -21,10 +21,13 @@ pub mod log;
 pub mod mark;
 pub mod materialization;
 pub mod migrate;
+pub mod observe;
+pub mod quarantine;
 pub mod reconciler;
 pub mod run;
 pub mod schedule;
 pub mod signal;
+pub mod trigger;
 pub mod worker;
 
 pub use error::StoreError;

@@ -250,6 +250,18 @@ impl Store {
         .context("looking for cancellations")
     }
 
+    /// Whether a worker that carries out steps shows signs of life.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn has_live_worker(&self, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        sqlx::query_scalar("select exists (select from karat.worker where expires_at >= $1 and slots > 0)")
+            .bind(now)
+            .fetch_one(&self.pool)
+            .await
+            .context("looking for live workers")
+    }
+
     /// Takes the running steps of dead workers back and returns them.
     ///
     /// A worker is dead when its lease is over, or when none of its connections is left: without a connection it has no

@@ -3,19 +3,22 @@
 //! Handlers ask [`crate::service`] and render what it returns. Nothing here needs a login or changes anything.
 
 mod connection;
+mod metrics;
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 
 use self::connection::Bounded;
-use crate::service::PagesContext;
+use crate::service::{HealthView, Observer, PagesContext};
 
 /// How long an answer may take to be made.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -31,12 +34,16 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// When the listener breaks.
 pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
     Box::pin(async move {
-        let PagesContext { listener, stop, .. } = context;
+        let PagesContext { service, process, listener, stop } = context;
+        let observer = Arc::new(Observer::new(&service, process));
         let routes = Router::new()
             .route("/", get(index))
             .route("/healthz", get(healthz))
+            .route("/readyz", get(readyz))
+            .route("/metrics", get(metrics))
             .fallback(nothing_here)
-            .layer(from_fn(within_limits));
+            .layer(from_fn(within_limits))
+            .with_state(observer);
         let server = axum::serve(Bounded::new(listener), routes).with_graceful_shutdown(stop.clone().cancelled_owned());
         let patience = async {
             stop.cancelled().await;
@@ -67,6 +74,18 @@ async fn index() -> &'static str {
 
 async fn healthz() -> &'static str {
     "ok\n"
+}
+
+async fn readyz(State(observer): State<Arc<Observer>>) -> (StatusCode, Json<HealthView>) {
+    let health = observer.health().await;
+    (if health.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(health))
+}
+
+async fn metrics(State(observer): State<Arc<Observer>>, headers: HeaderMap) -> Response {
+    match metrics::rendered(&headers, observer.metrics().await) {
+        Ok((media_type, text)) => ([(header::CONTENT_TYPE, media_type)], text).into_response(),
+        Err(fmt::Error) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 async fn nothing_here() -> impl IntoResponse {

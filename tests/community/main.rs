@@ -12,6 +12,7 @@ mod fact_game_sessions;
 mod fact_voice_sessions;
 mod ingest;
 mod irc_recomputation;
+mod logging;
 mod parse_cs2_log;
 mod parse_discord;
 mod parse_lines;

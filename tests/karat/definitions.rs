@@ -61,6 +61,7 @@ fn daily(name: &str) -> AssetSpec {
         sql: Some("select $3 as day, 1::bigint as users, $1 as seen_at".to_owned()),
         compute: None,
         compute_version: 0,
+        late_limit: None,
         code_version: String::new(),
     }
 }

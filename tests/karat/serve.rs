@@ -21,7 +21,8 @@ async fn becomes_true(lake: &Lake, sql: &'static str) {
     }
 }
 
-const SLEEPS: &str = "select exists (select from pg_stat_activity where query like '%pg_sleep(60)%' and state = 'active'
+const SLEEPS: &str =
+    "select exists (select from pg_stat_activity where query like '%pg_sleep(60)%' and state = 'active'
     and datname = current_database() and pid <> pg_backend_pid())";
 const NO_STEP_RUNS: &str = "select not exists (select from karat.step where state = 'running')";
 const A_STEP_RUNS: &str = "select exists (select from karat.step where state = 'running')";
@@ -76,8 +77,10 @@ async fn a_call_with_nothing_to_do_is_two_statements() {
                 where datname = current_database() and application_name like 'karat worker%')",
         )
         .await;
-        lake.scalar::<i64>("select xact_commit + xact_rollback from pg_stat_database where datname = current_database()")
-            .await
+        lake.scalar::<i64>(
+            "select xact_commit + xact_rollback from pg_stat_database where datname = current_database()",
+        )
+        .await
     };
     let worker = lake.worker();
     worker.work_until_idle().await.unwrap();

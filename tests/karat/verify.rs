@@ -71,6 +71,7 @@ fn asset(kind: AssetKind, table: &str, type_name: &'static str, columns: &str) -
         sql: None,
         compute: None,
         compute_version: 0,
+        late_limit: None,
         code_version: String::new(),
     }
 }

@@ -90,9 +90,7 @@ impl Worker {
         stop: &CancellationToken,
     ) -> Result<Progress, WorkerError> {
         let environment = &self.environment;
-        let progress = until_reachable("moving the run on", stop, || {
-            move_on(environment, run_id, undefined)
-        });
+        let progress = until_reachable("moving the run on", stop, || move_on(environment, run_id, undefined));
         Ok(progress.await?)
     }
 
@@ -138,9 +136,8 @@ impl Worker {
             return Ok(());
         }
         let environment = &self.environment;
-        let steps = until_reachable("looking for cancellations", stop, || {
-            environment.store.steps_to_cancel(self.worker_id())
-        });
+        let steps =
+            until_reachable("looking for cancellations", stop, || environment.store.steps_to_cancel(self.worker_id()));
         self.running.cancel(&steps.await?);
         Ok(())
     }

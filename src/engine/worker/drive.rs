@@ -84,12 +84,7 @@ pub(super) struct Drive<'a> {
 }
 
 impl<'a> Drive<'a> {
-    pub(super) fn new(
-        worker: &'a Worker,
-        until: Until,
-        stop: &'a CancellationToken,
-        wakeups: Subscription,
-    ) -> Self {
+    pub(super) fn new(worker: &'a Worker, until: Until, stop: &'a CancellationToken, wakeups: Subscription) -> Self {
         Self {
             worker,
             until,
