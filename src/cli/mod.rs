@@ -27,6 +27,7 @@ mod exit;
 mod explain;
 mod foreground;
 mod inspect;
+mod interruptions;
 mod launch;
 mod logging;
 mod options;
@@ -34,6 +35,7 @@ mod output;
 mod runs;
 mod schedule;
 mod session;
+mod up;
 mod verb;
 
 use std::ffi::OsString;

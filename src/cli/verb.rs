@@ -7,12 +7,21 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::exit::{Exit, Failure};
 use super::schedule::ScheduleArguments;
 use super::session::Session;
-use super::{admin, explain, inspect, launch, runs, schedule};
-use crate::service::{Extent, PartitionState, Request};
+use super::up::{UpArguments, WorkerArguments, WorkerVerb};
+use super::{admin, explain, inspect, launch, runs, schedule, up};
+use crate::service::{Extent, PartitionState, Request, Retention};
 
 /// What can be asked of every application.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
+    /// Run by itself until it is stopped: schedules and automation, a worker, and pages
+    ///
+    /// Any number of these may run on one database: one of them decides what is due, and another takes over when it
+    /// dies. `worker` adds workers on other machines.
+    Up(UpArguments),
+    /// Carry out what anybody launches on this database, until it is stopped; list such processes
+    #[command(args_conflicts_with_subcommands = true)]
+    Worker(WorkerArguments),
     /// Verify the definitions against PostgreSQL itself; changes nothing
     Check,
     /// Bring the database up to date
@@ -353,12 +362,26 @@ pub struct GcArguments {
     /// Show what would be removed, and remove nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// How long what is for people is kept.
+    #[command(flatten)]
+    pub keep: KeepArguments,
+}
+
+/// How long what is for people is kept.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct KeepArguments {
     /// How long log lines, events, attempts and ticks are kept, such as 30d or 12h
     #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = kept)]
     pub keep_logs: Duration,
     /// How long replaced versions are kept, runs that have ended with their steps, and check results
     #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = kept)]
     pub keep_history: Duration,
+}
+
+impl KeepArguments {
+    pub(super) const fn retention(self) -> Retention {
+        Retention { logs: self.keep_logs, history: self.keep_history }
+    }
 }
 
 fn kept(text: &str) -> Result<Duration, String> {
@@ -427,6 +450,11 @@ impl RequestArguments {
 /// The sentence and exit code of what went wrong.
 pub async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
     match verb {
+        Verb::Up(arguments) => up::up(session, &arguments).await,
+        Verb::Worker(arguments) => match &arguments.verb {
+            None => up::worker(session, &arguments.serve).await,
+            Some(WorkerVerb::Ls) => up::list_workers(session).await,
+        },
         Verb::Check => admin::check(session).await,
         Verb::Migrate(arguments) => admin::migrate(session, &arguments).await,
         Verb::Ls(arguments) => inspect::ls(session, &arguments).await,

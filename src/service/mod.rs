@@ -27,6 +27,7 @@ mod select;
 mod status;
 mod view;
 mod why;
+mod workers;
 
 use std::sync::Arc;
 
@@ -61,6 +62,7 @@ pub use self::status::{
 };
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
 pub use self::why::{InputView, PartitionStanding, WhyView};
+pub use self::workers::{WorkerState, WorkerView};
 
 pub use crate::core::plan::Extent;
 

@@ -25,6 +25,7 @@ mod http;
 mod janitor;
 mod lake;
 mod layering;
+mod leadership;
 mod mapping;
 mod metrics;
 mod oracle;
