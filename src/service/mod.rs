@@ -25,6 +25,7 @@ mod schedules;
 mod schema;
 mod select;
 mod status;
+mod trigger;
 mod view;
 mod why;
 
@@ -51,14 +52,14 @@ pub use self::progress::{FailureView, ProgressView, SummaryView};
 pub use self::request::{PartitionState, Request};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
 pub use self::schedules::{
-    ClockChange, ScheduleState, ScheduleView, SwitchedView, TickPlanView, TickView, TriggeredView, UpcomingTick,
-    UpcomingView,
+    ClockChange, ScheduleState, ScheduleView, SwitchedView, TickView, UpcomingTick, UpcomingView,
 };
 pub use self::schema::MigrationView;
 pub use self::select::asks_for_states;
 pub use self::status::{
     AssetState, AssetStatusView, FailedView, FreshnessView, StaleReasonView, StaleView, StatusView,
 };
+pub use self::trigger::{TickPlanView, TriggeredView};
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
 pub use self::why::{InputView, PartitionStanding, WhyView};
 

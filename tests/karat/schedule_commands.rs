@@ -28,8 +28,8 @@ async fn switching_and_looking() {
     assert_snapshot!(lake.conversation(&["schedule ls", "schedule pause nightly", "schedule pause nightly", "schedule next", "schedule next nightly --count 2"]).await, @"
     $ lake schedule ls
     SCHEDULE  CRON        SELECTION     STATE   LAST TICK  OUTCOME  NEXT TICK
-    hourly    30 * * * *  lake.regions  paused  never
-    nightly   15 3 * * *  lake.daily+   on      never               2026-03-21 03:15:00+01:00
+    hourly    30 * * * *  lake.regions  paused  none
+    nightly   15 3 * * *  lake.daily+   on      none                2026-03-21 03:15:00+01:00
 
     hourly
       lake schedule resume hourly
@@ -103,9 +103,9 @@ async fn switching_and_looking() {
     assert_snapshot!(lake.conversation(&["schedule ls", "run ls", "schedule pause yearly"]).await, @"
     $ lake schedule ls
     SCHEDULE  CRON        SELECTION     STATE    LAST TICK                  OUTCOME   NEXT TICK
-    hourly    30 * * * *  lake.regions  paused   never
+    hourly    30 * * * *  lake.regions  paused   none
     nightly   15 3 * * *  lake.daily+   on       2026-03-21 03:15:00+01:00  launched  2026-03-22 03:15:00+01:00
-    yearly    @yearly                   retired  never
+    yearly    @yearly                   retired  none
 
     hourly
       lake schedule resume hourly
