@@ -29,6 +29,7 @@ mod schedules;
 mod schema;
 mod select;
 mod status;
+mod trigger;
 mod view;
 mod why;
 mod workers;
@@ -59,14 +60,14 @@ pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
 pub use self::request::{PartitionState, Request};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
 pub use self::schedules::{
-    ClockChange, ScheduleState, ScheduleView, SwitchedView, TickPlanView, TickView, TriggeredView, UpcomingTick,
-    UpcomingView,
+    ClockChange, ScheduleState, ScheduleView, SwitchedView, TickView, UpcomingTick, UpcomingView,
 };
 pub use self::schema::MigrationView;
 pub use self::select::asks_for_states;
 pub use self::status::{
     AssetState, AssetStatusView, FailedView, FreshnessView, StaleReasonView, StaleView, StatusView,
 };
+pub use self::trigger::{TickPlanView, TriggeredView};
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
 pub use self::why::{InputView, NextTickView, PartitionStanding, WhyView};
 pub use self::workers::{WorkerState, WorkerView};
