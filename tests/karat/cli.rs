@@ -28,6 +28,12 @@ fn parse(line: &str) -> Result<(Options, Extended), clap::Error> {
 #[test]
 fn every_verb_of_the_manual_is_understood() {
     for line in [
+        "up",
+        "up --slots 2 --shutdown-limit 5m --address 127.0.0.1:0",
+        "up --no-worker --address 0.0.0.0:4747 --insecure-no-login",
+        "worker",
+        "worker --slots 8 --shutdown-limit 0s",
+        "worker ls --json",
         "check",
         "migrate",
         "migrate --dry-run",
@@ -81,6 +87,11 @@ fn every_verb_of_the_manual_is_understood() {
 fn what_cannot_be_meant_is_refused_with_the_code_for_usage() {
     for (line, said) in [
         ("statsu", "unrecognized subcommand 'statsu'"),
+        ("up --slots 2 --no-worker", "cannot be used with"),
+        ("up --address 4747", "invalid socket address"),
+        ("worker --slots 0", "0 is not in 1..=256"),
+        ("worker --shutdown-limit soon", "write for example 30s or 5m"),
+        ("worker ls --slots 2", "unexpected argument '--slots'"),
         ("why", "required arguments were not provided"),
         ("materialize lake.daily 2026-03-01 2026-03-02", "unexpected argument '2026-03-02'"),
         ("materialize lake.daily --detach --dry-run", "cannot be used with"),
