@@ -5,7 +5,8 @@
 //! protocols in [`crate::engine`].
 
 use sqlx::pool::PoolConnection;
-use sqlx::{PgPool, Postgres};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{Executor, PgPool, Postgres};
 
 pub mod attempt;
 pub mod backfill;
@@ -32,6 +33,16 @@ pub mod waiting;
 pub mod worker;
 
 pub use error::StoreError;
+
+/// Options for a pool of connections to the state.
+///
+/// Statements about thousands of partitions look expensive to the planner and take milliseconds; compiling them, which the
+/// server would do, takes a second.
+#[must_use]
+pub fn pool_options() -> PgPoolOptions {
+    PgPoolOptions::new()
+        .after_connect(|connection, _| Box::pin(async move { connection.execute("set jit = off").await.map(drop) }))
+}
 
 /// Access to the orchestration state. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -10,11 +10,13 @@ cross join lateral (
     select * from karat.mark f
     where f.asset_key = q.asset_key and f.ordinal between q.first and q.last
       and (q.partition_key is null or f.partition_key = q.partition_key)
+      and f.transaction_id >= pg_snapshot_xmin(q.snapshot::pg_snapshot)
+      and not pg_visible_in_snapshot(f.transaction_id, q.snapshot::pg_snapshot)
     union all
     select * from karat.mark u
     where u.asset_key = q.asset_key and u.ordinal is null
       and u.first_at > q.start_at - interval '15 minutes' and u.first_at < q.end_at and u.last_at >= q.start_at
+      and u.transaction_id >= pg_snapshot_xmin(q.snapshot::pg_snapshot)
+      and not pg_visible_in_snapshot(u.transaction_id, q.snapshot::pg_snapshot)
 ) k
-where k.transaction_id >= pg_snapshot_xmin(q.snapshot::pg_snapshot)
-  and not pg_visible_in_snapshot(k.transaction_id, q.snapshot::pg_snapshot)
 group by q.question, q.asset_key
