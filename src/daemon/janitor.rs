@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
 use crate::engine::WorkerSettings;
+use crate::engine::marks::{compact_marks, file_marks};
 use crate::store::StoreError;
 use crate::store::garbage::{Cutoffs, Removable, Retention};
 use crate::store::signal::Signal;
@@ -27,7 +28,7 @@ const BATCHES: usize = 20;
 const BREATH: TimeDelta = TimeDelta::seconds(1);
 
 /// Keeps the state small: makes the tables of the coming days, drops those of days long gone, removes history that nobody
-/// asks for any more, and takes back what dead workers hold when no worker is left to do it.
+/// asks for any more, merges marks that nobody tells apart, and takes back what dead workers hold when no worker is left to do it.
 ///
 /// Data are never touched, nor what is current.
 #[derive(Debug)]
@@ -70,6 +71,8 @@ impl Janitor {
         }
         note(&mut done, dropped, "day table");
         note(&mut done, store.remove_stray_rows(&cutoffs).await?, "stray log row");
+        file_marks(store, &context.definitions).await?;
+        note(&mut done, compact_marks(store, &context.definitions, now).await?, "mark");
         let mut next_at = None;
         if self.history_at.is_none_or(|last| now < last || now - last >= HISTORY_INTERVAL) {
             if remove_history(context, &cutoffs, &mut done).await? {

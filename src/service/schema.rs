@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Service, ServiceError};
+use crate::engine::cluster::adopt_cluster;
 use crate::engine::marks::marked_tables;
 use crate::engine::verify::{VerificationReport, verify};
 use crate::store::migrate::{SchemaError, SchemaState};
@@ -62,6 +63,9 @@ impl Service {
             return Ok(MigrationView { migrations: state.pending, ..MigrationView::default() });
         }
         let migrations = self.migrations.migrate_pool(self.store.pool()).await?;
+        if adopt_cluster(&self.store, &self.definitions, self.now()).await? {
+            tracing::info!("the database has come from another server: what is stale was carried over");
+        }
         let triggers = self.store.install_mark_triggers(&marked_tables(&self.definitions)).await?;
         for (table, unmarked) in &triggers.unmarked {
             let reason = unmarked.reason.as_deref().unwrap_or_default();
