@@ -27,6 +27,7 @@ mod exit;
 mod explain;
 mod foreground;
 mod inspect;
+mod interruptions;
 mod late;
 mod launch;
 mod logging;
@@ -35,6 +36,7 @@ mod output;
 mod runs;
 mod schedule;
 mod session;
+mod up;
 mod verb;
 
 use std::ffi::OsString;

@@ -207,7 +207,7 @@ async fn probe(options: &PgConnectOptions, foreign: bool) -> Result<(), Failure>
 }
 
 /// The server and database without user name and password.
-fn place(options: &PgConnectOptions) -> String {
+pub(super) fn place(options: &PgConnectOptions) -> String {
     // A URL without a database means the one with the user's name.
     let database = options.get_database().unwrap_or_else(|| options.get_username());
     match options.get_socket() {

@@ -7,12 +7,21 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::exit::{Exit, Failure};
 use super::schedule::ScheduleArguments;
 use super::session::Session;
-use super::{admin, explain, inspect, late, launch, runs, schedule};
+use super::up::{UpArguments, WorkerArguments, WorkerVerb};
+use super::{admin, explain, inspect, late, launch, runs, schedule, up};
 use crate::service::{Extent, PartitionState, Request};
 
 /// What can be asked of every application.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
+    /// Run by itself until it is stopped: schedules and automation, a worker, and pages
+    ///
+    /// Any number of these may run on one database: one of them decides what is due, and another takes over when it
+    /// dies. `worker` adds workers on other machines.
+    Up(UpArguments),
+    /// Carry out what anybody launches on this database, until it is stopped; list such processes
+    #[command(args_conflicts_with_subcommands = true)]
+    Worker(WorkerArguments),
     /// Verify the definitions against PostgreSQL itself; changes nothing
     Check,
     /// Bring the database up to date
@@ -495,6 +504,11 @@ impl RequestArguments {
 /// The sentence and exit code of what went wrong.
 pub async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
     match verb {
+        Verb::Up(arguments) => up::up(session, &arguments).await,
+        Verb::Worker(arguments) => match &arguments.verb {
+            None => up::worker(session, &arguments.serve).await,
+            Some(WorkerVerb::Ls) => up::list_workers(session).await,
+        },
         Verb::Check => admin::check(session).await,
         Verb::Migrate(arguments) => admin::migrate(session, &arguments).await,
         Verb::Ls(arguments) => inspect::ls(session, &arguments).await,

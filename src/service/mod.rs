@@ -29,6 +29,7 @@ mod select;
 mod status;
 mod view;
 mod why;
+mod workers;
 
 use std::sync::Arc;
 
@@ -64,6 +65,7 @@ pub use self::status::{
     AssetState, AssetStatusView, FailedView, FreshnessView, StaleReasonView, StaleView, StatusView,
 };
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
+pub use self::workers::{WorkerState, WorkerView};
 pub use self::why::{InputView, PartitionStanding, WhyView};
 
 pub use crate::core::plan::Extent;

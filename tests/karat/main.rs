@@ -26,6 +26,7 @@ mod http;
 mod janitor;
 mod lake;
 mod layering;
+mod leadership;
 mod mapping;
 mod marks;
 mod metrics;
