@@ -104,12 +104,8 @@ pub(super) async fn up(session: &Session, arguments: &UpArguments) -> Result<Exi
 }
 
 pub(super) async fn worker(session: &Session, arguments: &ServeArguments) -> Result<Exit, Failure> {
-    let parts = Parts {
-        slots: slots(arguments),
-        reconciles: false,
-        pages: None,
-        shutdown_limit: arguments.shutdown_limit,
-    };
+    let parts =
+        Parts { slots: slots(arguments), reconciles: false, pages: None, shutdown_limit: arguments.shutdown_limit };
     session.connected(async |connected| serve(session, connected, parts).await).await
 }
 
@@ -259,12 +255,7 @@ fn started_text(session: &Session, started: &StartedView) -> String {
     format!("{} runs.\n{}", session.application.name, lines.join("\n"))
 }
 
-async fn say_who_leads(
-    session: &Session,
-    connected: &Connected,
-    worker_id: Uuid,
-    leads: bool,
-) -> Result<(), Failure> {
+async fn say_who_leads(session: &Session, connected: &Connected, worker_id: Uuid, leads: bool) -> Result<(), Failure> {
     if leads {
         return session.output.text("This process leads: what is due by schedule and automation is launched here.");
     }

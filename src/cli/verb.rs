@@ -285,6 +285,9 @@ pub struct RunListArguments {
     /// Only runs that ended so
     #[arg(long, value_name = "STATE", value_parser = ["succeeded", "failed", "canceled"])]
     pub state: Option<String>,
+    /// Only runs that exist for this reason: manual, backfill, retry, schedule, automation or sensor
+    #[arg(long, value_name = "CAUSE", hide_possible_values = true, value_parser = ["manual", "backfill", "retry", "schedule", "automation", "sensor"])]
+    pub cause: Option<String>,
     /// Only runs of this backfill
     #[arg(long, value_name = "ID")]
     pub backfill: Option<String>,

@@ -8,8 +8,8 @@
 //! A [`Daemon`] activates the reconcilers of a process while that process leads.
 
 pub mod automation;
-mod janitor;
 mod drive;
+mod janitor;
 mod leader;
 mod reconciler;
 mod retirement;
@@ -22,6 +22,7 @@ pub use self::leader::Daemon;
 pub use self::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
 pub use self::retirement::Retirement;
 pub use self::scheduler::Scheduler;
+use crate::store::garbage::Retention;
 
 /// The reconcilers that every program has.
 #[must_use]
@@ -30,6 +31,6 @@ pub fn reconcilers() -> Vec<Box<dyn Reconciler>> {
         Box::new(Scheduler::default()),
         Box::new(AutomationReconciler::default()),
         Box::new(Retirement),
-        Box::new(Janitor::default()),
+        Box::new(Janitor::new(Retention::default())),
     ]
 }

@@ -6,6 +6,7 @@
 mod asset;
 mod assets;
 mod backfill;
+mod cause;
 mod error;
 mod garbage;
 mod graph;
@@ -16,6 +17,7 @@ mod launch;
 mod mark;
 mod metrics;
 mod observer;
+mod obstacles;
 mod plan;
 mod process;
 mod progress;
@@ -49,6 +51,7 @@ pub use self::launch::{LaunchKind, LaunchedView};
 pub use self::mark::MarkedView;
 pub use self::metrics::{MetricFamily, MetricKind, Sample, Value};
 pub use self::observer::Observer;
+pub use self::obstacles::{ObstacleKind, ObstacleView};
 pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
 pub use self::process::{DEFAULT_ADDRESS, ListenError, PagesContext, Process, ServePages, listen};
 pub use self::progress::{FailureView, ProgressView, SummaryView};
@@ -65,8 +68,8 @@ pub use self::status::{
     AssetState, AssetStatusView, FailedView, FreshnessView, StaleReasonView, StaleView, StatusView,
 };
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
+pub use self::why::{InputView, NextTickView, PartitionStanding, WhyView};
 pub use self::workers::{WorkerState, WorkerView};
-pub use self::why::{InputView, PartitionStanding, WhyView};
 
 pub use crate::core::plan::Extent;
 
