@@ -22,6 +22,7 @@ pub use self::leader::Daemon;
 pub use self::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
 pub use self::retirement::Retirement;
 pub use self::scheduler::Scheduler;
+
 use crate::store::garbage::Retention;
 
 /// The reconcilers that every program has.
