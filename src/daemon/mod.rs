@@ -29,7 +29,7 @@ use crate::store::garbage::Retention;
 #[must_use]
 pub fn reconcilers() -> Vec<Box<dyn Reconciler>> {
     vec![
-        Box::new(Scheduler::default()),
+        Box::new(Scheduler),
         Box::new(AutomationReconciler::default()),
         Box::new(Retirement),
         Box::new(Janitor::new(Retention::default())),
