@@ -1,12 +1,11 @@
 //! Where marks lie: what the partition column says, turned into partitions and back.
 
-use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveTime, Utc};
 
 use super::external::limit_text;
 use crate::asset::definitions::Definitions;
 use crate::asset::spec::AssetSpec;
 use crate::asset::statement::DATE_TYPE;
-use crate::core::key::AssetKey;
 use crate::core::partition::{Cadence, Ordinal, PartitionsDefinition};
 use crate::core::policy::WriteMode;
 use crate::core::subset::PartitionSubset;
@@ -17,9 +16,6 @@ use crate::store::{Store, StoreError};
 
 /// How many marks are filed in one transaction.
 const BATCH: i64 = 5_000;
-
-/// How long marks stay as they were made.
-const REMEMBERED: TimeDelta = TimeDelta::hours(1);
 
 /// Whether the partition column of `asset` holds dates.
 pub(super) fn is_date(asset: &AssetSpec) -> bool {
@@ -127,22 +123,4 @@ pub async fn file_marks(store: &Store, definitions: &Definitions) -> Result<u64,
             return Ok(filed);
         }
     }
-}
-
-/// Merges marks that nobody tells apart, of all external assets, and returns how many rows that saved.
-///
-/// Marks of the last hour are left alone: reconcilers look for what landed since they looked last, and merging is exact
-/// for snapshots that the database knows of, not for those that a process remembers.
-///
-/// # Errors
-/// When the state cannot be used; what was merged before stays merged.
-pub async fn compact_marks(store: &Store, definitions: &Definitions, now: DateTime<Utc>) -> Result<u64, StoreError> {
-    let before = now - REMEMBERED;
-    let mut saved = 0;
-    for asset in definitions.assets().filter(|asset| !asset.is_materializable()) {
-        let readers = definitions.graph().downstream(&asset.key);
-        let readers: Vec<&str> = readers.into_iter().map(AssetKey::as_str).collect();
-        saved += store.compact_marks(asset.key.as_str(), &readers, before).await?;
-    }
-    Ok(saved)
 }
