@@ -12,6 +12,7 @@ pub mod attempt;
 pub mod backfill;
 pub mod change;
 pub mod claim;
+pub mod cluster;
 pub mod error;
 pub mod freshness;
 pub mod garbage;
