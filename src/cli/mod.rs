@@ -28,6 +28,7 @@ mod explain;
 mod foreground;
 mod inspect;
 mod interruptions;
+mod late;
 mod launch;
 mod logging;
 mod options;
@@ -134,9 +135,17 @@ fn with_program_name(message: &str, name: &str) -> String {
     for command in ["`migrate`", "`ls`"] {
         message = message.replace(command, &format!("`{name} {}", &command[1..]));
     }
-    for command in
-        ["`run ls", "`run show ", "`run cancel", "`backfill ls", "`backfill show ", "`backfill cancel", "`schedule ls"]
-    {
+    for command in [
+        "`run ls",
+        "`run show ",
+        "`run cancel",
+        "`backfill ls",
+        "`backfill show ",
+        "`backfill cancel",
+        "`schedule ls",
+        "`quarantine ls",
+        "`materialize ",
+    ] {
         message = message.replace(command, &format!("`{name} {}", &command[1..]));
     }
     message

@@ -106,14 +106,14 @@ impl Session {
         let connected = self.connect_unverified().await?;
         let migrations = connected.service.migrations().clone();
         let ready = match &connected.server {
-            Some(_) => migrations.migrate_pool(&connected.pool).await.map(|_| ()),
-            None => migrations.verify(&connected.pool).await,
+            Some(_) => connected.service.migrate(false).await.map(|_| ()).map_err(Failure::from),
+            None => migrations.verify(&connected.pool).await.map_err(Failure::from),
         };
         match ready {
             Ok(()) => Ok(connected),
             Err(error) => {
                 connected.close().await;
-                Err(error.into())
+                Err(error)
             }
         }
     }

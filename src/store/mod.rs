@@ -28,6 +28,7 @@ pub mod run;
 pub mod schedule;
 pub mod signal;
 pub mod trigger;
+pub mod waiting;
 pub mod worker;
 
 pub use error::StoreError;

@@ -52,6 +52,8 @@ pub struct RunRecord {
     pub retry_of: Option<Uuid>,
     /// Why it exists.
     pub cause: String,
+    /// Why it exists, in data that depends on the cause.
+    pub cause_detail: Option<Value>,
     /// What was asked for.
     pub request: Value,
     /// Build in spite of missing inputs.
