@@ -68,7 +68,7 @@ pub use self::status::{
     AssetState, AssetStatusView, FailedView, FreshnessView, StaleReasonView, StaleView, StatusView,
 };
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
-pub use self::why::{InputView, NextTickView, PartitionStanding, WhyView};
+pub use self::why::{BuiltByView, InputView, NextTickView, PartitionStanding, WhyView};
 pub use self::workers::{WorkerState, WorkerView};
 
 pub use crate::core::plan::Extent;
