@@ -90,13 +90,12 @@ fn sentences(session: &Session, why: &WhyView, zone: Tz) -> Vec<String> {
     sentences.extend(why.stale.iter().map(|reason| format!("Stale, because {}.", reason.sentence)));
     if let Some(version) = &why.version {
         sentences.push(version_text(version, zone));
-        let built_by = why.steps.iter().find(|step| step.run_id == version.run_id);
-        if let Some(step) = built_by {
+        if let Some(run) = &why.built_by {
             sentences.push(format!(
                 "That was run {} ({}): {}",
-                short_id(step.run_id),
-                step.because,
-                session.command(&step.command)
+                short_id(run.run_id),
+                run.because,
+                session.command(&run.command)
             ));
         }
     }

@@ -69,7 +69,7 @@ pub use self::status::{
 };
 pub use self::trigger::{TickPlanView, TriggeredView};
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
-pub use self::why::{InputView, NextTickView, PartitionStanding, WhyView};
+pub use self::why::{BuiltByView, InputView, NextTickView, PartitionStanding, WhyView};
 pub use self::workers::{WorkerState, WorkerView};
 
 pub use crate::core::plan::Extent;

@@ -953,6 +953,7 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
       Because: check plausible: 1 offending row(s); the version before stays
       Stale, because 57 rows landed in lake.events since 2026-03-23 11:00:00+01:00, written by a file.
       Its version of 2026-03-23 11:00:00+01:00 has 1 row.
+      That was run [--id--] (backfill [--id--]): lake backfill 'lake.daily lake.weekly' 2026-03-09..2026-03-15
       Its window was 2026-03-12 00:00:00+01:00 to 2026-03-13 00:00:00+01:00.
       Automation: waiting for a change; eager (after 1 min without a change) waits for a change: nothing has changed since the last step failed; the newest change was at 2026-03-23T11:00:00+01:00.
       Schedule nightly: next at 2026-03-24 03:15:00+01:00.
