@@ -69,7 +69,15 @@ fn sentences(session: &Session, why: &WhyView, zone: Tz) -> Vec<String> {
             "Its rows come from outside; {} are known to have landed in the asset.",
             counted(u64::try_from(why.landed_rows.unwrap_or(0)).unwrap_or(0), "row")
         )),
-        PartitionStanding::Running => sentences.push("It is being built right now.".to_owned()),
+        PartitionStanding::Running => {
+            let step = why.steps.first().and_then(|step| Some((step, step.started_at?)));
+            sentences.push(match step {
+                Some((step, at)) => {
+                    format!("It is being built, by run {} since {}.", short_id(step.run_id), time_text(at, zone))
+                }
+                None => "It is being built.".to_owned(),
+            });
+        }
         PartitionStanding::Queued if why.obstacles.is_empty() => {
             sentences.push("A run has it to build, and it waits for nothing but its turn.".to_owned());
         }
@@ -107,7 +115,9 @@ fn sentences(session: &Session, why: &WhyView, zone: Tz) -> Vec<String> {
             false => format!("It is not due: its window, {start} to {end}, has not ended."),
         });
     }
-    for missing in &why.missing_upstream {
+    // What is queued says itself what it waits for, and what runs had what it needs, or was told to do without.
+    let is_under_way = matches!(why.standing, PartitionStanding::Queued | PartitionStanding::Running);
+    for missing in why.missing_upstream.iter().filter(|_| !is_under_way) {
         sentences.push(format!("It cannot be built: {} {} is missing.", missing.asset, missing.partitions.text));
     }
     sentences.extend(what_comes(why, zone));

@@ -50,3 +50,4 @@ mod testing;
 mod time;
 mod verify;
 mod version;
+mod why;
