@@ -27,6 +27,8 @@ mod exit;
 mod explain;
 mod foreground;
 mod inspect;
+mod interruptions;
+mod late;
 mod launch;
 mod logging;
 mod options;
@@ -34,6 +36,7 @@ mod output;
 mod runs;
 mod schedule;
 mod session;
+mod up;
 mod verb;
 
 use std::ffi::OsString;
@@ -132,9 +135,17 @@ fn with_program_name(message: &str, name: &str) -> String {
     for command in ["`migrate`", "`ls`"] {
         message = message.replace(command, &format!("`{name} {}", &command[1..]));
     }
-    for command in
-        ["`run ls", "`run show ", "`run cancel", "`backfill ls", "`backfill show ", "`backfill cancel", "`schedule ls"]
-    {
+    for command in [
+        "`run ls",
+        "`run show ",
+        "`run cancel",
+        "`backfill ls",
+        "`backfill show ",
+        "`backfill cancel",
+        "`schedule ls",
+        "`quarantine ls",
+        "`materialize ",
+    ] {
         message = message.replace(command, &format!("`{name} {}", &command[1..]));
     }
     message

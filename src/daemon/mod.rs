@@ -4,14 +4,32 @@
 //! to what it should be, and says when time alone will give it something to do. Activations may come at any time, be
 //! repeated, be left out, and run in two processes at once; each leaves the state right. What fails is tried by the next
 //! activation.
+//!
+//! A [`Daemon`] activates the reconcilers of a process while that process leads.
 
 pub mod automation;
 mod janitor;
+mod drive;
+mod leader;
 mod reconciler;
+mod retirement;
 mod scheduler;
 pub mod tick;
 
 pub use self::automation::AutomationReconciler;
 pub use self::janitor::Janitor;
+pub use self::leader::Daemon;
 pub use self::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
+pub use self::retirement::Retirement;
 pub use self::scheduler::Scheduler;
+
+/// The reconcilers that every program has.
+#[must_use]
+pub fn reconcilers() -> Vec<Box<dyn Reconciler>> {
+    vec![
+        Box::new(Scheduler::default()),
+        Box::new(AutomationReconciler::default()),
+        Box::new(Retirement),
+        Box::new(Janitor::default()),
+    ]
+}

@@ -14,12 +14,14 @@ mod health;
 mod history;
 mod ids;
 mod launch;
+mod mark;
 mod metrics;
 mod observer;
 mod obstacles;
 mod plan;
 mod process;
 mod progress;
+mod quarantine;
 mod request;
 mod retry;
 mod run;
@@ -29,6 +31,7 @@ mod select;
 mod status;
 mod view;
 mod why;
+mod workers;
 
 use std::sync::Arc;
 
@@ -45,12 +48,14 @@ pub use self::graph::{GraphEdge, GraphNode, GraphView, graph};
 pub use self::health::{HealthView, PartHealth};
 pub use self::history::{AttemptView, CheckView, MaterializationView, StepView};
 pub use self::launch::{LaunchKind, LaunchedView};
+pub use self::mark::MarkedView;
 pub use self::metrics::{MetricFamily, MetricKind, Sample, Value};
 pub use self::observer::Observer;
 pub use self::obstacles::{ObstacleKind, ObstacleView};
 pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
 pub use self::process::{DEFAULT_ADDRESS, ListenError, PagesContext, Process, ServePages, listen};
 pub use self::progress::{FailureView, ProgressView, SummaryView};
+pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
 pub use self::request::{PartitionState, Request};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
 pub use self::schedules::{
@@ -64,6 +69,7 @@ pub use self::status::{
 };
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
 pub use self::why::{InputView, NextTickView, PartitionStanding, WhyView};
+pub use self::workers::{WorkerState, WorkerView};
 
 pub use crate::core::plan::Extent;
 

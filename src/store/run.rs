@@ -249,6 +249,25 @@ impl Store {
         .rows_affected())
     }
 
+    /// Ends the steps that wait in live runs and belong to none of the `defined` assets; returns how many by asset.
+    ///
+    /// Those that run are left to their workers, which know the asset.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn end_steps_of_retired_assets(
+        &self,
+        defined: &[&str],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<(String, i64)>, StoreError> {
+        sqlx::query_as(include_str!("sql/end_steps_of_retired_assets.sql"))
+            .bind(defined)
+            .bind(now)
+            .fetch_all(&self.pool)
+            .await
+            .context("ending steps of retired assets")
+    }
+
     /// Ends the run when none of its steps is open any more; returns how when this call ended it.
     ///
     /// # Errors

@@ -20,4 +20,5 @@ mod parse_tables;
 mod privacy;
 mod readme;
 mod real_inputs;
+mod schedules;
 mod support;

@@ -911,7 +911,7 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
     assert_snapshot!(lake.conversation(&["gc --dry-run", "gc --dry-run", "gc", "gc"]).await, @r#"
     $ lake gc --dry-run
     To be removed:
-      10 tables of logs, events, attempts and ticks from before 2026-06-01 12:00:00+02:00, [size]: attempt_20260321, attempt_20260322, attempt_20260323, attempt_20260324, event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324
+      14 tables of logs, events, attempts and ticks from before 2026-06-01 12:00:00+02:00, [size]: attempt_20260321, attempt_20260322, attempt_20260323, attempt_20260324, event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324, tick_20260321, tick_20260322, tick_20260323, tick_20260324
       7 stray log rows from before 2026-06-01 12:00:00+02:00, [size]
       8 replaced versions from before 2026-04-02 12:00:00+02:00, [size]
       29 check results from before 2026-04-02 12:00:00+02:00, [size]
@@ -922,7 +922,7 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
     [0]
     $ lake gc --dry-run
     To be removed:
-      10 tables of logs, events, attempts and ticks from before 2026-06-01 12:00:00+02:00, [size]: attempt_20260321, attempt_20260322, attempt_20260323, attempt_20260324, event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324
+      14 tables of logs, events, attempts and ticks from before 2026-06-01 12:00:00+02:00, [size]: attempt_20260321, attempt_20260322, attempt_20260323, attempt_20260324, event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324, tick_20260321, tick_20260322, tick_20260323, tick_20260324
       7 stray log rows from before 2026-06-01 12:00:00+02:00, [size]
       8 replaced versions from before 2026-04-02 12:00:00+02:00, [size]
       29 check results from before 2026-04-02 12:00:00+02:00, [size]
@@ -933,7 +933,7 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
     [0]
     $ lake gc
     Removed:
-      10 tables of logs, events, attempts and ticks from before 2026-06-01 12:00:00+02:00, [size]: attempt_20260321, attempt_20260322, attempt_20260323, attempt_20260324, event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324
+      14 tables of logs, events, attempts and ticks from before 2026-06-01 12:00:00+02:00, [size]: attempt_20260321, attempt_20260322, attempt_20260323, attempt_20260324, event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324, tick_20260321, tick_20260322, tick_20260323, tick_20260324
       7 stray log rows from before 2026-06-01 12:00:00+02:00, [size]
       8 replaced versions from before 2026-04-02 12:00:00+02:00, [size]
       29 check results from before 2026-04-02 12:00:00+02:00, [size]
