@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::reconciler::{Activation, Reconciler, ReconcilerContext};
+use crate::engine::Subscription;
 use crate::engine::panics;
 use crate::engine::reconnect::{Backoff, until_reachable};
-use crate::engine::Subscription;
 use crate::store::leadership::RECONCILERS;
 use crate::store::signal::Signal;
 
@@ -69,7 +69,11 @@ pub(super) async fn drive(mut driver: Driver, mut reconciler: Box<dyn Reconciler
             }
             Err(error) => {
                 if failing.as_ref() != Some(error) {
-                    tracing::warn!(reconciler = name, error, "an activation failed; it is tried again until it succeeds");
+                    tracing::warn!(
+                        reconciler = name,
+                        error,
+                        "an activation failed; it is tried again until it succeeds"
+                    );
                     failing = Some(error.clone());
                     recorded = None;
                 }

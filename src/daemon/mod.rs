@@ -8,8 +8,8 @@
 //! A [`Daemon`] activates the reconcilers of a process while that process leads.
 
 pub mod automation;
-mod janitor;
 mod drive;
+mod janitor;
 mod leader;
 mod reconciler;
 mod retirement;
@@ -22,14 +22,15 @@ pub use self::leader::Daemon;
 pub use self::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
 pub use self::retirement::Retirement;
 pub use self::scheduler::Scheduler;
+use crate::store::garbage::Retention;
 
-/// The reconcilers that every program has.
+/// The reconcilers that every program has; what is kept for people is kept as `retention` says.
 #[must_use]
-pub fn reconcilers() -> Vec<Box<dyn Reconciler>> {
+pub fn reconcilers(retention: Retention) -> Vec<Box<dyn Reconciler>> {
     vec![
-        Box::new(Scheduler::default()),
+        Box::new(Scheduler),
         Box::new(AutomationReconciler::default()),
         Box::new(Retirement),
-        Box::new(Janitor::default()),
+        Box::new(Janitor::new(retention)),
     ]
 }

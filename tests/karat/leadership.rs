@@ -11,6 +11,7 @@ use karat::daemon::{self, Activation, Daemon, Reconciler, ReconcilerContext, Rec
 use karat::engine::launch::LaunchError;
 use karat::engine::{Shutdown, Wakeups};
 use karat::prelude::*;
+use karat::store::garbage::Retention;
 use karat::store::leadership::RECONCILERS;
 use karat::store::signal::Signal;
 use karat::store::worker::{Registration, application_name};
@@ -266,11 +267,7 @@ async fn steps_of_a_retired_asset_end_with_a_reason_and_so_does_their_run() {
     // A worker leaves what it does not know to others.
     assert_eq!(worker.work_until_idle().await.unwrap(), 0);
     assert_eq!(lake.outcome(launched).await, "queued: 1 pending, 31 ready");
-    let context = ReconcilerContext {
-        store: lake.store.clone(),
-        definitions: with_all,
-        clock: lake.shared_clock(),
-    };
+    let context = ReconcilerContext { store: lake.store.clone(), definitions: with_all, clock: lake.shared_clock() };
     assert_eq!(activate_all(&context).await, [None as Option<String>]);
     let context = ReconcilerContext { definitions: lake.definitions.clone(), ..context };
     assert_eq!(
@@ -292,7 +289,7 @@ async fn steps_of_a_retired_asset_end_with_a_reason_and_so_does_their_run() {
 /// What the retirement of every program reports.
 async fn activate_all(context: &ReconcilerContext) -> Vec<Option<String>> {
     let mut reports = Vec::new();
-    for mut reconciler in daemon::reconcilers() {
+    for mut reconciler in daemon::reconcilers(Retention::default()) {
         if reconciler.name() == "retirement" {
             reports.push(reconciler.activate(context).await.unwrap().report);
         }
@@ -319,7 +316,10 @@ async fn open_steps_before_a_changed_start_end_with_a_reason_and_the_others_are_
     worker.work_until_idle().await.unwrap();
     assert_eq!(lake.outcome(launched).await, "failed: 23 succeeded, 9 failed");
     assert_eq!(
-        lake.text("select max(partition_key), min(reason), max(reason) = min(reason) from karat.step where state = 'failed'").await,
+        lake.text(
+            "select max(partition_key), min(reason), max(reason) = min(reason) from karat.step where state = 'failed'"
+        )
+        .await,
         "2026-03-09 | the partitions of lake.daily_totals changed after this run was launched: launch what is wanted of them again | true"
     );
 }
