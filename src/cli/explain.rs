@@ -4,6 +4,7 @@ use chrono_tz::Tz;
 
 use super::exit::{Exit, Failure};
 use super::output::{counted, grouped, one_line, short_id, shortened, table, time_text, toned};
+use super::runs::request_text;
 use super::session::Session;
 use super::verb::{AssetShowArguments, WhyArguments};
 use crate::service::{AssetDetailView, MaterializationView, PartitionStanding, StepView, WhyView};
@@ -104,7 +105,7 @@ fn sentences(session: &Session, why: &WhyView, zone: Tz) -> Vec<String> {
                 "That was run {} ({}): {}",
                 short_id(step.run_id),
                 step.because,
-                session.command(&step.command)
+                request_text(session, &step.cause, &step.command)
             ));
         }
     }
@@ -194,7 +195,7 @@ fn step_text(session: &Session, step: &StepView, zone: Tz) -> String {
         toned(&step.state),
         short_id(step.run_id),
         step.because,
-        session.command(&step.command)
+        request_text(session, &step.cause, &step.command)
     );
     if let Some(reason) = &step.reason {
         text.push_str(&format!("\n    {}", shortened(&one_line(reason), ERROR_CHARACTERS)));

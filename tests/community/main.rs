@@ -22,3 +22,4 @@ mod readme;
 mod real_inputs;
 mod schedules;
 mod support;
+mod up;

@@ -218,15 +218,67 @@ async fn every_run_says_what_caused_it() {
     AutomationReconciler::default().activate(&context).await.unwrap();
     let detail = json!({ "sensor": "files", "run_key": "2026-03-17.csv" });
     launched(&lake, "lake.daily", "2026-03-17", RunCause::Sensor, Some(detail)).await;
-    assert_snapshot!(lake.says("run ls").await, @"");
-    assert_snapshot!(lake.says("run ls --cause sensor").await, @"");
-    assert_snapshot!(lake.says("why lake.daily 2026-03-16").await, @"");
-    assert_snapshot!(lake.says("run ls --cause shedule").await, @"");
+    assert_snapshot!(lake.says("run ls").await, @r"
+    RUN       STATE      CAUSE                                               DONE  TOTAL  FAILED  REQUESTED                  REQUEST
+    [--id--]  queued     sensor files, run key 2026-03-17.csv                   0      1       0  2026-03-21 03:30:00+01:00  materialize lake.daily 2026-03-17
+    [--id--]  queued     automation: lake.daily 2026-03-01..2026-03-14, 20…     0     16       0  2026-03-21 03:30:00+01:00  automation: 16 partition(s) of lake.daily
+    [--id--]  running    schedule nightly, tick of 2026-03-21 03:15:00+01:…     1      1       0  2026-03-21 03:20:00+01:00  schedule trigger nightly --at 2026-03-21T02:15:00Z
+    [--id--]  succeeded  backfill [--id--]                                      5      5       0  2026-03-20 11:00:00+01:00  backfill lake.daily 2026-03-15..2026-03-19
+    [0]
+    ");
+    assert_snapshot!(lake.says("run ls --cause sensor").await, @r"
+    RUN       STATE   CAUSE                                 DONE  TOTAL  FAILED  REQUESTED                  REQUEST
+    [--id--]  queued  sensor files, run key 2026-03-17.csv     0      1       0  2026-03-21 03:30:00+01:00  materialize lake.daily 2026-03-17
+    [0]
+    ");
+    assert_snapshot!(lake.says("why lake.daily 2026-03-16").await, @r"
+    lake.daily 2026-03-16 is queued.
+      A run has it to build.
+      No worker is alive: start one with `up` or `worker`, or work on the run from here.
+        lake run resume [--id--]
+      14 other step(s) come before it.
+      Stale, because 3 rows landed in lake.events since 2026-03-21 03:20:00+01:00, written by a file.
+      Its version of 2026-03-20 11:00:00+01:00 has 1 row.
+      That was run [--id--] (backfill [--id--]): lake backfill lake.daily 2026-03-15..2026-03-19
+      Its window was 2026-03-16 00:00:00+01:00 to 2026-03-17 00:00:00+01:00.
+      Automation: in progress: a run has it to build; eager (after 1 min without a change) is met; the newest change was at 2026-03-21T03:20:00+01:00.
+      Schedule nightly: next at 2026-03-22 03:15:00+01:00.
+      Freshness: pass (at most 30 h are allowed, due at 2026-03-22 06:00:00+01:00).
+
+    It reads:
+      ASSET        MAPPING  PARTITIONS                SINCE IT WAS BUILT
+      lake.events  overlap  2026-03-16 (1 partition)  changed
+
+    What was done, newest first:
+      2026-03-21 03:30:00+01:00 ready in run [--id--] (automation, because 3 rows landed in lake.events since 2026-03-21 03:20:00+01:00, written by a file): automation: 16 partition(s) of lake.daily
+      2026-03-20 11:00:00+01:00 succeeded in run [--id--] (backfill [--id--]): lake backfill lake.daily 2026-03-15..2026-03-19
+
+    Its newest checks: 2 passed, 0 failed.
+    [0]
+    ");
+    assert_snapshot!(lake.says("run ls --cause shedule").await, @r"
+    error: invalid value 'shedule' for '--cause <CAUSE>'
+    [2]
+    ");
     let run = service(&lake, &lake.database.connect_options())
         .runs(&karat::service::RunQuery { cause: Some("schedule".to_owned()), limit: 1, ..Default::default() })
         .await
         .unwrap()
         .remove(0);
     assert_eq!(run.cause_detail.unwrap()["schedule"], "nightly");
-    assert_snapshot!(lake.says(&format!("run show {}", run.run_id)).await, @"");
+    assert_snapshot!(lake.says(&format!("run show {}", run.run_id)).await, @r"
+    run        [uuid]
+    state      running
+    cause      schedule nightly, tick of 2026-03-21 03:15:00+01:00
+    request    lake schedule trigger nightly --at 2026-03-21T02:15:00Z
+    requested  2026-03-21 03:20:00+01:00
+    partitions 1 of 1 done: 1 canceled
+
+    ASSET       STATE     PARTITIONS
+    lake.daily  canceled  2026-03-20 (1 partition)
+      go on   lake run resume [--id--]
+      cancel  lake run cancel [--id--]
+      logs    lake run logs [--id--]
+    [0]
+    ");
 }
