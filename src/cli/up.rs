@@ -115,11 +115,7 @@ pub(super) async fn up(session: &Session, arguments: &UpArguments) -> Result<Exi
 
 pub(super) async fn worker(session: &Session, arguments: &ServeArguments) -> Result<Exit, Failure> {
     let parts =
-<<<<<<< HEAD
         Parts { slots: slots(arguments), reconciles: None, pages: None, shutdown_limit: arguments.shutdown_limit };
-=======
-        Parts { slots: slots(arguments), reconciles: false, pages: None, shutdown_limit: arguments.shutdown_limit };
->>>>>>> main
     session.connected(async |connected| serve(session, connected, parts).await).await
 }
 

@@ -31,10 +31,6 @@ pub fn reconcilers(retention: Retention) -> Vec<Box<dyn Reconciler>> {
         Box::new(Scheduler),
         Box::new(AutomationReconciler::default()),
         Box::new(Retirement),
-<<<<<<< HEAD
         Box::new(Janitor::new(retention)),
-=======
-        Box::new(Janitor::new(Retention::default())),
->>>>>>> main
     ]
 }
