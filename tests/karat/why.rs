@@ -219,11 +219,11 @@ async fn every_run_says_what_caused_it() {
     let detail = json!({ "sensor": "files", "run_key": "2026-03-17.csv" });
     launched(&lake, "lake.daily", "2026-03-17", RunCause::Sensor, Some(detail)).await;
     assert_snapshot!(lake.says("run ls").await, @r"
-    RUN       STATE      CAUSE                                               DONE  TOTAL  FAILED  REQUESTED                  REQUEST
-    [--id--]  queued     sensor files, run key 2026-03-17.csv                   0      1       0  2026-03-21 03:30:00+01:00  materialize lake.daily 2026-03-17
-    [--id--]  queued     automation: lake.daily 2026-03-01..2026-03-14, 20…     0     16       0  2026-03-21 03:30:00+01:00  automation: 16 partition(s) of lake.daily
-    [--id--]  running    schedule nightly, tick of 2026-03-21 03:15:00+01:…     1      1       0  2026-03-21 03:20:00+01:00  schedule trigger nightly --at 2026-03-21T02:15:00Z
-    [--id--]  succeeded  backfill [--id--]                                      5      5       0  2026-03-20 11:00:00+01:00  backfill lake.daily 2026-03-15..2026-03-19
+    RUN       STATE      CAUSE                                                         DONE  TOTAL  FAILED  REQUESTED                  REQUEST
+    [--id--]  queued     sensor files, run key 2026-03-17.csv                             0      1       0  2026-03-21 03:30:00+01:00  materialize lake.daily 2026-03-17
+    [--id--]  queued     automation: lake.daily 2026-03-01..2026-03-14, 2026-03-20, …     0     16       0  2026-03-21 03:30:00+01:00  automation: 16 partition(s) of lake.daily
+    [--id--]  running    schedule nightly, tick of 2026-03-21 03:15:00+01:00              1      1       0  2026-03-21 03:20:00+01:00  schedule trigger nightly --at 2026-03-21T02:15:00Z
+    [--id--]  succeeded  backfill [--id--]                                                5      5       0  2026-03-20 11:00:00+01:00  backfill lake.daily 2026-03-15..2026-03-19
     [0]
     ");
     assert_snapshot!(lake.says("run ls --cause sensor").await, @r"
