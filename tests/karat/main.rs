@@ -53,6 +53,7 @@ mod subset;
 mod testing;
 mod time;
 mod triggers;
+mod up;
 mod verify;
 mod version;
 mod why;
