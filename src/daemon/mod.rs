@@ -5,6 +5,15 @@
 //! repeated, be left out, and run in two processes at once; each leaves the state right. What fails is tried by the next
 //! activation.
 
+pub mod alert_channel;
+mod alert_sender;
+mod alerts;
+mod freshness;
+mod post;
 mod reconciler;
 
+pub use self::alert_sender::{AlertSender, MESSAGES_PER_HOUR};
+pub use self::alerts::AlertReconciler;
+pub use self::freshness::FreshnessReconciler;
+pub use self::post::{Posted, Poster};
 pub use self::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};

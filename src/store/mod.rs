@@ -6,10 +6,13 @@
 
 use sqlx::PgPool;
 
+pub mod alert;
+pub mod alert_delivery;
 pub mod attempt;
 pub mod backfill;
 pub mod claim;
 pub mod error;
+pub mod failure;
 pub mod freshness;
 pub mod garbage;
 pub mod history;
@@ -18,6 +21,7 @@ pub mod log;
 pub mod mark;
 pub mod materialization;
 pub mod migrate;
+pub mod reconciler;
 pub mod run;
 pub mod signal;
 pub mod worker;

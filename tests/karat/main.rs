@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod absences;
+mod alerts;
 mod asset_error;
 mod cli;
 mod code_version;
@@ -29,6 +30,7 @@ mod plan;
 mod policies;
 mod processes;
 mod protocol;
+mod receiver;
 mod rows;
 mod selection;
 mod service;
