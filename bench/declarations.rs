@@ -13,7 +13,7 @@ use karat::core::key::AssetKey;
 use karat::core::mapping::PartitionMapping;
 use karat::core::partition::{Cadence, PartitionsDefinition};
 use karat::core::plan::{PartitionSets, StepSets, advance, missing_inputs};
-use karat::core::policy::{Automation, RetryPolicy, WriteMode, not_null, unique};
+use karat::core::policy::{Automation, RetryPolicy, WaitPolicy, WriteMode, not_null, unique};
 use karat::core::selection::{SelectionCatalog, SelectionState, evaluate, parse};
 
 use crate::processor::ProcessorTime;
@@ -149,6 +149,7 @@ fn spec(index: usize, partitions: PartitionsDefinition) -> anyhow::Result<AssetS
         checks: vec![unique(&["day"]), not_null("value")],
         write_mode: WriteMode::ReplacePartition,
         automation: Automation::Manual,
+        wait: WaitPolicy::All,
         freshness: None,
         retry: RetryPolicy::DEFAULT,
         timeout: None,
@@ -162,6 +163,7 @@ fn spec(index: usize, partitions: PartitionsDefinition) -> anyhow::Result<AssetS
         )),
         compute: None,
         compute_version: 0,
+        late_limit: None,
         code_version: String::new(),
     })
 }

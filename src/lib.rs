@@ -67,6 +67,7 @@
 //! | [`engine`] | carries out: launching, one attempt in one transaction, checks, recovery |
 //! | [`daemon`] | reconcilers: what runs by itself |
 //! | [`service`] | what a person can ask for, as plain data |
+//! | [`web`] | what a process answers over HTTP |
 //! | [`cli`] | the verbs of the command line |
 //! | [`postgres`] | the private server, for when there is no `DATABASE_URL` |
 //! | [`testing`] | test databases |
@@ -85,3 +86,4 @@ pub mod prelude;
 pub mod service;
 pub mod store;
 pub mod testing;
+pub mod web;

@@ -14,10 +14,12 @@ pub use crate::asset::error::AssetError;
 pub use crate::asset::mapping::{All, History, Latest, Mapped, Overlap, Window};
 pub use crate::asset::partitions::{Daily, Hourly, Monthly, Static, StaticKeys, Unpartitioned, Weekly};
 pub use crate::asset::read::ReadUpstream;
+pub use crate::asset::sensor::{RunRequest, Sensor, SensorContext, SensorResult};
 pub use crate::core::key::AssetKey;
 pub use crate::core::partition::{Cadence, PartitionError, PartitionsDefinition};
 pub use crate::core::policy::{
-    AssetCheck, Automation, FreshnessPolicy, RetryPolicy, accepted_values, fresh, no_rows, not_null, references,
-    row_count, unique,
+    AssetCheck, Automation, FreshnessPolicy, RetryPolicy, WaitPolicy, accepted_values, fresh, no_rows, not_null,
+    references, row_count, unique,
 };
+pub use crate::core::schedule::{CatchUp, Schedule};
 pub use crate::table;

@@ -133,6 +133,12 @@ pub fn definitions(calendar: Calendar) -> Result<Definitions, DefinitionErrors> 
         .rust::<WeekCount>()
         .sql::<RegionCount>()
         .sql::<Summary>()
+        .schedule(
+            Schedule::new("nightly", "15 3 * * *")
+                .selection("lake.daily+")
+                .description("Counts yesterday, and the week when it is over"),
+        )
+        .schedule(Schedule::new("hourly", "30 * * * *").selection("lake.regions").paused())
         .build()
 }
 

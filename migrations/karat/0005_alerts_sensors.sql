@@ -67,3 +67,41 @@ create index check_result_failure_unseen on karat.check_result (check_result_id)
 create index step_unbuilt on karat.step (asset_key, step_id) where state in ('failed', 'blocked');
 create index check_result_failed on karat.check_result (asset_key, check_name, check_result_id)
     where not passed and not blocking;
+
+-- A sensor's cursor and switch.
+create table karat.sensor (
+    name         text primary key,
+    -- as the function left it
+    cursor       text,
+    -- when it is evaluated next; a trigger moves it to the present
+    due_at       timestamptz not null,
+    -- when an evaluation last took effect
+    evaluated_at timestamptz,
+    -- since when evaluations fail; the waits between them grow with it
+    failing_since timestamptz,
+    paused_at    timestamptz,
+    -- grows with every change: an evaluation takes effect only on the state that it began with
+    version      bigint not null default 0
+);
+
+-- What evaluations came to. Equal ones without a run that follow each other are one row.
+create table karat.sensor_tick (
+    sensor   text not null references karat.sensor on delete cascade,
+    tick_at  timestamptz not null,
+    -- the last of the equal ones
+    until_at timestamptz not null,
+    outcome  text not null check (outcome in ('requested', 'skipped', 'failed')),
+    -- why it was skipped or failed, or how many runs were left out
+    message  text,
+    run_ids  uuid[] not null,
+    primary key (sensor, tick_at)
+);
+
+-- The keys of requests: what was requested once is not requested again.
+create table karat.sensor_run_key (
+    sensor       text not null references karat.sensor on delete cascade,
+    run_key      text not null,
+    run_id       uuid not null,
+    requested_at timestamptz not null,
+    primary key (sensor, run_key)
+);

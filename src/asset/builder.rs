@@ -13,15 +13,24 @@ use super::declare::{Asset, ExternalAsset, RustAsset, SqlAsset};
 use super::definitions::{DefinitionError, DefinitionErrors, Definitions};
 use super::error::AssetError;
 use super::partitions::Partitions;
+use super::sensor::Sensor;
 use super::spec::{AssetKind, AssetSpec, Compute, PoolLimits, UpstreamSpec};
 use super::table::{Column, paragraphs};
 use super::upstream::Upstreams;
 use crate::core::policy::WriteMode;
+use crate::core::schedule::Schedule;
 
 impl Definitions {
     /// Starts the table of contents: register every asset, define every pool, then build.
     pub fn builder(calendar: Calendar) -> DefinitionsBuilder {
-        DefinitionsBuilder { calendar, specs: Vec::new(), pools: BTreeMap::new(), errors: Vec::new() }
+        DefinitionsBuilder {
+            calendar,
+            specs: Vec::new(),
+            pools: BTreeMap::new(),
+            schedules: Vec::new(),
+            sensors: Vec::new(),
+            errors: Vec::new(),
+        }
     }
 }
 
@@ -31,13 +40,15 @@ pub struct DefinitionsBuilder {
     calendar: Calendar,
     specs: Vec<AssetSpec>,
     pools: PoolLimits,
+    schedules: Vec<Schedule>,
+    sensors: Vec<Sensor>,
     errors: Vec<DefinitionError>,
 }
 
 impl DefinitionsBuilder {
     /// Registers an asset whose rows come from outside.
     pub fn external<A: ExternalAsset>(self) -> Self {
-        self.register::<A>(AssetKind::External, |_| {})
+        self.register::<A>(AssetKind::External, |spec| spec.late_limit = A::LATE_LIMIT)
     }
 
     /// Registers an asset that is one `select`.
@@ -69,12 +80,38 @@ impl DefinitionsBuilder {
         self
     }
 
+    /// Declares when partitions are built by themselves.
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedules.push(schedule);
+        self
+    }
+
+    /// Declares a function that looks at something outside and requests runs.
+    pub fn sensor(mut self, sensor: Sensor) -> Self {
+        let twice = self.sensors.iter().any(|other| other.name == sensor.name);
+        let problem = sensor
+            .problem()
+            .or_else(|| twice.then(|| ("it is declared twice".to_owned(), "give each sensor its own name")));
+        match problem {
+            Some((problem, remedy)) => self.errors.push(DefinitionError {
+                asset: None,
+                file: String::new(),
+                problem: format!("sensor `{}`: {problem}", sensor.name),
+                remedy: remedy.to_owned(),
+            }),
+            None => self.sensors.push(sensor),
+        }
+        self
+    }
+
     /// Validates everything together.
     ///
     /// # Errors
     /// Everything that is wrong, at once.
     pub fn build(self) -> Result<Definitions, DefinitionErrors> {
-        Definitions::assemble(self.calendar, self.specs, self.pools, self.errors)
+        let definitions =
+            Definitions::assemble(self.calendar, self.specs, self.pools, self.schedules, self.errors)?;
+        Ok(definitions.with_sensors(self.sensors))
     }
 
     fn register<A: Asset>(mut self, kind: AssetKind, complete: impl FnOnce(&mut AssetSpec)) -> Self {
@@ -126,9 +163,11 @@ fn spec_of<A: Asset>(kind: AssetKind, calendar: &Calendar) -> Result<AssetSpec, 
             WriteMode::Append { natural_key: A::NATURAL_KEY.iter().map(|&column| column.to_owned()).collect() }
         },
         automation: A::AUTOMATION,
+        wait: A::WAIT,
         freshness: A::FRESHNESS,
         retry: A::RETRY,
         timeout: A::TIMEOUT,
+        late_limit: None,
         pool: A::POOL.map(str::to_owned),
         priority: A::PRIORITY,
         range_partitions: 1,

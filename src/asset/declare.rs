@@ -15,7 +15,7 @@ use super::upstream::{DeclaredUpstream, Upstreams};
 use crate::core::key::AssetKey;
 use crate::core::mapping::PartitionMapping;
 use crate::core::partition::{Cadence, PartitionError, PartitionsDefinition};
-use crate::core::policy::{AssetCheck, Automation, FreshnessPolicy, RetryPolicy};
+use crate::core::policy::{AssetCheck, Automation, FreshnessPolicy, RetryPolicy, WaitPolicy};
 
 /// One table with a row type, upstreams, partitions and policies.
 ///
@@ -43,6 +43,9 @@ pub trait Asset: Table {
 
     /// When it is materialized without being asked for.
     const AUTOMATION: Automation = Automation::Manual;
+
+    /// How much of what a partition reads must be there, and fresh, before [`Self::AUTOMATION`] builds it.
+    const WAIT: WaitPolicy = WaitPolicy::All;
 
     /// How old it may get.
     const FRESHNESS: Option<FreshnessPolicy> = None;
@@ -123,7 +126,11 @@ pub trait RustAsset: Asset {
     label = "nothing says that its rows come from outside",
     note = "write `impl ExternalAsset for {Self} {{}}`, or register it with `.sql` or `.rust`"
 )]
-pub trait ExternalAsset: Asset<Upstream = ()> {}
+pub trait ExternalAsset: Asset<Upstream = ()> {
+    /// How late rows may come: those whose partition ended longer ago go into quarantine, where a person lets them in or
+    /// refuses them. `None` takes rows of any age, as reading old files needs. Only for partitions made of time.
+    const LATE_LIMIT: Option<Duration> = None;
+}
 
 /// What is checked of every asset while it is compiled: `table!` asks for it.
 pub trait Declared: Asset {

@@ -1,4 +1,4 @@
-//! The table of contents: all assets of an installation, validated together.
+//! The table of contents: all assets, schedules and sensors of an installation, validated together.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,19 +7,24 @@ use std::sync::Arc;
 use super::calendar::Calendar;
 use super::code_version::code_version;
 pub use super::problems::{DefinitionError, DefinitionErrors};
+use super::schedules::checked_schedules;
+use super::sensor::Sensor;
 use super::spec::{AssetSpec, PoolLimits};
 use super::validate::Review;
 use crate::core::graph::{AssetGraph, GraphProblem};
 use crate::core::key::AssetKey;
+use crate::core::schedule::{Schedule, ScheduleSpec};
 use crate::core::suggest::did_you_mean;
 
-/// All assets, pools and the calendar, known to fit together.
+/// All assets, pools, schedules and the calendar, known to fit together.
 #[derive(Clone)]
 pub struct Definitions {
     calendar: Calendar,
     assets: BTreeMap<AssetKey, Arc<AssetSpec>>,
     pools: PoolLimits,
     graph: AssetGraph,
+    schedules: Vec<ScheduleSpec>,
+    sensors: Vec<Sensor>,
 }
 
 impl Definitions {
@@ -29,7 +34,7 @@ impl Definitions {
     /// # Errors
     /// Everything that is wrong, at once.
     pub fn from_specs(calendar: Calendar, specs: Vec<AssetSpec>, pools: PoolLimits) -> Result<Self, DefinitionErrors> {
-        Self::assemble(calendar, specs, pools, Vec::new())
+        Self::assemble(calendar, specs, pools, Vec::new(), Vec::new())
     }
 
     /// As [`Self::from_specs`], with errors that were found while lowering declarations.
@@ -37,6 +42,7 @@ impl Definitions {
         calendar: Calendar,
         specs: Vec<AssetSpec>,
         pools: PoolLimits,
+        schedules: Vec<Schedule>,
         mut errors: Vec<DefinitionError>,
     ) -> Result<Self, DefinitionErrors> {
         let mut assets: BTreeMap<AssetKey, Arc<AssetSpec>> = BTreeMap::new();
@@ -53,13 +59,23 @@ impl Definitions {
             (asset.key.clone(), asset.upstreams.iter().map(|upstream| upstream.key.clone()).collect::<Vec<_>>())
         });
         match AssetGraph::build(edges) {
-            Ok(graph) if errors.is_empty() => Ok(Self { calendar, assets, pools, graph }),
-            Ok(_) => Err(sorted(errors)),
+            Ok(graph) => {
+                let mut definitions = Self { calendar, assets, pools, graph, schedules: Vec::new(), sensors: Vec::new() };
+                definitions.schedules = checked_schedules(schedules, &definitions, &mut errors);
+                if errors.is_empty() { Ok(definitions) } else { Err(sorted(errors)) }
+            }
             Err(graph_error) => {
                 errors.extend(graph_error.problems.iter().filter_map(|problem| cycle(&assets, problem)));
                 Err(sorted(errors))
             }
         }
+    }
+
+    /// The same with these sensors, which are known to be sound.
+    pub(super) fn with_sensors(mut self, mut sensors: Vec<Sensor>) -> Self {
+        sensors.sort_by(|left, right| left.name.cmp(&right.name));
+        self.sensors = sensors;
+        self
     }
 
     /// The calendar of the installation.
@@ -109,6 +125,18 @@ impl Definitions {
         &self.graph
     }
 
+    /// The schedules in the order of their names.
+    #[must_use]
+    pub fn schedules(&self) -> &[ScheduleSpec] {
+        &self.schedules
+    }
+
+    /// The sensors in the order of their names.
+    #[must_use]
+    pub fn sensors(&self) -> &[Sensor] {
+        &self.sensors
+    }
+
     /// The named pools and how many steps of each may run at once.
     #[must_use]
     pub const fn pools(&self) -> &PoolLimits {
@@ -123,6 +151,8 @@ impl fmt::Debug for Definitions {
             .field("calendar", &self.calendar)
             .field("assets", &self.assets.keys())
             .field("pools", &self.pools)
+            .field("schedules", &self.schedules)
+            .field("sensors", &self.sensors)
             .finish_non_exhaustive()
     }
 }

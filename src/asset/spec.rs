@@ -12,7 +12,7 @@ use crate::asset::compute::{AssetError, ComputeContext};
 use crate::core::key::AssetKey;
 use crate::core::mapping::PartitionMapping;
 use crate::core::partition::PartitionsDefinition;
-use crate::core::policy::{AssetCheck, Automation, FreshnessPolicy, RetryPolicy, WriteMode};
+use crate::core::policy::{AssetCheck, Automation, FreshnessPolicy, RetryPolicy, WaitPolicy, WriteMode};
 
 /// Where the rows of an asset come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -95,12 +95,16 @@ pub struct AssetSpec {
     pub write_mode: WriteMode,
     /// When it runs by itself.
     pub automation: Automation,
+    /// What its automation waits for.
+    pub wait: WaitPolicy,
     /// How old it may get.
     pub freshness: Option<FreshnessPolicy>,
     /// When a failed attempt is repeated.
     pub retry: RetryPolicy,
     /// The longest an attempt may take.
     pub timeout: Option<Duration>,
+    /// Of an external asset: rows whose partition ended longer ago than this when they come go into quarantine.
+    pub late_limit: Option<Duration>,
     /// The named pool whose limit it counts against.
     pub pool: Option<String>,
     /// Higher runs earlier.

@@ -49,23 +49,21 @@ fn garbage_text(session: &Session, garbage: &GarbageView) -> String {
         );
     }
     let mut lines = vec![if garbage.removed { "Removed:" } else { "To be removed:" }.to_owned()];
-    if !garbage.log_tables.is_empty() {
+    if !garbage.day_tables.is_empty() {
         lines.push(format!(
-            "  {} of logs and events from before {logs_before}, {} kB: {}",
-            counted(garbage.log_tables.len() as u64, "table"),
-            garbage.log_bytes / 1024,
-            garbage.log_tables.join(", ")
+            "  {} of logs, events, attempts and ticks from before {logs_before}, {} kB: {}",
+            counted(garbage.day_tables.len() as u64, "table"),
+            garbage.day_table_bytes.div_ceil(1024),
+            garbage.day_tables.join(", ")
         ));
     }
-    for (count, what, before) in [
-        (garbage.stray_log_rows, "log line", &logs_before),
-        (garbage.materializations, "replaced version", &history_before),
-        (garbage.attempts, "attempt", &history_before),
-        (garbage.check_results, "check result", &history_before),
-    ] {
-        if count > 0 {
-            lines.push(format!("  {} from before {before}", counted(count, what)));
-        }
+    for rows in &garbage.rows {
+        let before = if rows.kind == "stray_log_rows" { &logs_before } else { &history_before };
+        lines.push(format!(
+            "  {} from before {before}, {} kB",
+            counted(rows.count, rows.noun),
+            rows.bytes.div_ceil(1024)
+        ));
     }
     if !garbage.removed {
         lines.push("Data and everything current stay. To remove it, leave out --dry-run.".to_owned());

@@ -1,7 +1,7 @@
 //! Log lines: to standard error for people or machines, and into the logs of steps.
 
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{Targets, dynamic_filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -44,7 +44,12 @@ pub(super) fn install(
     };
     // What the database driver says of statements is nothing that the asset said.
     let said = Targets::new().with_default(LevelFilter::INFO).with_target("sqlx", LevelFilter::OFF);
-    let steps = logs.layer(clock).with_filter(said);
+    // A filter of `Targets` itself would let the subscriber conclude that some events pass every filter and need no
+    // question. For these it would go by the answers to the last question on the same thread, which may have been the
+    // driver's, about a statement, with no event after it.
+    let asked_each_time = dynamic_filter_fn(move |metadata, _| said.would_enable(metadata.target(), metadata.level()))
+        .with_max_level_hint(LevelFilter::INFO);
+    let steps = logs.layer(clock).with_filter(asked_each_time);
     // Fails when there is a subscriber already, which then stays.
     let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).with(steps).try_init();
     Ok(())

@@ -23,6 +23,7 @@
 //! ```
 
 mod admin;
+mod alert;
 mod exit;
 mod explain;
 mod foreground;
@@ -32,6 +33,8 @@ mod logging;
 mod options;
 mod output;
 mod runs;
+mod schedule;
+mod sensor;
 mod session;
 mod verb;
 
@@ -131,7 +134,9 @@ fn with_program_name(message: &str, name: &str) -> String {
     for command in ["`migrate`", "`ls`"] {
         message = message.replace(command, &format!("`{name} {}", &command[1..]));
     }
-    for command in ["`run ls", "`run show ", "`run cancel", "`backfill ls", "`backfill show ", "`backfill cancel"] {
+    for command in
+        ["`alert ls", "`sensor ls", "`sensor resume ", "`run ls", "`run show ", "`run cancel", "`backfill ls", "`backfill show ", "`backfill cancel", "`schedule ls"]
+    {
         message = message.replace(command, &format!("`{name} {}", &command[1..]));
     }
     message

@@ -5,8 +5,11 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::exit::{Exit, Failure};
+use super::alert::AlertArguments;
+use super::schedule::ScheduleArguments;
+use super::sensor::SensorArguments;
 use super::session::Session;
-use super::{admin, explain, inspect, launch, runs};
+use super::{admin, alert, explain, inspect, launch, runs, schedule, sensor};
 use crate::service::{Extent, PartitionState, Request};
 
 /// What can be asked of every application.
@@ -33,6 +36,12 @@ pub enum Verb {
     Backfill(BackfillArguments),
     /// List, show, cancel and retry runs, and read what was said in them
     Run(RunArguments),
+    /// List schedules, show when they fire, pause, resume and trigger them
+    Schedule(ScheduleArguments),
+    /// List and show sensors, switch them on and off, and trigger them
+    Sensor(SensorArguments),
+    /// List and show alerts, and test whether they arrive
+    Alert(AlertArguments),
     /// Show an asset in detail
     Asset(AssetArguments),
     /// Remove logs and history that have been kept long enough; never data
@@ -350,10 +359,10 @@ pub struct GcArguments {
     /// Show what would be removed, and remove nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// How long log lines and events are kept, such as 30d or 12h
+    /// How long log lines, events, attempts and ticks are kept, such as 30d or 12h
     #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = kept)]
     pub keep_logs: Duration,
-    /// How long replaced versions are kept, and attempts and check results that newer ones followed
+    /// How long replaced versions are kept, runs that have ended with their steps, and check results
     #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = kept)]
     pub keep_history: Duration,
 }
@@ -437,6 +446,9 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
             Some(verb) => runs::backfill(session, verb).await,
         },
         Verb::Run(arguments) => runs::run(session, &arguments.verb).await,
+        Verb::Sensor(arguments) => sensor::sensor(session, &arguments.verb).await,
+        Verb::Alert(arguments) => alert::alert(session, &arguments.verb).await,
+        Verb::Schedule(arguments) => schedule::schedule(session, &arguments.verb).await,
         Verb::Asset(AssetArguments { verb: AssetVerb::Show(arguments) }) => explain::asset(session, &arguments).await,
         Verb::Gc(arguments) => admin::gc(session, &arguments).await,
     }

@@ -144,6 +144,13 @@ impl CronExpression {
             .take_while(move |&tick| tick <= until)
     }
 
+    /// Whether a clock that shows `local` shows one of its times. A tick that stands for a time the clock jumped over
+    /// shows another.
+    #[must_use]
+    pub fn matches(&self, local: NaiveDateTime) -> bool {
+        contains(self.minutes, local.minute()) && contains(self.hours, local.hour()) && self.matches_date(local.date())
+    }
+
     /// The listed times as instants. Local time to instant is monotone, so the first that lies after `instant` is next.
     fn next_fixed(&self, instant: DateTime<Utc>, zone: Tz) -> Option<DateTime<Utc>> {
         let mut local = minute_after(local_time(instant, zone))?;

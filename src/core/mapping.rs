@@ -158,6 +158,23 @@ impl PartitionMapping {
         }
     }
 
+    /// What the partitions of `subset` need in order to be complete: all that they read, begun or not. Of everything there
+    /// is, which grows with time, only what has ended.
+    #[must_use]
+    pub fn required_of(
+        &self,
+        downstream: &PartitionsDefinition,
+        upstream: &PartitionsDefinition,
+        subset: &PartitionSubset,
+        now: DateTime<Utc>,
+    ) -> PartitionSubset {
+        let read = self.upstream_of(downstream, upstream, subset, now);
+        match self.relation(downstream, upstream) {
+            Relation::Everything => read.intersection(&upstream.closed(now)),
+            _ => read,
+        }
+    }
+
     /// The partitions downstream, among those that have begun, that read any of `upstream_subset`: exactly those whose
     /// [`upstream_of`](Self::upstream_of) has a member in it.
     #[must_use]

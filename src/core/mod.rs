@@ -1,5 +1,6 @@
 //! The pure rules: no input or output, no `async`, no clock.
 
+pub mod automation;
 pub mod cron;
 pub mod freshness;
 pub mod graph;
@@ -8,6 +9,7 @@ pub mod mapping;
 pub mod partition;
 pub mod plan;
 pub mod policy;
+pub mod schedule;
 pub mod selection;
 pub mod sql_text;
 pub mod status;

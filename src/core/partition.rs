@@ -354,6 +354,14 @@ impl PartitionsDefinition {
         }
     }
 
+    /// When the next partition closes after `now`; `None` when none ever will.
+    #[must_use]
+    pub fn next_close(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let partitions = self.as_time()?;
+        let open = partitions.at(now).max(partitions.first);
+        (open <= partitions.last).then(|| partitions.window(open).end)
+    }
+
     /// The partitions that have an instant in common with `window`, begun or not: for an unpartitioned asset its one
     /// partition, for static partitions none.
     #[must_use]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::core::key::AssetKey;
 use crate::core::mapping::PartitionMapping;
@@ -26,6 +27,23 @@ pub trait Catalog {
 
 /// Sets of partitions by asset.
 pub type PartitionSets = BTreeMap<AssetKey, PartitionSubset>;
+
+/// Which of the selected assets' partitions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Extent {
+    /// Of each asset the newest that has ended; all partitions of an asset without time.
+    #[default]
+    Newest,
+    /// All that have ended.
+    All,
+    /// What a text says, such as `2026-01..2026-03,2026-05-01`.
+    ///
+    /// A range is a stretch of time: the finest selected asset that understands it says which, and every selected asset
+    /// takes its ended partitions that overlap it. A single key also names a partition that is still open. Assets
+    /// without time take all theirs, unless the text names static keys.
+    Text(String),
+}
 
 /// The partitions of `upstream` that `subset` of `asset` reads.
 #[must_use]
@@ -111,6 +129,50 @@ pub fn add_missing_inputs(
             *entry = entry.union(&subset);
         }
     }
+}
+
+/// Partitions that were taken out of a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Withheld {
+    /// Which.
+    pub partitions: PartitionSubset,
+    /// What they read and what neither exists nor is planned.
+    pub missing: PartitionSets,
+}
+
+/// Takes out of `plan` what reads something that is missing, and what reads that, and so on: what is left can be launched.
+pub fn withhold_incomplete(
+    catalog: &dyn Catalog,
+    plan: &mut PartitionSets,
+    present: &PartitionSets,
+    now: DateTime<Utc>,
+) -> BTreeMap<AssetKey, Withheld> {
+    let mut withheld: BTreeMap<AssetKey, Withheld> = BTreeMap::new();
+    // What is taken out of one asset may be missed by those one level down.
+    for _ in 0..=catalog.topological_order().len() {
+        let missing = missing_inputs(catalog, plan, present, now);
+        if missing.is_empty() {
+            break;
+        }
+        for (asset, subset) in plan.iter_mut() {
+            let planned = subset.clone();
+            for (upstream, mapping) in catalog.upstreams(asset) {
+                let Some(missing) = missing.get(upstream) else { continue };
+                let hit = partitions_reading(catalog, asset, upstream, mapping, missing, now).intersection(&planned);
+                if hit.is_empty() {
+                    continue;
+                }
+                let needed = partitions_read(catalog, asset, &hit, upstream, mapping, now).intersection(missing);
+                let entry = withheld.entry(asset.clone()).or_default();
+                entry.partitions = entry.partitions.union(&hit);
+                let entry = entry.missing.entry(upstream.clone()).or_default();
+                *entry = entry.union(&needed);
+                *subset = subset.difference(&hit);
+            }
+        }
+        plan.retain(|_, subset| !subset.is_empty());
+    }
+    withheld
 }
 
 /// Adds, for the assets of `within`, the partitions that read something planned: what a change would reach.

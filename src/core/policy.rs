@@ -82,12 +82,13 @@ pub enum Automation {
     Manual,
     /// At the ticks of a five-field cron expression, in the calendar's zone.
     Cron(&'static str),
-    /// When an upstream partition changed, once it has been quiet for `debounce`.
+    /// When the partition is missing or what it reads changed, once the inputs have been quiet for `debounce`; where
+    /// they never are, ten times `debounce` after the first change.
     Eager {
         /// How long the inputs must have been unchanged.
         debounce: Duration,
     },
-    /// When the partition's window has ended, `grace` later.
+    /// When the partition's window has ended, `grace` later: the first build, or that after one made early.
     OnClose {
         /// How long after the end of the window.
         grace: Duration,
@@ -113,6 +114,26 @@ impl Automation {
             Self::Any(parts) | Self::All(parts) => parts.iter().flat_map(Self::cron_expressions).collect(),
             Self::Manual | Self::Eager { .. } | Self::OnClose { .. } => Vec::new(),
         }
+    }
+}
+
+/// How much of what a partition reads must be there, and fresh, before its automation builds it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitPolicy {
+    /// Every partition it reads.
+    #[default]
+    All,
+    /// So many partitions of each upstream, or all where it reads fewer. What does not exist is recorded with the version,
+    /// which is built again when more of it comes.
+    AtLeast(u64),
+}
+
+impl WaitPolicy {
+    /// So many partitions of each upstream; for use as an associated constant.
+    #[must_use]
+    pub const fn at_least(count: u64) -> Self {
+        Self::AtLeast(count)
     }
 }
 

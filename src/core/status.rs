@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::core::key::AssetKey;
 
 /// Why a partition is stale. Several reasons may hold; they are listed in this order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Staleness {
     /// The declaration changed since: rebuilt only on request.
@@ -22,9 +22,11 @@ pub enum Staleness {
     LateRows {
         /// The external asset.
         asset: AssetKey,
-        /// How many rows.
+        /// How many rows came; 0 with none removed when a person said so without any.
         rows: i64,
-        /// When the first of them landed.
+        /// How many rows went; a changed row counts as one that went and one that came.
+        removed: i64,
+        /// When the first of them came or went.
         since: DateTime<Utc>,
         /// Who wrote them.
         writers: Vec<String>,
@@ -42,13 +44,28 @@ impl Staleness {
         match self {
             Self::Code => "its definition changed".to_owned(),
             Self::InputChanged { asset } => format!("{asset} changed"),
-            Self::LateRows { asset, rows, since, writers } => {
-                let writers = writers.join(", ");
-                let since = since.format("%Y-%m-%d %H:%M:%SZ");
-                format!("{rows} row(s) landed in {asset} since {since}, written by {writers}")
+            Self::LateRows { asset, rows, removed, since, writers } => {
+                let since = since.format("%Y-%m-%d %H:%M:%SZ").to_string();
+                late_rows_sentence(asset, *rows, *removed, &since, writers)
             }
             Self::PublishedEarly => "it was built before its window closed".to_owned(),
             Self::IncompleteInputs => "it was built by force with inputs missing".to_owned(),
+        }
+    }
+}
+
+/// What happened to the rows of an external asset, since when, and who did it.
+#[must_use]
+pub fn late_rows_sentence(asset: &AssetKey, rows: i64, removed: i64, since: &str, writers: &[String]) -> String {
+    let counted = |count: i64| format!("{count} {}", if count == 1 { "row" } else { "rows" });
+    let writers = writers.join(", ");
+    match (rows, removed) {
+        (0, 0) => format!("{asset} was marked since {since}, {writers}"),
+        (rows, 0) => format!("{} landed in {asset} since {since}, written by {writers}", counted(rows)),
+        (0, removed) => format!("{} went from {asset} since {since}, removed by {writers}", counted(removed)),
+        (rows, removed) => {
+            let (rows, removed) = (counted(rows), counted(removed));
+            format!("{rows} landed in {asset} and {removed} went from it since {since}, written by {writers}")
         }
     }
 }

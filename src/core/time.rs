@@ -5,7 +5,7 @@
 //! jump; where it shows the time twice (a fold) it is the first occurrence. The rule is monotone, later local times
 //! never mean earlier instants, so windows made with it tile time in every zone.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::{GapInfo, Tz};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,27 @@ pub fn start_of_day(date: NaiveDate, zone: Tz) -> DateTime<Utc> {
 pub fn local_time(instant: DateTime<Utc>, zone: Tz) -> NaiveDateTime {
     let utc = instant.naive_utc();
     utc.checked_add_offset(zone.offset_from_utc_datetime(&utc).fix()).unwrap_or(utc)
+}
+
+/// Whether clocks on the wall show the time of `instant` twice, and which of the two it is.
+#[must_use]
+pub fn pass_of(instant: DateTime<Utc>, zone: Tz) -> Pass {
+    match zone.from_local_datetime(&local_time(instant, zone)) {
+        MappedLocalTime::Ambiguous(first, _) if first == instant => Pass::First,
+        MappedLocalTime::Ambiguous(..) => Pass::Second,
+        _ => Pass::Only,
+    }
+}
+
+/// Which occurrence of a local time an instant is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Clocks show that time once.
+    Only,
+    /// They will be put back and show it again.
+    First,
+    /// They were put back and show it again.
+    Second,
 }
 
 /// How many seconds local time is ahead of UTC at `instant`; negative west of Greenwich.

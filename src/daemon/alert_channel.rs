@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -130,6 +131,30 @@ impl fmt::Debug for WebhookUrl {
         write!(formatter, "WebhookUrl({}/…)", self.place())
     }
 }
+
+/// The URL of a webhook in the environment variable `name`, or in the file that `name` with `_FILE` behind it names;
+/// `None` when neither is set, or both are blank.
+///
+/// # Errors
+/// A sentence that names the variable when it holds no URL, or the file cannot be read.
+pub fn webhook_of_environment(name: &str) -> Result<Option<WebhookUrl>, String> {
+    let set = |name: &str| std::env::var(name).ok().filter(|text| !text.trim().is_empty());
+    let file_name = format!("{name}_FILE");
+    let (from, text) = match (set(name), set(&file_name)) {
+        (Some(text), _) => (name.to_owned(), text),
+        (None, Some(path)) => {
+            let text = std::fs::read_to_string(path.trim())
+                .map_err(|error| format!("{file_name} names {}, which cannot be read: {error}", path.trim()))?;
+            (format!("the file in {file_name}"), text)
+        }
+        (None, None) => return Ok(None),
+    };
+    text.parse().map(Some).map_err(|error| format!("{from}: {error}"))
+}
+
+/// The channels of a program beside the generic webhook, as its environment says; an error is a sentence for whoever
+/// set the environment.
+pub type AlertChannels = fn() -> Result<Vec<Arc<dyn AlertChannel>>, String>;
 
 /// The generic webhook: an [`AlertMessage`] as JSON.
 #[derive(Clone, Debug)]

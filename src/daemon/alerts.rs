@@ -11,6 +11,7 @@ use super::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerErr
 use crate::core::key::AssetKey;
 use crate::store::alert::{AlertKind, AlertRecord, NewAlert};
 use crate::store::failure::{CheckFailure, RunFailure, Unsettled};
+use crate::store::quarantine::QuarantineCount;
 use crate::store::reconciler::ReconcilerRecord;
 use crate::store::signal::Signal;
 
@@ -38,7 +39,7 @@ const REASON_CHARACTERS: usize = 700;
 /// What stands for all reconcilers together.
 const SCHEDULER: &str = "scheduler";
 
-/// Raises alerts about failed runs, failed checks and reconcilers that stand still.
+/// Raises alerts about failed runs, failed checks, rows in quarantine and reconcilers that stand still.
 ///
 /// A run raises an alert when it failed, whatever caused it, and not when it was canceled: one for each asset of which
 /// partitions failed, however many they are and however often they fail again. It ends when all of them have been built.
@@ -80,18 +81,23 @@ async fn activate(own_name: &str, context: &ReconcilerContext) -> Result<Activat
         let seen_checks: Vec<i64> = checks.iter().map(|failure| failure.check_result_id).collect();
         opened |= store.raise_for_failures(&alerts, &seen_runs, &seen_checks, now).await?;
     }
-    let kinds = [AlertKind::RunFailed, AlertKind::CheckFailed, AlertKind::SchedulerStalled];
+    let kinds =
+        [AlertKind::RunFailed, AlertKind::CheckFailed, AlertKind::SchedulerStalled, AlertKind::QuarantineGrew];
     let open = store.open_alerts(&kinds).await?;
-    let stalls = stalls(own_name, context, &store.reconcilers().await?);
-    let is_open = |alert: &NewAlert| open.iter().any(|open| open.kind == alert.kind.as_str() && open.subject == alert.subject);
-    for stall in stalls.iter().filter(|stall| !is_open(stall)) {
-        opened |= store.raise_alert(stall, now).await?;
+    let mut standing = stalls(own_name, context, &store.reconcilers().await?);
+    standing.extend(store.quarantine_counts().await?.values().map(|count| quarantine_alert(context, count)));
+    for alert in &standing {
+        let known = open.iter().find(|open| open.kind == alert.kind.as_str() && open.subject == alert.subject);
+        // What is known of it is kept up to date, and that is no news.
+        if known.is_none_or(|known| alert.kind == AlertKind::QuarantineGrew && known.title != alert.title) {
+            opened |= store.raise_alert(alert, now).await?;
+        }
     }
     let mut over = settled(context, &open).await?;
     over.extend(
         open.iter()
-            .filter(|alert| alert.kind == AlertKind::SchedulerStalled.as_str())
-            .filter(|alert| !stalls.iter().any(|stall| stall.subject == alert.subject))
+            .filter(|alert| [AlertKind::SchedulerStalled, AlertKind::QuarantineGrew].iter().any(|kind| kind.as_str() == alert.kind))
+            .filter(|alert| !standing.iter().any(|still| still.kind.as_str() == alert.kind && still.subject == alert.subject))
             .map(|alert| alert.alert_id),
     );
     let recovered = store.recover_alerts(&over, now).await?;
@@ -156,6 +162,27 @@ fn check_alerts(failures: &[CheckFailure]) -> Vec<NewAlert> {
             }
         })
         .collect()
+}
+
+/// One alert for each asset with rows that wait in quarantine; it ends when they are released or discarded.
+fn quarantine_alert(context: &ReconcilerContext, count: &QuarantineCount) -> NewAlert {
+    let asset = &count.asset_key;
+    NewAlert {
+        kind: AlertKind::QuarantineGrew,
+        subject: asset.clone(),
+        title: format!(
+            "{} {} of {asset} came too late and {} in quarantine",
+            count.row_count,
+            if count.row_count == 1 { "row" } else { "rows" },
+            if count.row_count == 1 { "is" } else { "are" },
+        ),
+        explanation: format!(
+            "The newest came at {}. They are in no table until they are released.",
+            local(context, count.newest_at)
+        ),
+        command: format!("quarantine ls {asset}"),
+        evidence_from: None,
+    }
 }
 
 /// Alerts about runs and checks of which nothing is left. What is not defined any more cannot be put right, so it does

@@ -8,12 +8,21 @@
 pub mod alert_channel;
 mod alert_sender;
 mod alerts;
+pub mod automation;
 mod freshness;
+mod janitor;
 mod post;
 mod reconciler;
+mod scheduler;
+mod sensors;
+pub mod tick;
 
 pub use self::alert_sender::{AlertSender, MESSAGES_PER_HOUR};
 pub use self::alerts::AlertReconciler;
+pub use self::automation::AutomationReconciler;
 pub use self::freshness::FreshnessReconciler;
+pub use self::janitor::Janitor;
 pub use self::post::{Posted, Poster};
 pub use self::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
+pub use self::scheduler::Scheduler;
+pub use self::sensors::SensorReconciler;

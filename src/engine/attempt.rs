@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::checks::{self, Finding};
 use super::inputs::{self, Inputs};
+use super::measure::Measures;
 use super::panics::{self, Panic};
 use super::units::Unit;
 use super::write::{self, Content, RowSource, Stretch};
@@ -40,6 +41,9 @@ pub(super) struct Environment {
     pub(super) worker_id: Uuid,
     pub(super) fault: Option<FaultHook>,
     pub(super) lost_attempts_limit: i64,
+    /// Cancelled when a database that is away is not to be waited for any more.
+    pub(super) give_up: CancellationToken,
+    pub(super) measures: Measures,
 }
 
 impl Environment {
@@ -256,9 +260,9 @@ async fn set_aside(
         }
         // A version published by a run that was live when this one was asked for answers this request too:
         // overlapping backfills build each partition once.
-        let overlapped = inputs.current(step.ordinal).filter(|version| {
-            version.run_id != step.run_id && version.run_finish_number.is_none_or(|ended| ended > step.launch_number)
-        });
+        let overlapped = inputs
+            .current(step.ordinal)
+            .filter(|version| version.run_id != step.run_id && version.run_finish_number > step.launch_number);
         if step.only_if_stale || overlapped.is_some() {
             let reason = overlapped.map_or_else(
                 || "fresh: nothing it reads has changed".to_owned(),

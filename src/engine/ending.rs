@@ -97,6 +97,9 @@ pub(super) async fn end_problem(
     started_at: DateTime<Utc>,
     problem: Problem,
 ) {
+    if let Some(message) = broken_connection(&problem) {
+        return end_lost(environment, asset, unit, started_at, message).await;
+    }
     let mut findings: Vec<CheckFinding> = Vec::new();
     let (retryable, failure) = match problem {
         Problem::Died | Problem::Fenced => return,
@@ -111,10 +114,6 @@ pub(super) async fn end_problem(
             (false, failure("check", checks_message(&found)))
         }
         Problem::Asset(error) => {
-            let broken = error.database_error().is_none() && error.is_retryable() && is_connection_error(&error);
-            if broken || matches!(error.sqlstate().as_deref(), Some("57P01" | "57P02" | "57P03")) {
-                return end_lost(environment, asset, unit, started_at, error.report()).await;
-            }
             let kind = if error.is_retryable() { "retryable" } else { "fatal" };
             (error.is_retryable(), failure(kind, describe(&error)))
         }
@@ -133,12 +132,7 @@ pub(super) async fn end_problem(
                 failure("timeout", format!("{} took longer than its time-out of {limit} and was stopped", asset.key)),
             )
         }
-        Problem::Store(error) => {
-            if error.is_transient() {
-                return end_lost(environment, asset, unit, started_at, error.to_string()).await;
-            }
-            (false, failure("state", error.to_string()))
-        }
+        Problem::Store(error) => (false, failure("state", error.to_string())),
     };
     tracing::warn!(asset = %asset.key, partition = %unit.steps[0].step.partition_key, kind = failure.kind, "{}", failure.message);
     let delay = if retryable { asset.retry.delay_after(unit.steps[0].attempt, random()) } else { None };
@@ -151,6 +145,19 @@ pub(super) async fn end_problem(
 
 fn failure(kind: &str, message: String) -> AttemptFailure {
     AttemptFailure { kind: kind.to_owned(), message, backtrace: None }
+}
+
+/// What was said when the connection broke, if it did: then nothing is known of the asset.
+pub(super) fn broken_connection(problem: &Problem) -> Option<String> {
+    match problem {
+        Problem::Asset(error) => {
+            let broken = error.database_error().is_none() && error.is_retryable() && is_connection_error(error);
+            let ended = matches!(error.sqlstate().as_deref(), Some("57P01" | "57P02" | "57P03"));
+            (broken || ended).then(|| error.report())
+        }
+        Problem::Store(error) => error.is_transient().then(|| error.to_string()),
+        _ => None,
+    }
 }
 
 /// Whether the connection broke, rather than something the asset did.
@@ -203,6 +210,14 @@ async fn end_lost(
     end(environment, Some(asset), unit, started_at, &Ending::Lost, &failure, &[]).await;
 }
 
+/// An attempt that ended by a defect of Karat itself: it counts as one that was lost with its process, so that it is
+/// tried again, and not for ever.
+pub(super) async fn end_defective(environment: &Environment, unit: &Unit, started_at: DateTime<Utc>, message: String) {
+    tracing::error!(asset = unit.asset_key(), message, "an attempt ended by a defect of Karat");
+    let failure = failure("defect", message);
+    end(environment, None, unit, started_at, &Ending::Lost, &failure, &[]).await;
+}
+
 /// Gives back steps that were claimed and not tried.
 pub(super) async fn hand_back(environment: &Environment, unit: &Unit) {
     let now = environment.clock.now();
@@ -228,7 +243,7 @@ async fn end(
         finished_at: environment.clock.now(),
     };
     let leases = unit.leases();
-    let ended = until_reachable("recording how an attempt ended", || {
+    let ended = until_reachable("recording how an attempt ended", &environment.give_up, || {
         environment.store.end_attempts(&record, &leases, ending, failure, findings, environment.lost_attempts_limit)
     })
     .await;

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::attempt::{Attempted, Environment, Problem, attempt};
-use super::ending::{end_problem, end_set_aside, end_undefined, end_unknown_partitions};
+use super::ending::{broken_connection, end_problem, end_set_aside, end_undefined, end_unknown_partitions};
 use super::heartbeat::StopSignal;
 use super::logs::LogCollector;
 use super::reconnect::random;
@@ -52,10 +52,13 @@ pub(super) async fn execute(
             "step",
             step_id = unit.steps[0].step.step_id,
             lease_epoch = unit.steps[0].lease_epoch,
+            run_id = %unit.run_id(),
             asset = %asset.key,
             partition = %unit.steps[0].step.partition_key,
         );
+        let began = Instant::now();
         let result = attempt_until_settled(environment, &asset, &unit, started_at, signal).instrument(span).await;
+        measure(environment, &unit, &result, began.elapsed());
         flush_logs(environment, logs).await;
         match result {
             Ok(Attempted::Published) => {}
@@ -75,6 +78,38 @@ pub(super) async fn execute(
         }
     }
     Ok(())
+}
+
+fn measure(environment: &Environment, unit: &Unit, result: &Result<Attempted, Problem>, took: Duration) {
+    let measures = &environment.measures;
+    let steps = unit.len() as u64;
+    let outcome = match result {
+        Ok(Attempted::Published) => {
+            measures.published(unit.asset_key(), steps);
+            "succeeded"
+        }
+        Ok(Attempted::SetAside(_)) => "skipped",
+        Err(Problem::Fenced) => {
+            measures.leases_lost(steps);
+            "lost"
+        }
+        Err(Problem::Canceled) => "canceled",
+        // Not tried, or not to its end, for no reason of its own.
+        Err(Problem::Died | Problem::HandedBack) => return,
+        Err(problem) if broken_connection(problem).is_some() => "lost",
+        Err(_) => "failed",
+    };
+    measures.attempt_ended(unit.asset_key(), outcome, took);
+    // Outside of the step's span: it is about the step, and not among what the asset said.
+    tracing::debug!(
+        run_id = %unit.run_id(),
+        asset = unit.asset_key(),
+        partition = unit.steps[0].step.partition_key,
+        partitions = steps,
+        outcome,
+        seconds = took.as_secs_f64(),
+        "an attempt has ended"
+    );
 }
 
 /// Whether the problem may come from some of the partitions only. What passes by itself does not: each part of a split
@@ -176,9 +211,22 @@ async fn attempt_stoppable(
     let name = attempt_name(environment.worker_id, unit.steps[0].step.step_id);
     let mut ended = None;
     for _ in 0..STOP_PATIENCE.as_millis() / STOP_INTERVAL.as_millis() {
-        // Awaited to its end: a request dropped half-way could reach the connection when another attempt is using it.
-        if let Err(error) = environment.store.stop_attempt(&name, false).await {
+        let ask = environment.store.stop_attempt(&name, false);
+        tokio::pin!(ask);
+        let asked = tokio::select! {
+            result = &mut body => {
+                ended = Some(result);
+                // Awaited: a request dropped half-way could reach the connection when another attempt is using it. A
+                // database that is away has nothing to stop.
+                tokio::time::timeout(STOP_INTERVAL, ask).await.unwrap_or(Ok(()))
+            }
+            asked = &mut ask => asked,
+        };
+        if let Err(error) = asked {
             tracing::warn!(%error, "the server could not be asked to stop a statement");
+        }
+        if ended.is_some() {
+            break;
         }
         if let Ok(result) = tokio::time::timeout(STOP_INTERVAL, &mut body).await {
             ended = Some(result);
@@ -205,5 +253,11 @@ async fn flush_logs(environment: &Environment, logs: &LogCollector) {
     }
     if let Err(error) = environment.store.append_log_lines(&lines).await {
         tracing::warn!(target: "karat::engine", %error, "log lines could not be kept");
+    }
+    for run_id in logs.runs_to_account() {
+        match environment.store.run_log_bytes(run_id).await {
+            Ok(bytes) => logs.account(run_id, bytes),
+            Err(error) => tracing::warn!(target: "karat::engine", %error, "the size of a log is not known"),
+        }
     }
 }

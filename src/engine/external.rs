@@ -1,24 +1,30 @@
 //! Rows of external assets: how collectors and files write, exactly once, with the marks that make readers stale.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use sqlx::{PgPool, Row};
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{PgPool, Postgres, Transaction};
 use tokio::sync::Mutex;
 
-use super::write::statement;
+use super::landing::{Landing, LandingError, land};
+use super::marks::is_date;
 use crate::asset::compute::{AssetError, RowSink, STAGING_TABLE};
 use crate::asset::declare::ExternalAsset;
 use crate::asset::definitions::Definitions;
 use crate::asset::spec::AssetSpec;
-use crate::asset::statement::{DATE_TYPE, column_list, generated, identifier, text_literal};
+use crate::asset::statement::{column_list, date_literal, generated, identifier, instant_literal, text_literal};
 use crate::clock::Clock;
-use crate::core::partition::{Ordinal, PartitionsDefinition};
+use crate::core::key::AssetKey;
 use crate::core::policy::WriteMode;
 use crate::core::subset::PartitionSubset;
-use crate::core::time::start_of_day;
 use crate::store::StoreError;
 use crate::store::error::Context;
-use crate::store::mark::{NewMark, append_marks};
+use crate::store::quarantine::{LateRows, quarantine_staged, stage_waiting};
+use crate::store::signal::{Signal, send};
+
+/// Who brought rows that a person let in after all.
+const RELEASED_WRITER: &str = "released from quarantine";
 
 /// What became of rows that were offered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +35,8 @@ pub struct Appended {
     pub duplicates: u64,
     /// Inserted rows that lie in no partition (before the calendar's first day): stored, but nothing reads them.
     pub outside: u64,
+    /// Rows that came later than the asset's `LATE_LIMIT` allows: kept in quarantine, not inserted.
+    pub quarantined: u64,
     /// The partitions in which new rows lie.
     pub partitions: PartitionSubset,
 }
@@ -47,10 +55,20 @@ pub enum AppendError {
     Store(#[from] StoreError),
 }
 
+impl From<LandingError> for AppendError {
+    fn from(error: LandingError) -> Self {
+        match error {
+            LandingError::Row(error) => Self::Row(error),
+            LandingError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 /// Writes rows into the table of an external asset, in one transaction with the marks for the partitions they fall into.
 ///
 /// A row whose natural key is there already is left as it is, so that the same input may be written any number of times,
-/// by any number of processes; only rows that are really new make marks. `writer` names the source in explanations.
+/// by any number of processes; only rows that are really new make marks. Rows that come later than the asset's
+/// `LATE_LIMIT` allows go into quarantine instead, once each. `writer` names the source in explanations.
 ///
 /// # Errors
 /// [`AppendError`]; nothing was written then.
@@ -61,19 +79,11 @@ pub async fn append_rows<R: ExternalAsset>(
     writer: &str,
     rows: &[R],
 ) -> Result<Appended, AppendError> {
-    let asset = definitions
-        .asset(&R::KEY)
-        .filter(|spec| !spec.is_materializable())
-        .ok_or_else(|| AppendError::NotExternal(R::KEY.to_string()))?;
+    let asset = external(definitions, &R::KEY)?;
     if rows.is_empty() {
         return Ok(Appended::default());
     }
-    let zone = text_literal(definitions.calendar().zone.name());
-    let transaction = pool
-        .begin_with(generated(format!("begin; set local timezone = {zone}")))
-        .await
-        .context("opening a transaction for new rows")?;
-    let shared = Arc::new(Mutex::new(transaction));
+    let shared = Arc::new(Mutex::new(begin(pool, definitions).await?));
     let sink = RowSink::new(asset.clone(), shared.clone());
     for row in rows {
         sink.push(|encoder| row.encode(encoder)).await?;
@@ -84,134 +94,106 @@ pub async fn append_rows<R: ExternalAsset>(
         return Err(AppendError::Row(AssetError::fatal("the rows' transaction is still in use")));
     };
     let mut transaction = transaction.into_inner();
-    let stretch = staged_stretch(&mut transaction, asset).await?;
-    let landed = insert_new(&mut transaction, asset, &stretch).await?;
-    let marks: Vec<NewMark> = landed
-        .iter()
-        .filter_map(|(ordinal, count)| {
-            ordinal.map(|ordinal| NewMark {
-                partition_key: asset.partitions.key(ordinal).as_str().to_owned(),
-                ordinal,
-                row_count: *count,
-            })
-        })
-        .collect();
-    append_marks(&mut transaction, asset.key.as_str(), writer, &marks, clock.now()).await?;
-    transaction.commit().await.context("committing new rows")?;
-    let count = |filter: fn(&Option<Ordinal>) -> bool| -> u64 {
-        landed.iter().filter(|(ordinal, _)| filter(ordinal)).map(|(_, count)| u64::try_from(*count).unwrap_or(0)).sum()
+    let now = clock.now();
+    let quarantined = match late_rows(asset, now) {
+        Some(late) => quarantine_staged(&mut transaction, &late, writer, now).await?,
+        None => 0,
     };
-    let inserted = count(|_| true);
-    Ok(Appended {
-        inserted,
-        duplicates: (rows.len() as u64).saturating_sub(inserted),
-        outside: count(Option::is_none),
-        partitions: PartitionSubset::from_ordinals(marks.iter().map(|mark| mark.ordinal)),
+    let landing = land(&mut transaction, asset, &column_list(asset), writer, now).await?;
+    transaction.commit().await.context("committing new rows")?;
+    wake(pool, &landing).await;
+    Ok(appended(landing, rows.len() as u64, quarantined))
+}
+
+/// Puts rows that wait in quarantine into the table after all, with marks; `None` for all that wait for `asset`.
+///
+/// Rows that are not waiting any more are left alone. A row that is in the table by now counts as duplicate.
+///
+/// # Errors
+/// [`AppendError`]; nothing was released then.
+pub async fn release_rows(
+    pool: &PgPool,
+    definitions: &Definitions,
+    clock: &dyn Clock,
+    asset: &AssetKey,
+    ids: Option<&[i64]>,
+) -> Result<Appended, AppendError> {
+    let asset = external(definitions, asset)?;
+    let mut transaction = begin(pool, definitions).await?;
+    let now = clock.now();
+    let mut landing = Landing::default();
+    let mut rows = 0;
+    // Rows of one shape at a time: what a row does not say is left to the table's defaults.
+    while let Some(staged) = stage_waiting(&mut transaction, asset.key.as_str(), STAGING_TABLE, ids, now).await? {
+        let columns: Vec<String> = staged.columns.iter().map(|column| identifier(column)).collect();
+        landing = landing.and(&land(&mut transaction, asset, &columns.join(", "), RELEASED_WRITER, now).await?);
+        rows += staged.rows;
+        let drop = generated(format!("drop table {STAGING_TABLE}"));
+        sqlx::query(drop).execute(&mut *transaction).await.context("releasing rows from quarantine")?;
+    }
+    transaction.commit().await.context("releasing rows from quarantine")?;
+    wake(pool, &landing).await;
+    Ok(appended(landing, rows, 0))
+}
+
+fn external<'d>(definitions: &'d Definitions, key: &AssetKey) -> Result<&'d Arc<AssetSpec>, AppendError> {
+    definitions
+        .asset(key)
+        .filter(|spec| !spec.is_materializable())
+        .ok_or_else(|| AppendError::NotExternal(key.to_string()))
+}
+
+/// Opens a transaction of a writer that makes its own marks.
+async fn begin(pool: &PgPool, definitions: &Definitions) -> Result<Transaction<'static, Postgres>, AppendError> {
+    let zone = text_literal(definitions.calendar().zone.name());
+    let begin = format!("begin; set local timezone = {zone}; set local karat.marked = 'on'");
+    Ok(pool.begin_with(generated(begin)).await.context("opening a transaction for new rows")?)
+}
+
+/// Tells those who wait for marks. Whoever misses it looks by itself a little later.
+async fn wake(pool: &PgPool, landing: &Landing) {
+    if !landing.partitions.is_empty()
+        && let Err(error) = send(pool, Signal::Mark).await
+    {
+        tracing::debug!(%error, "nobody was told that rows landed");
+    }
+}
+
+fn appended(landing: Landing, offered: u64, quarantined: u64) -> Appended {
+    Appended {
+        inserted: landing.inserted,
+        duplicates: offered.saturating_sub(landing.inserted + quarantined),
+        outside: landing.outside,
+        quarantined,
+        partitions: landing.partitions,
+    }
+}
+
+/// Which staged rows come too late; `None` for an asset that takes all.
+fn late_rows(asset: &AssetSpec, now: DateTime<Utc>) -> Option<LateRows> {
+    let limit = asset.late_limit?;
+    let time = asset.partitions.as_time()?;
+    let cutoff = now.checked_sub_signed(TimeDelta::from_std(limit).ok()?)?;
+    // The partition in which the limit lies ends within it.
+    let first = time.at(cutoff);
+    let start = if is_date(asset) {
+        date_literal(asset.partitions.date(first)?)
+    } else {
+        instant_literal(asset.partitions.window(first)?.start)
+    };
+    Some(LateRows {
+        asset_key: asset.key.to_string(),
+        staging_table: STAGING_TABLE.to_owned(),
+        condition: format!("{} < {start}", identifier(asset.partition_column.as_deref()?)),
+        natural_key: match &asset.write_mode {
+            WriteMode::ReplacePartition => Vec::new(),
+            WriteMode::Append { natural_key } => natural_key.clone(),
+        },
+        reason: format!("its partition ended more than {} before it came", limit_text(limit)),
     })
 }
 
-/// The partitions that the staged rows may fall into: a stretch of time, or the keys that occur.
-enum Staged {
-    Everything,
-    Keys,
-    Time(Vec<Ordinal>),
-}
-
-async fn staged_stretch(connection: &mut sqlx::PgConnection, asset: &AssetSpec) -> Result<Staged, AppendError> {
-    let column = match (&asset.partitions, &asset.partition_column) {
-        (PartitionsDefinition::Unpartitioned, _) | (_, None) => return Ok(Staged::Everything),
-        (PartitionsDefinition::Static(_), _) => return Ok(Staged::Keys),
-        (PartitionsDefinition::Time(_), Some(column)) => identifier(column),
-    };
-    let (first, last) = if is_date(asset) {
-        let zone = asset.partitions.zone().unwrap_or(chrono_tz::UTC);
-        let (first, last): (Option<chrono::NaiveDate>, Option<chrono::NaiveDate>) =
-            sqlx::query_as(generated(format!("select min({column}), max({column}) from {STAGING_TABLE}")))
-                .fetch_one(connection)
-                .await
-                .context("reading the span of new rows")?;
-        (first.map(|date| start_of_day(date, zone)), last.map(|date| start_of_day(date, zone)))
-    } else {
-        sqlx::query_as(generated(format!("select min({column}), max({column}) from {STAGING_TABLE}")))
-            .fetch_one(connection)
-            .await
-            .context("reading the span of new rows")?
-    };
-    let (Some(first), Some(last)) = (first, last) else { return Ok(Staged::Time(Vec::new())) };
-    let within = |instant| asset.partitions.ordinal_at(instant);
-    // Outside the definition on either side: begin or end with its own first or last partition.
-    let from = within(first).unwrap_or_else(|| asset.partitions.first());
-    let to = within(last).or_else(|| asset.partitions.last());
-    let ordinals = to.map_or_else(Vec::new, |to| asset.partitions.range(from, to).iter().collect());
-    Ok(Staged::Time(ordinals))
-}
-
-fn is_date(asset: &AssetSpec) -> bool {
-    asset
-        .partition_column
-        .as_ref()
-        .and_then(|name| asset.column(name))
-        .is_some_and(|column| column.sql_type == DATE_TYPE)
-}
-
-/// Moves the staged rows over and counts the new ones by partition; `None` counts those in no partition.
-async fn insert_new(
-    connection: &mut sqlx::PgConnection,
-    asset: &AssetSpec,
-    staged: &Staged,
-) -> Result<Vec<(Option<Ordinal>, i64)>, AppendError> {
-    let columns = column_list(asset);
-    let conflict = match &asset.write_mode {
-        WriteMode::ReplacePartition => String::new(),
-        WriteMode::Append { natural_key } => {
-            let key: Vec<String> = natural_key.iter().map(|column| identifier(column)).collect();
-            format!(" on conflict ({}) do nothing", key.join(", "))
-        }
-    };
-    let column = asset.partition_column.as_deref().map_or_else(|| "null".to_owned(), identifier);
-    let place = match staged {
-        Staged::Everything => "'0'".to_owned(),
-        Staged::Keys => format!("{column}::text"),
-        // No partition at all: `width_bucket` refuses an empty list of bounds.
-        Staged::Time(ordinals) if ordinals.is_empty() => "'0'".to_owned(),
-        Staged::Time(_) => format!("width_bucket({column}, $1)::text"),
-    };
-    let sql = format!(
-        "with written as (insert into {table} ({columns}) select {columns} from {STAGING_TABLE}{conflict} returning {returned})
-         select {place} as place, count(*) as row_count from written group by 1",
-        table = asset.key,
-        returned = asset.partition_column.as_deref().map_or_else(|| "1".to_owned(), identifier),
-    );
-    let mut arguments = sqlx::postgres::PgArguments::default();
-    if let Staged::Time(ordinals) = staged
-        && let Some(last) = ordinals.last()
-    {
-        let bounds = ordinals.iter().copied().chain([last + 1]);
-        let added = if is_date(asset) {
-            let dates: Vec<_> = bounds.filter_map(|ordinal| asset.partitions.date(ordinal)).collect();
-            sqlx::Arguments::add(&mut arguments, dates)
-        } else {
-            let starts: Vec<_> =
-                bounds.filter_map(|ordinal| asset.partitions.window(ordinal)).map(|window| window.start).collect();
-            sqlx::Arguments::add(&mut arguments, starts)
-        };
-        added.map_err(AssetError::fatal)?;
-    }
-    let rows = statement(sql, arguments).fetch_all(connection).await.context("inserting new rows")?;
-    let mut landed = Vec::with_capacity(rows.len());
-    for row in rows {
-        let place: Option<String> = row.try_get("place").context("counting new rows")?;
-        let row_count: i64 = row.try_get("row_count").context("counting new rows")?;
-        let ordinal = match staged {
-            Staged::Everything => Some(0),
-            Staged::Keys => place.and_then(|key| key.parse().ok()).and_then(|key| asset.partitions.ordinal(&key).ok()),
-            Staged::Time(ordinals) => place
-                .and_then(|bucket| bucket.parse::<usize>().ok())
-                .and_then(|bucket| bucket.checked_sub(1))
-                .and_then(|position| ordinals.get(position))
-                .copied(),
-        };
-        landed.push((ordinal, row_count));
-    }
-    Ok(landed)
+/// A limit in words: `30days`, `36h`.
+pub(crate) fn limit_text(limit: Duration) -> String {
+    humantime::format_duration(limit).to_string()
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use super::marks::places;
 use crate::asset::compute::UpstreamRange;
 use crate::asset::definitions::Definitions;
 use crate::asset::spec::AssetSpec;
@@ -94,6 +95,16 @@ impl Inputs {
         self.own.get(&ordinal)
     }
 
+    /// All versions of the asset's own partitions.
+    pub(super) const fn own(&self) -> &BTreeMap<Ordinal, CurrentVersion> {
+        &self.own
+    }
+
+    /// The versions of an upstream.
+    pub(super) fn index(&self, upstream: &AssetKey) -> Option<&VersionIndex> {
+        self.indexes.get(upstream)
+    }
+
     /// Upstream → digest of what `ordinal` reads; external upstreams have marks instead.
     pub(super) fn digests(
         &self,
@@ -165,18 +176,12 @@ pub(super) fn mark_questions(
         .into_iter()
         .filter(|(_, range)| !range.asset.is_materializable())
         .flat_map(|(key, range)| {
-            range
-                .partitions
-                .ranges()
-                .iter()
-                .map(|&(first, last)| MarkQuestion {
-                    question: ordinal,
-                    asset_key: key.to_string(),
-                    first,
-                    last,
-                    snapshot: snapshot.to_owned(),
-                })
-                .collect::<Vec<_>>()
+            places(&range.asset, &range.partitions).into_iter().map(move |place| MarkQuestion {
+                question: ordinal,
+                asset_key: key.to_string(),
+                place,
+                snapshot: snapshot.to_owned(),
+            })
         })
         .collect()
 }

@@ -145,6 +145,21 @@ pub async fn launch(
     request: LaunchRequest,
     now: DateTime<Utc>,
 ) -> Result<Launched, LaunchError> {
+    let (run, steps) = prepare(store, definitions, request, now).await?;
+    let steps = store.launch(&run, &steps).await?;
+    Ok(Launched { run_id: run.run_id, steps })
+}
+
+/// The run and the steps that [`launch`] would write, for callers who write something else in the same transaction.
+///
+/// # Errors
+/// [`LaunchError`].
+pub async fn prepare(
+    store: &Store,
+    definitions: &Definitions,
+    request: LaunchRequest,
+    now: DateTime<Utc>,
+) -> Result<(NewRun, Vec<NewSteps>), LaunchError> {
     // What waits for nothing in the run can be claimed from the moment it is written.
     let pending = |subset: &PartitionSubset| StepSets { pending: subset.clone(), ..StepSets::default() };
     let sets = request.plan.iter().map(|(key, subset)| (key.clone(), pending(subset))).collect();
@@ -195,8 +210,7 @@ pub async fn launch(
         concurrency_limit: request.concurrency_limit.and_then(|limit| i32::try_from(limit).ok()),
         requested_at: now,
     };
-    let steps = store.launch(&run, &steps).await?;
-    Ok(Launched { run_id: run.run_id, steps })
+    Ok((run, steps))
 }
 
 /// The sets with their partitions in words.

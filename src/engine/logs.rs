@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -11,6 +11,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
+use uuid::Uuid;
 
 use crate::clock::SharedClock;
 use crate::store::log::LogLine;
@@ -25,13 +26,32 @@ const WAITING_BYTES_LIMIT: usize = 16 * 1024 * 1024;
 /// The most of one message or field that is kept, in characters.
 const TEXT_LIMIT: usize = 8_192;
 
+/// How much text the log of one run may keep, unless a collector says otherwise; further lines are counted and dropped.
+pub const RUN_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What a line takes besides its text.
+const LINE_BYTES: u64 = 64;
+
+/// A worker that wrote this part of a run's limit asks what the others wrote in the meantime.
+const ACCOUNT_SHARE: u64 = 10;
+
+/// How many runs are accounted for at once; the oldest are forgotten.
+const RUNS_LIMIT: usize = 256;
+
 /// The name of the span the engine opens around an attempt.
 const STEP_SPAN: &str = "step";
 
 /// Collects the events of steps until a worker writes them. Clones share the same lines.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct LogCollector {
     waiting: Arc<Mutex<Waiting>>,
+    run_limit_bytes: u64,
+}
+
+impl Default for LogCollector {
+    fn default() -> Self {
+        Self::with_run_limit(RUN_LIMIT_BYTES)
+    }
 }
 
 #[derive(Default)]
@@ -40,11 +60,36 @@ struct Waiting {
     /// Bytes of text in `lines`.
     text_bytes: usize,
     sequence: i64,
-    /// By attempt, how many lines were dropped, and the first of them.
-    dropped: BTreeMap<(i64, i64), (u64, LogLine)>,
+    /// By attempt, what was dropped.
+    dropped: BTreeMap<(i64, i64), Dropped>,
+    /// By run, how much of its limit is used.
+    runs: BTreeMap<Uuid, RunLog>,
+}
+
+struct Dropped {
+    count: u64,
+    /// Whether the run's log is full, rather than the lines too fast.
+    full: bool,
+    first: LogLine,
+}
+
+#[derive(Default)]
+struct RunLog {
+    /// Bytes known to be kept or waiting, whoever wrote them.
+    bytes: u64,
+    /// Bytes added here since the others were last accounted for.
+    added: u64,
 }
 
 impl LogCollector {
+    /// A collector that keeps at most `bytes` of text of each run: a run that says more says how many lines are missing.
+    ///
+    /// Several workers on one run may together exceed it by a tenth each.
+    #[must_use]
+    pub fn with_run_limit(bytes: u64) -> Self {
+        Self { waiting: Arc::default(), run_limit_bytes: bytes }
+    }
+
     /// The layer to install into the `tracing` subscriber; without it steps have no logs.
     #[must_use]
     pub fn layer(&self, clock: SharedClock) -> LogLayer {
@@ -54,30 +99,72 @@ impl LogCollector {
     /// Everything collected since the last call.
     #[must_use]
     pub fn take(&self) -> Vec<LogLine> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.lock();
         waiting.text_bytes = 0;
         let dropped = std::mem::take(&mut waiting.dropped);
         let mut lines: Vec<LogLine> = waiting.lines.drain(..).collect();
-        lines.extend(dropped.into_values().map(|(count, first)| LogLine {
-            level: "warn".to_owned(),
-            target: module_path!().to_owned(),
-            message: format!("{count} further log line(s) came faster than they could be kept and were dropped"),
-            fields: Value::Object(Map::new()),
-            ..first
+        lines.extend(dropped.into_values().map(|Dropped { count, full, first }| {
+            let message = if full {
+                format!(
+                    "{count} further log line(s) were dropped: the log of a run is kept up to {} kB",
+                    self.run_limit_bytes.div_ceil(1024)
+                )
+            } else {
+                format!("{count} further log line(s) came faster than they could be kept and were dropped")
+            };
+            LogLine {
+                level: "warn".to_owned(),
+                target: module_path!().to_owned(),
+                message,
+                fields: Value::Object(Map::new()),
+                ..first
+            }
         }));
         lines
     }
 
-    fn push(&self, mut line: LogLine, text_bytes: usize) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The runs of which it should be asked how much is kept, because enough was added here.
+    pub(super) fn runs_to_account(&self) -> Vec<Uuid> {
+        let enough = (self.run_limit_bytes / ACCOUNT_SHARE).max(1);
+        self.lock().runs.iter().filter(|(_, run)| run.added >= enough).map(|(&run_id, _)| run_id).collect()
+    }
+
+    /// Accounts for what is kept of a run's log.
+    pub(super) fn account(&self, run_id: Uuid, kept_bytes: u64) {
+        if let Some(run) = self.lock().runs.get_mut(&run_id) {
+            run.bytes = run.bytes.max(kept_bytes);
+            run.added = 0;
+        }
+    }
+
+    fn push(&self, mut line: LogLine, run_id: Option<Uuid>, text_bytes: usize) {
+        let mut waiting = self.lock();
         waiting.sequence += 1;
         line.sequence = waiting.sequence;
-        if waiting.lines.len() >= WAITING_LIMIT || waiting.text_bytes >= WAITING_BYTES_LIMIT {
-            waiting.dropped.entry((line.step_id, line.lease_epoch)).or_insert((0, line)).0 += 1;
+        let full = run_id.is_some_and(|run_id| {
+            let run = waiting.runs.entry(run_id).or_default();
+            if run.bytes >= self.run_limit_bytes {
+                return true;
+            }
+            let bytes = LINE_BYTES + text_bytes as u64;
+            run.bytes += bytes;
+            run.added += bytes;
+            false
+        });
+        if waiting.runs.len() > RUNS_LIMIT {
+            waiting.runs.pop_first();
+        }
+        if full || waiting.lines.len() >= WAITING_LIMIT || waiting.text_bytes >= WAITING_BYTES_LIMIT {
+            let attempt = (line.step_id, line.lease_epoch);
+            waiting.dropped.entry(attempt).or_insert(Dropped { count: 0, full, first: line }).count += 1;
             return;
         }
         waiting.text_bytes += text_bytes;
         waiting.lines.push_back(line);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -98,6 +185,7 @@ pub struct LogLayer {
 struct StepOf {
     step_id: i64,
     lease_epoch: i64,
+    run_id: Option<Uuid>,
 }
 
 impl<S: Subscriber + for<'lookup> LookupSpan<'lookup>> Layer<S> for LogLayer {
@@ -111,7 +199,8 @@ impl<S: Subscriber + for<'lookup> LookupSpan<'lookup>> Layer<S> for LogLayer {
         if let (Some(span), Some(step_id), Some(lease_epoch)) =
             (context.span(id), number("step_id"), number("lease_epoch"))
         {
-            span.extensions_mut().insert(StepOf { step_id, lease_epoch });
+            let run_id = fields.values.get("run_id").and_then(Value::as_str).and_then(|text| text.parse().ok());
+            span.extensions_mut().insert(StepOf { step_id, lease_epoch, run_id });
         }
     }
 
@@ -130,7 +219,7 @@ impl<S: Subscriber + for<'lookup> LookupSpan<'lookup>> Layer<S> for LogLayer {
             message: fields.message,
             fields: Value::Object(fields.values),
         };
-        self.collector.push(line, fields.text_bytes);
+        self.collector.push(line, step.run_id, fields.text_bytes);
     }
 }
 

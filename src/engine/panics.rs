@@ -39,7 +39,8 @@ pub(super) async fn catch<T>(future: impl Future<Output = T>) -> Result<T, Panic
     }
 }
 
-fn text(payload: &(dyn Any + Send)) -> &str {
+/// What a panic said.
+pub(crate) fn text(payload: &(dyn Any + Send)) -> &str {
     payload
         .downcast_ref::<&str>()
         .copied()

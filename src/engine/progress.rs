@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::asset::definitions::Definitions;
+use super::attempt::Environment;
 use crate::core::key::AssetKey;
 use crate::core::plan::{StepSets, advance};
 use crate::core::subset::PartitionSubset;
+use crate::store::StoreError;
 use crate::store::run::StepMove;
-use crate::store::{Store, StoreError};
 
 /// What happened to a run when it was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,13 +22,23 @@ pub(super) enum Progress {
     Ended,
 }
 
+/// What becomes of waiting steps of assets that this program does not define.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Undefined {
+    /// They are blocked.
+    Blocked,
+    /// They stay: another program on this database may define them.
+    LeftToOthers,
+}
+
 /// Looks at a run and moves it on. Any number of processes may do so at once: all of it can be repeated.
 pub(super) async fn move_on(
-    store: &Store,
-    definitions: &Definitions,
+    environment: &Environment,
     run_id: Uuid,
-    now: DateTime<Utc>,
+    undefined: Undefined,
 ) -> Result<Progress, StoreError> {
+    let Environment { store, definitions, measures, .. } = environment;
+    let now = environment.clock.now();
     let mut ranges: BTreeMap<AssetKey, [Vec<(i64, i64)>; 3]> = BTreeMap::new();
     let mut open = false;
     for range in store.step_ranges(run_id).await? {
@@ -45,8 +54,9 @@ pub(super) async fn move_on(
         list.push((range.first, range.last));
     }
     if !open {
-        if let Some(outcome) = store.finish_run(run_id, now).await? {
-            tracing::info!(%run_id, outcome, "the run has ended");
+        if let Some(ended) = store.finish_run(run_id, now).await? {
+            measures.run_ended(&ended.outcome, &ended.cause);
+            tracing::info!(%run_id, outcome = ended.outcome, cause = ended.cause, "the run has ended");
         }
         return Ok(Progress::Ended);
     }
@@ -57,12 +67,15 @@ pub(super) async fn move_on(
             (key, StepSets { pending, unfinished, unavailable })
         })
         .collect();
-    let advance = advance(definitions, &steps, now);
+    let advance = advance(&**definitions, &steps, now);
     let mut moves = Vec::new();
     for (asset, subset) in &advance.ready {
         moves.extend(step_moves(asset, subset, "ready", None));
     }
     for (asset, subset, reason) in &advance.blocked {
+        if undefined == Undefined::LeftToOthers && definitions.asset(asset).is_none() {
+            continue;
+        }
         moves.extend(step_moves(asset, subset, "blocked", Some(reason)));
     }
     let moved = store.move_pending_steps(run_id, &moves, now).await?;

@@ -2,8 +2,8 @@
 
 use crate::asset::definitions::UnknownAsset;
 use crate::core::key::AssetKey;
-use crate::core::partition::PartitionError;
 use crate::core::selection::SelectionError;
+use crate::engine::extent::ExtentError;
 use crate::engine::launch::LaunchError;
 use crate::engine::verify::VerifyError;
 use crate::store::StoreError;
@@ -31,25 +31,9 @@ pub enum ServiceError {
     /// A name that is no asset's.
     #[error(transparent)]
     Asset(#[from] UnknownAsset),
-    /// A partition that is none.
-    #[error("{asset}: {source}")]
-    Partition {
-        /// The asset whose partitions were asked for.
-        asset: AssetKey,
-        /// What is wrong with them.
-        source: PartitionError,
-    },
-    /// The text names partitions of some of the selected assets and says nothing of the others.
-    #[error("`{text}` says nothing about {asset}: add the stretch of time for it, or leave it out with `!{asset}`")]
-    TimeNotSaid {
-        /// The text.
-        text: String,
-        /// The first asset it leaves open.
-        asset: AssetKey,
-    },
-    /// The request contains no partition.
-    #[error("{0}")]
-    NoPartitions(String),
+    /// The partitions asked for are none.
+    #[error(transparent)]
+    Extent(#[from] ExtentError),
     /// Every partition asked for is in the wanted state already.
     #[error("{0}")]
     NothingToDo(String),
@@ -85,9 +69,7 @@ impl ServiceError {
         match self {
             Self::Selection(_)
             | Self::Asset(_)
-            | Self::Partition { .. }
-            | Self::TimeNotSaid { .. }
-            | Self::NoPartitions(_)
+            | Self::Extent(_)
             | Self::External(_)
             | Self::Id(_)
             | Self::Launch(LaunchError::Nothing | LaunchError::External(_) | LaunchError::Undefined(_)) => {

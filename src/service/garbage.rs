@@ -1,103 +1,91 @@
 //! Removing what was kept for people and has been kept long enough.
 
-use std::time::Duration;
-
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Service, ServiceError};
-use crate::store::garbage::{Cutoffs, Removable};
-
-/// How long things are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// Log lines and events.
-    pub logs: Duration,
-    /// Replaced versions, and attempts and check results that newer ones followed.
-    pub history: Duration,
-}
-
-impl Default for Retention {
-    /// Thirty days of logs, ninety of history.
-    fn default() -> Self {
-        const DAY: Duration = Duration::from_secs(86_400);
-        Self { logs: DAY * 30, history: DAY * 90 }
-    }
-}
+pub use crate::store::garbage::Retention;
+use crate::store::garbage::{Amount, Removable};
 
 /// What was removed, or would be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GarbageView {
     /// Whether it has been removed.
     pub removed: bool,
-    /// Logs from before this.
+    /// Logs, events, attempts and ticks from before this.
     pub logs_before: DateTime<Utc>,
     /// History from before this.
     pub history_before: DateTime<Utc>,
-    /// Tables of days of logs.
-    pub log_tables: Vec<String>,
+    /// Tables of days of logs, events, attempts and ticks.
+    pub day_tables: Vec<String>,
     /// What these take on disk.
-    pub log_bytes: u64,
-    /// Log lines and events outside such tables.
-    pub stray_log_rows: u64,
-    /// Replaced versions of partitions.
-    pub materializations: u64,
-    /// Attempts that newer steps followed.
-    pub attempts: u64,
-    /// Check results that newer steps followed.
-    pub check_results: u64,
+    pub day_table_bytes: u64,
+    /// What goes row by row, kinds without any left out.
+    pub rows: Vec<GarbageRows>,
+}
+
+/// Rows of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GarbageRows {
+    /// What one of them is called.
+    #[serde(skip)]
+    pub noun: &'static str,
+    /// `stray_log_rows` (what lies in no day's table), `replaced_materializations`, `check_results`, `steps`, `runs` or
+    /// `backfills`.
+    pub kind: &'static str,
+    /// How many.
+    pub count: u64,
+    /// What they take, indexes aside; their room is used again, not given back to the file system.
+    pub bytes: u64,
 }
 
 impl GarbageView {
     /// Whether there is nothing to remove.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.log_tables.is_empty()
-            && self.stray_log_rows + self.materializations + self.attempts + self.check_results == 0
+        self.day_tables.is_empty() && self.rows.is_empty()
+    }
+
+    fn add(&mut self, kind: &'static str, noun: &'static str, amount: Amount) {
+        let (count, bytes) = (u64::try_from(amount.rows).unwrap_or(0), u64::try_from(amount.bytes).unwrap_or(0));
+        if count > 0 {
+            self.rows.push(GarbageRows { noun, kind, count, bytes });
+        }
     }
 }
 
 impl Service {
     /// Removes what is older than `retention`, or with `dry_run` only says what that is.
     ///
-    /// Data are never touched, nor what is said about the present version of a partition or about its newest step.
-    /// May be repeated and interrupted at any time.
+    /// Data are never touched, nor the present version of a partition and the run that made it, nor the newest step of a
+    /// partition that failed. May be repeated and interrupted at any time.
     ///
     /// # Errors
     /// When the state cannot be used; what was removed before stays removed.
     pub async fn collect_garbage(&self, retention: Retention, dry_run: bool) -> Result<GarbageView, ServiceError> {
-        let now = self.now();
-        let before = |kept: Duration| {
-            let kept = TimeDelta::from_std(kept).unwrap_or(TimeDelta::MAX);
-            now.checked_sub_signed(kept).unwrap_or(DateTime::<Utc>::MIN_UTC)
-        };
-        let cutoffs = Cutoffs { logs_before: before(retention.logs), history_before: before(retention.history) };
-        let tables = self.store.expired_log_tables(&cutoffs).await?;
+        let cutoffs = retention.cutoffs(self.now());
+        let tables = self.store.expired_day_tables(&cutoffs).await?;
         let mut view = GarbageView {
             removed: !dry_run,
             logs_before: cutoffs.logs_before,
             history_before: cutoffs.history_before,
-            log_tables: tables.iter().map(|table| table.name.clone()).collect(),
-            log_bytes: tables.iter().map(|table| u64::try_from(table.bytes).unwrap_or(0)).sum(),
-            stray_log_rows: 0,
-            materializations: 0,
-            attempts: 0,
-            check_results: 0,
+            day_tables: Vec::new(),
+            day_table_bytes: 0,
+            rows: Vec::new(),
         };
-        if !dry_run {
-            self.store.drop_log_tables(&tables).await?;
+        for table in tables {
+            if dry_run || self.store.drop_day_table(&table).await? {
+                view.day_table_bytes += u64::try_from(table.bytes).unwrap_or(0);
+                view.day_tables.push(table.name);
+            }
         }
+        let stray = self.store.measure_stray_rows(&cutoffs).await?;
+        view.add("stray_log_rows", "stray log row", stray);
+        while !dry_run && stray.rows > 0 && self.store.remove_stray_rows(&cutoffs).await? > 0 {}
         for removable in Removable::ALL {
-            let count = match dry_run {
-                true => self.store.count_removable(removable, &cutoffs).await?,
-                false => self.store.remove(removable, &cutoffs).await?,
-            };
-            *match removable {
-                Removable::StrayEvents | Removable::StrayLogLines => &mut view.stray_log_rows,
-                Removable::Materializations => &mut view.materializations,
-                Removable::Attempts => &mut view.attempts,
-                Removable::CheckResults => &mut view.check_results,
-            } += count;
+            let amount = self.store.measure_removable(removable, &cutoffs).await?;
+            view.add(removable.as_str(), removable.noun(), amount);
+            while !dry_run && amount.rows > 0 && self.store.remove_batch(removable, &cutoffs).await? > 0 {}
         }
         Ok(view)
     }

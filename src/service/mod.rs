@@ -3,23 +3,29 @@
 //! Nothing here is generic and nothing prints: every method takes plain values and returns plain structs that `serde`
 //! can write. Times are instants; showing them in the calendar's zone is the caller's business.
 
+mod alerts;
 mod asset;
 mod assets;
 mod backfill;
 mod error;
 mod garbage;
 mod graph;
+mod health;
 mod history;
 mod ids;
 mod launch;
-mod partitions;
+mod metrics;
+mod observer;
 mod plan;
+mod process;
 mod progress;
 mod request;
 mod retry;
 mod run;
+mod schedules;
 mod schema;
 mod select;
+mod sensors;
 mod status;
 mod view;
 mod why;
@@ -30,25 +36,37 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 
+pub use self::alerts::{AlertDetailView, AlertView, DeliveryView, TestedChannelView};
 pub use self::asset::AssetDetailView;
 pub use self::assets::{AssetView, list_assets};
 pub use self::backfill::{BackfillDetailView, BackfillView, ControlledView};
 pub use self::error::{ErrorKind, ServiceError};
-pub use self::garbage::{GarbageView, Retention};
+pub use self::garbage::{GarbageRows, GarbageView, Retention};
 pub use self::graph::{GraphEdge, GraphNode, GraphView, graph};
+pub use self::health::{HealthView, PartHealth};
 pub use self::history::{AttemptView, CheckView, MaterializationView, StepView};
 pub use self::launch::{LaunchKind, LaunchedView};
+pub use self::metrics::{MetricFamily, MetricKind, Sample, Value};
+pub use self::observer::Observer;
 pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
+pub use self::process::{DEFAULT_ADDRESS, ListenError, PagesContext, Process, ServePages, listen};
 pub use self::progress::{FailureView, ProgressView, SummaryView};
-pub use self::request::{Extent, PartitionState, Request};
+pub use self::request::{PartitionState, Request};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
+pub use self::schedules::{
+    ClockChange, ScheduleState, ScheduleView, SwitchedView, TickPlanView, TickView, TriggeredView, UpcomingTick,
+    UpcomingView,
+};
 pub use self::schema::MigrationView;
 pub use self::select::asks_for_states;
+pub use self::sensors::{ChangedSensorView, EvaluationView, SensorDetailView, SensorView};
 pub use self::status::{
     AssetState, AssetStatusView, FailedView, FreshnessView, StaleReasonView, StaleView, StatusView,
 };
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
 pub use self::why::{InputView, PartitionStanding, WhyView};
+
+pub use crate::core::plan::Extent;
 
 use crate::asset::definitions::Definitions;
 use crate::clock::SharedClock;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::view::sets_view;
-use super::{AssetPartitionsView, Extent, PartitionState, PartitionsView, Request, Service, ServiceError, partitions};
+use super::{AssetPartitionsView, Extent, PartitionState, PartitionsView, Request, Service, ServiceError};
 use crate::asset::spec::{AssetKind, AssetSpec};
 use crate::core::key::AssetKey;
 use crate::core::plan::{PartitionSets, add_affected, add_missing_inputs};
 use crate::core::subset::PartitionSubset;
+use crate::engine::extent::{self, ExtentError};
 use crate::engine::launch::{missing_upstream, present};
 use crate::engine::status::asset_statuses;
 
@@ -86,9 +87,9 @@ impl Service {
         }
         let by_state = !request.states.is_empty();
         let extent = if by_state && request.extent == Extent::Newest { &Extent::All } else { &request.extent };
-        let within = match partitions::resolve(&built, extent, now) {
+        let within = match extent::resolve(&built, extent, now) {
             // Nothing that could be in any state; failed open partitions may still be.
-            Err(ServiceError::NoPartitions(_)) if by_state && *extent == Extent::All => PartitionSets::new(),
+            Err(ExtentError::NoPartitions(_)) if by_state && *extent == Extent::All => PartitionSets::new(),
             within => within?,
         };
         let chosen = if by_state { self.in_states(request, extent, &built, &within).await? } else { within.clone() };

@@ -4,22 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// Which of the selected assets' partitions.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Extent {
-    /// Of each asset the newest that has ended; all partitions of an asset without time.
-    #[default]
-    Newest,
-    /// All that have ended.
-    All,
-    /// What a text says, such as `2026-01..2026-03,2026-05-01`.
-    ///
-    /// A range is a stretch of time: the finest selected asset that understands it says which, and every selected asset
-    /// takes its ended partitions that overlap it. A single key also names a partition that is still open. Assets
-    /// without time take all theirs, unless the text names static keys.
-    Text(String),
-}
+use crate::core::plan::Extent;
 
 /// A state that partitions can be picked by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

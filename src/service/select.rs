@@ -6,38 +6,9 @@ use std::sync::Arc;
 use super::{Service, ServiceError};
 use crate::asset::definitions::Definitions;
 use crate::asset::spec::AssetSpec;
-use crate::core::graph::AssetGraph;
 use crate::core::key::AssetKey;
-use crate::core::selection::{SelectionCatalog, SelectionState, evaluate, parse};
+use crate::core::selection::{SelectionState, parse};
 use crate::engine::status::asset_statuses;
-
-/// What selections ask of the definitions, with the states looked up beforehand.
-pub(super) struct Selectable<'a> {
-    definitions: &'a Definitions,
-    states: BTreeMap<SelectionState, BTreeSet<AssetKey>>,
-}
-
-impl SelectionCatalog for Selectable<'_> {
-    fn graph(&self) -> &AssetGraph {
-        self.definitions.graph()
-    }
-
-    fn kind(&self, key: &AssetKey) -> &str {
-        self.definitions.asset(key).map_or("", |spec| spec.kind.as_str())
-    }
-
-    fn tags(&self, key: &AssetKey) -> &[String] {
-        self.definitions.asset(key).map_or(&[], |spec| &spec.tags)
-    }
-
-    fn owner(&self, key: &AssetKey) -> Option<&str> {
-        self.definitions.asset(key).and_then(|spec| spec.owner.as_deref())
-    }
-
-    fn assets_in_state(&self, state: SelectionState) -> BTreeSet<AssetKey> {
-        self.states.get(&state).cloned().unwrap_or_default()
-    }
-}
 
 /// The assets that `selection` means, upstream before downstream; one that asks for states finds none in any.
 pub(super) fn select_declared(
@@ -45,10 +16,7 @@ pub(super) fn select_declared(
     selection: &str,
     states: BTreeMap<SelectionState, BTreeSet<AssetKey>>,
 ) -> Result<Vec<Arc<AssetSpec>>, ServiceError> {
-    let parsed = parse(selection)?;
-    let selected = evaluate(&parsed, &Selectable { definitions, states })?;
-    let order = definitions.graph().topological_order().iter();
-    Ok(order.filter(|key| selected.contains(*key)).filter_map(|key| definitions.asset(key).cloned()).collect())
+    Ok(definitions.select(&parse(selection)?, &states)?)
 }
 
 /// Whether evaluating the selection needs to know how the assets stand.

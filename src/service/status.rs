@@ -12,7 +12,7 @@ use crate::core::freshness::{Freshness, FreshnessState};
 use crate::core::key::AssetKey;
 use crate::core::partition::Ordinal;
 use crate::core::policy::FreshnessPolicy;
-use crate::core::status::Staleness;
+use crate::core::status::{Staleness, late_rows_sentence};
 use crate::core::subset::PartitionSubset;
 use crate::engine::freshness::freshness_of;
 use crate::engine::status::{AssetStatus, asset_statuses};
@@ -95,6 +95,8 @@ pub struct AssetStatusView {
     pub newest_at: Option<DateTime<Utc>>,
     /// Rows in all versions; of an external asset, rows known to have landed.
     pub row_count: i64,
+    /// Rows of an external asset that came too late and wait in quarantine for a decision.
+    pub quarantined: i64,
     /// How it keeps its freshness policy, if it has one.
     pub freshness: Option<FreshnessView>,
 }
@@ -221,6 +223,7 @@ pub(super) fn status_view(
         running: view(&status.running),
         newest_at: status.newest_at,
         row_count: status.row_count,
+        quarantined: status.quarantined,
         freshness: spec.freshness.zip(freshness).map(|(policy, freshness)| FreshnessView::new(policy, freshness)),
     }
 }
@@ -280,11 +283,14 @@ fn stale_reasons(spec: &AssetSpec, stale: &BTreeMap<Ordinal, Vec<Staleness>>, zo
 
 fn merge(sum: &mut Staleness, more: &Staleness) {
     if let (
-        Staleness::LateRows { rows, since, writers, .. },
-        Staleness::LateRows { rows: more_rows, since: also_since, writers: more_writers, .. },
+        Staleness::LateRows { rows, removed, since, writers, .. },
+        Staleness::LateRows {
+            rows: more_rows, removed: more_removed, since: also_since, writers: more_writers, ..
+        },
     ) = (sum, more)
     {
         *rows += more_rows;
+        *removed += more_removed;
         *since = (*since).min(*also_since);
         for writer in more_writers {
             if !writers.contains(writer) {
@@ -303,12 +309,10 @@ pub(super) fn reason_view(reason: &Staleness, zone: Tz) -> StaleReasonView {
         Staleness::IncompleteInputs => ("incomplete_inputs", None),
     };
     let sentence = match reason {
-        Staleness::LateRows { asset, rows, since, writers } => format!(
-            "{rows} {} landed in {asset} since {}, written by {}",
-            if *rows == 1 { "row" } else { "rows" },
-            since.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S%:z"),
-            writers.join(", ")
-        ),
+        Staleness::LateRows { asset, rows, removed, since, writers } => {
+            let since = since.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S%:z").to_string();
+            late_rows_sentence(asset, *rows, *removed, &since, writers)
+        }
         reason => reason.sentence(),
     };
     StaleReasonView { reason: word, sentence, asset: asset.cloned() }

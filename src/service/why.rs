@@ -14,6 +14,7 @@ use crate::core::plan::{PartitionSets, partitions_read};
 use crate::core::status::Staleness;
 use crate::core::subset::PartitionSubset;
 use crate::core::time::TimeWindow;
+use crate::engine::extent::ExtentError;
 use crate::engine::launch::missing_upstream;
 use crate::engine::status::{AssetStatus, asset_statuses};
 
@@ -123,7 +124,7 @@ impl Service {
         let spec = self.definitions.find(asset)?.clone();
         let now = self.now();
         let ordinal = chosen_ordinal(&spec, partition, now)
-            .map_err(|source| ServiceError::Partition { asset: spec.key.clone(), source })?;
+            .map_err(|source| ExtentError::Partition { asset: spec.key.clone(), source })?;
         let key = spec.partitions.key(ordinal);
         let mut statuses = asset_statuses(&self.store, &self.definitions, std::slice::from_ref(&spec.key), now).await?;
         let status = statuses.remove(&spec.key).unwrap_or_default();

@@ -187,8 +187,11 @@ impl Store {
             "with changed as (
                  update karat.alert_delivery
                  set tries = tries + case when delivery_id = any($2) then 1 else 0 end,
-                     last_error = case when delivery_id = any($2) then $3 else coalesce(last_error, $3) end,
-                     next_try_at = greatest(next_try_at, $4),
+                     last_error = $3,
+                     next_try_at = case
+                         when delivery_id = any($2) then coalesce($4, next_try_at)
+                         else greatest(next_try_at, $4)
+                     end,
                      state = case
                          when created_at < $5 or ($4::timestamptz is null and delivery_id = any($2)) then 'given_up'
                          else 'waiting'

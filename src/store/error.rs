@@ -1,6 +1,20 @@
 //! What can go wrong between Karat and its database.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+// Of the process, not of a store: errors come from everywhere, and whoever watches wants to know of all.
+static OUTAGES: AtomicU64 = AtomicU64::new(0);
+static CONFLICTS: AtomicU64 = AtomicU64::new(0);
+static REFUSALS: AtomicU64 = AtomicU64::new(0);
+
+/// How many accesses to the orchestration state have failed since this process began, by what came between: `outage` (the
+/// server or the connection), `conflict` (another transaction; the access is repeated), or `refusal` (anything else).
+#[must_use]
+pub fn failed_accesses() -> [(&'static str, u64); 3] {
+    [("outage", &OUTAGES), ("conflict", &CONFLICTS), ("refusal", &REFUSALS)]
+        .map(|(name, count)| (name, count.load(Ordering::Relaxed)))
+}
 
 /// A failed access to the orchestration state: what was being done, and why it failed.
 #[derive(Debug)]
@@ -13,7 +27,14 @@ impl StoreError {
     /// Names what was being done when `source` happened.
     #[must_use]
     pub fn new(context: impl Into<String>, source: sqlx::Error) -> Self {
-        Self { context: context.into(), source }
+        let error = Self { context: context.into(), source };
+        let count = match () {
+            () if error.is_conflict() => &CONFLICTS,
+            () if error.is_transient() => &OUTAGES,
+            () => &REFUSALS,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        error
     }
 
     /// Whether the same call can succeed later without any change: connection trouble, a server that starts or stops,

@@ -116,7 +116,7 @@ pub struct CheckRecord {
 }
 
 /// The newest step of a partition that ended or runs, for its status.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct NewestStep {
     /// The asset.
     pub asset_key: String,
@@ -130,6 +130,8 @@ pub struct NewestStep {
     pub reason: Option<String>,
     /// The run.
     pub run_id: Uuid,
+    /// When its newest attempt began.
+    pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
 }
@@ -162,9 +164,9 @@ impl Store {
     /// When the database cannot be used.
     pub async fn partitions_in(&self, runs: &[Uuid], states: &[&str]) -> Result<Vec<NewestStep>, StoreError> {
         sqlx::query_as(
-            "select asset_key, partition_key, ordinal, state, reason, run_id, finished_at
+            "select asset_key, partition_key, ordinal, state, reason, run_id, started_at, finished_at
              from (
-                 select distinct on (asset_key, partition_key) asset_key, partition_key, ordinal, state, reason, run_id, finished_at
+                 select distinct on (asset_key, partition_key) asset_key, partition_key, ordinal, state, reason, run_id, started_at, finished_at
                  from karat.step
                  where run_id = any($1)
                  order by asset_key, partition_key, step_id desc
@@ -177,6 +179,32 @@ impl Store {
         .fetch_all(&self.pool)
         .await
         .context("reading the newest steps of the runs")
+    }
+
+    /// The newest step of each of these partitions of an asset; those without any are left out.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn newest_steps(
+        &self,
+        asset_key: &str,
+        partition_keys: &[String],
+    ) -> Result<Vec<NewestStep>, StoreError> {
+        sqlx::query_as(
+            "select newest.*
+             from unnest($2::text[]) as wanted (partition_key)
+             cross join lateral (
+                 select asset_key, partition_key, ordinal, state, reason, run_id, started_at, finished_at
+                 from karat.step
+                 where asset_key = $1 and partition_key = wanted.partition_key
+                 order by step_id desc limit 1
+             ) newest",
+        )
+        .bind(asset_key)
+        .bind(partition_keys)
+        .fetch_all(&self.pool)
+        .await
+        .context("reading the newest steps of partitions")
     }
 
     /// The newest steps of one partition, newest first.
@@ -207,9 +235,9 @@ impl Store {
     /// When the database cannot be used.
     pub async fn unsettled_partitions(&self, assets: &[&str]) -> Result<Vec<NewestStep>, StoreError> {
         sqlx::query_as(
-            "select asset_key, partition_key, ordinal, state, reason, run_id, finished_at
+            "select asset_key, partition_key, ordinal, state, reason, run_id, started_at, finished_at
              from (
-                 select distinct on (asset_key, partition_key) asset_key, partition_key, ordinal, state, reason, run_id, finished_at
+                 select distinct on (asset_key, partition_key) asset_key, partition_key, ordinal, state, reason, run_id, started_at, finished_at
                  from karat.step
                  where asset_key = any($1)
                  order by asset_key, partition_key, step_id desc
@@ -255,7 +283,12 @@ impl Store {
     pub async fn attempts(&self, steps: &[i64]) -> Result<Vec<AttemptHistory>, StoreError> {
         sqlx::query_as(
             "select step_id, lease_epoch, worker_id, range_size, started_at, finished_at, outcome, error_kind, error, backtrace
-             from karat.attempt where step_id = any($1) order by step_id, lease_epoch",
+             from karat.attempt
+             where step_id = any($1)
+               -- no attempt is older than its run: days before it are not looked at
+               and finished_at >= (select min(r.requested_at) from karat.run r join karat.step s using (run_id)
+                                   where s.step_id = any($1))
+             order by step_id, lease_epoch",
         )
         .bind(steps)
         .fetch_all(&self.pool)

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::error::Context;
@@ -100,70 +101,84 @@ impl Store {
     /// When the database cannot be used.
     pub async fn launch(&self, run: &NewRun, steps: &[NewSteps]) -> Result<u64, StoreError> {
         let mut transaction = self.pool.begin().await.context("launching the run")?;
-        if let Some(backfill_id) = run.backfill_id {
-            sqlx::query(
-                "insert into karat.backfill (backfill_id, created_at, request) values ($1, $2, $3)
-                 on conflict (backfill_id) do nothing",
-            )
-            .bind(backfill_id)
-            .bind(run.requested_at)
-            .bind(&run.request)
-            .execute(&mut *transaction)
-            .await
-            .context("recording the backfill")?;
-        }
-        sqlx::query(
-            "insert into karat.run (run_id, backfill_id, retry_of, cause, request, force, per_partition, concurrency_limit, requested_at,
-                                    cause_detail)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        )
-        .bind(run.run_id)
-        .bind(run.backfill_id)
-        .bind(run.retry_of)
-        .bind(run.cause.as_str())
-        .bind(&run.request)
-        .bind(run.force)
-        .bind(run.per_partition)
-        .bind(run.concurrency_limit)
-        .bind(run.requested_at)
-        .bind(&run.cause_detail)
-        .execute(&mut *transaction)
-        .await
-        .context("recording the run")?;
-        let mut inserted = 0;
-        for asset in steps {
-            inserted += sqlx::query(
-                "insert into karat.step
-                     (run_id, asset_key, partition_key, ordinal, rank, priority, pool, only_if_stale, state, ready_at)
-                 select $1, $2, p.partition_key, p.ordinal, $3, $4, $5, $6,
-                        case when p.ready then 'ready' else 'pending' end, case when p.ready then $7 end
-                 from unnest($8::text[], $9::bigint[], $10::boolean[]) as p (partition_key, ordinal, ready)",
-            )
-            .bind(run.run_id)
-            .bind(&asset.asset_key)
-            .bind(asset.rank)
-            .bind(asset.priority)
-            .bind(&asset.pool)
-            .bind(asset.only_if_stale)
-            .bind(run.requested_at)
-            .bind(asset.partitions.iter().map(|step| step.partition_key.as_str()).collect::<Vec<_>>())
-            .bind(asset.partitions.iter().map(|step| step.ordinal).collect::<Vec<_>>())
-            .bind(asset.partitions.iter().map(|step| step.ready).collect::<Vec<_>>())
-            .execute(&mut *transaction)
-            .await
-            .context("recording the steps")?
-            .rows_affected();
-        }
-        sqlx::query("insert into karat.event (occurred_at, kind, run_id, detail) values ($1, 'run_launched', $2, $3)")
-            .bind(run.requested_at)
-            .bind(run.run_id)
-            .bind(serde_json::json!({ "cause": run.cause.as_str(), "steps": inserted }))
-            .execute(&mut *transaction)
-            .await
-            .context("recording the launch")?;
-        // Launches are rare; they may wait for one another.
-        signal::send(&mut *transaction, Signal::Work).await?;
+        let inserted = launch_in(&mut transaction, run, steps).await?;
         transaction.commit().await.context("launching the run")?;
         Ok(inserted)
     }
+}
+
+/// As [`Store::launch`] inside a transaction of the caller, which records beside the run why it exists: both are there or
+/// neither. The run is there for workers when the transaction commits.
+///
+/// # Errors
+/// When the database cannot be used; the transaction can only be rolled back then.
+pub(super) async fn launch_in(
+    transaction: &mut PgConnection,
+    run: &NewRun,
+    steps: &[NewSteps],
+) -> Result<u64, StoreError> {
+    if let Some(backfill_id) = run.backfill_id {
+        sqlx::query(
+            "insert into karat.backfill (backfill_id, created_at, request) values ($1, $2, $3)
+             on conflict (backfill_id) do nothing",
+        )
+        .bind(backfill_id)
+        .bind(run.requested_at)
+        .bind(&run.request)
+        .execute(&mut *transaction)
+        .await
+        .context("recording the backfill")?;
+    }
+    sqlx::query(
+        "insert into karat.run (run_id, backfill_id, retry_of, cause, request, force, per_partition, concurrency_limit, requested_at,
+                                cause_detail)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(run.run_id)
+    .bind(run.backfill_id)
+    .bind(run.retry_of)
+    .bind(run.cause.as_str())
+    .bind(&run.request)
+    .bind(run.force)
+    .bind(run.per_partition)
+    .bind(run.concurrency_limit)
+    .bind(run.requested_at)
+    .bind(&run.cause_detail)
+    .execute(&mut *transaction)
+    .await
+    .context("recording the run")?;
+    let mut inserted = 0;
+    for asset in steps {
+        inserted += sqlx::query(
+            "insert into karat.step
+                 (run_id, asset_key, partition_key, ordinal, rank, priority, pool, only_if_stale, state, ready_at)
+             select $1, $2, p.partition_key, p.ordinal, $3, $4, $5, $6,
+                    case when p.ready then 'ready' else 'pending' end, case when p.ready then $7 end
+             from unnest($8::text[], $9::bigint[], $10::boolean[]) as p (partition_key, ordinal, ready)",
+        )
+        .bind(run.run_id)
+        .bind(&asset.asset_key)
+        .bind(asset.rank)
+        .bind(asset.priority)
+        .bind(&asset.pool)
+        .bind(asset.only_if_stale)
+        .bind(run.requested_at)
+        .bind(asset.partitions.iter().map(|step| step.partition_key.as_str()).collect::<Vec<_>>())
+        .bind(asset.partitions.iter().map(|step| step.ordinal).collect::<Vec<_>>())
+        .bind(asset.partitions.iter().map(|step| step.ready).collect::<Vec<_>>())
+        .execute(&mut *transaction)
+        .await
+        .context("recording the steps")?
+        .rows_affected();
+    }
+    sqlx::query("insert into karat.event (occurred_at, kind, run_id, detail) values ($1, 'run_launched', $2, $3)")
+        .bind(run.requested_at)
+        .bind(run.run_id)
+        .bind(serde_json::json!({ "cause": run.cause.as_str(), "steps": inserted }))
+        .execute(&mut *transaction)
+        .await
+        .context("recording the launch")?;
+    // Launches are rare; they may wait for one another.
+    signal::send(&mut *transaction, Signal::Work).await?;
+    Ok(inserted)
 }

@@ -108,6 +108,25 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.asset_key, row.partition_key, row.line)).collect())
     }
 
+    /// How much text the log of a run keeps, in bytes.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn run_log_bytes(&self, run_id: Uuid) -> Result<u64, StoreError> {
+        // No line is older than the run: days before it are not looked at.
+        let bytes: i64 = sqlx::query_scalar(
+            "select coalesce(sum(octet_length(l.message) + octet_length(l.fields::text)), 0)::bigint
+             from karat.run r join karat.step s using (run_id)
+             join karat.log_line l on l.step_id = s.step_id and l.logged_at >= r.requested_at
+             where r.run_id = $1",
+        )
+        .bind(run_id)
+        .fetch_one(&self.pool)
+        .await
+        .context("measuring the log")?;
+        Ok(u64::try_from(bytes).unwrap_or(0))
+    }
+
     /// What happened to a run, oldest first, at most the last `limit` events.
     ///
     /// # Errors
@@ -138,22 +157,35 @@ impl Store {
         }
     }
 
-    /// Makes the log partitions of `day` (UTC) and the day after.
+    /// Makes the tables of `day` (UTC) and the day after for all that lies in days: log lines, events, attempts, ticks.
+    ///
+    /// When somebody keeps the logs busy for longer than two seconds nothing is made: rows of a day without a table are
+    /// kept and found all the same, and nobody should wait behind this for long.
     ///
     /// # Errors
     /// When the database cannot be used.
     pub async fn ensure_log_partitions(&self, day: NaiveDate) -> Result<(), StoreError> {
+        const WHAT: &str = "making the tables of a day";
+        let mut transaction = self.pool.begin_with("begin; set local lock_timeout = 2000").await.context(WHAT)?;
         // Two processes that begin a day together would collide in the catalog; the lock makes one of them wait.
-        let mut transaction = self.pool.begin().await.context("making log partitions")?;
-        sqlx::query("select pg_advisory_xact_lock(hashtextextended('karat.log_partitions', 0))")
+        let made = match sqlx::query("select pg_advisory_xact_lock(hashtextextended('karat.log_partitions', 0))")
             .execute(&mut *transaction)
             .await
-            .context("making log partitions")?;
-        sqlx::query("select karat.ensure_log_partitions($1), karat.ensure_log_partitions($1 + 1)")
-            .bind(day)
-            .execute(&mut *transaction)
-            .await
-            .context("making log partitions")?;
-        transaction.commit().await.context("making log partitions")
+        {
+            Ok(_) => {
+                sqlx::query("select karat.ensure_log_partitions($1), karat.ensure_log_partitions($1 + 1)")
+                    .bind(day)
+                    .execute(&mut *transaction)
+                    .await
+            }
+            turn => turn,
+        };
+        match made {
+            Err(error) if sql_state(&error).as_deref() == Some("55P03") => transaction.rollback().await.context(WHAT),
+            made => {
+                made.context(WHAT)?;
+                transaction.commit().await.context(WHAT)
+            }
+        }
     }
 }

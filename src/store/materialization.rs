@@ -35,8 +35,9 @@ pub struct CurrentVersion {
     pub materialized_at: DateTime<Utc>,
     /// The run that published it.
     pub run_id: Uuid,
-    /// When that run ended, in the order of launches and ends of runs; `None` while it is live.
-    pub run_finish_number: Option<i64>,
+    /// When that run ended, in the order of launches and ends of runs; later than anything while it is live, before
+    /// anything when it is so old that it is not kept any more.
+    pub run_finish_number: i64,
     /// What the attempt could see, as text (`xmin:xmax:xip,…`).
     pub snapshot: String,
 }
@@ -54,7 +55,8 @@ pub struct VersionRange {
 
 const CURRENT_COLUMNS: &str = "m.asset_key, m.partition_key, m.ordinal, m.data_version, m.code_version, m.input_versions, \
      m.open, m.incomplete_inputs is not null as incomplete, m.row_count, m.materialized_at, m.run_id, \
-     (select r.finish_number from karat.run r where r.run_id = m.run_id) as run_finish_number, \
+     coalesce((select coalesce(r.finish_number, 9223372036854775807) from karat.run r where r.run_id = m.run_id), 0) \
+     as run_finish_number, \
      m.snapshot::text as snapshot";
 
 /// The current versions in `ranges`, as this transaction sees them.
@@ -74,6 +76,9 @@ pub async fn versions_in(
         .context("reading the versions of the inputs")
 }
 
+/// The snapshot that sees nothing: every mark is newer.
+pub const SEES_NOTHING: &str = "3:3:";
+
 /// A question whether rows landed in an external asset after a materialization looked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MarkQuestion {
@@ -81,12 +86,28 @@ pub struct MarkQuestion {
     pub question: i64,
     /// The external asset.
     pub asset_key: String,
-    /// First ordinal read, inclusive.
-    pub first: i64,
-    /// Last ordinal read, inclusive.
-    pub last: i64,
+    /// Where in it.
+    pub place: MarkPlace,
     /// What the materialization could see.
     pub snapshot: String,
+}
+
+/// A part of an external asset, as marks name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MarkPlace {
+    /// Partitions made of time.
+    Time {
+        /// First ordinal, inclusive.
+        first: i64,
+        /// Last ordinal, inclusive.
+        last: i64,
+        /// From this value of the partition column on; of a `date` column the date as midnight in UTC.
+        start: DateTime<Utc>,
+        /// Up to this value, which is excluded.
+        end: DateTime<Utc>,
+    },
+    /// A partition known by its key alone: its position may move.
+    Key(String),
 }
 
 /// Rows that landed after a materialization looked.
@@ -96,10 +117,14 @@ pub struct UnseenMarks {
     pub question: i64,
     /// The external asset.
     pub asset_key: String,
-    /// How many rows.
+    /// How many rows came.
     pub row_count: i64,
-    /// When the first of them landed.
+    /// How many rows went.
+    pub rows_removed: i64,
+    /// When the first of them came or went.
     pub since: DateTime<Utc>,
+    /// When the newest of them did.
+    pub newest: DateTime<Utc>,
     /// Who wrote them.
     pub writers: Vec<String>,
 }
@@ -115,23 +140,30 @@ pub async fn unseen_marks(
     if questions.is_empty() {
         return Ok(Vec::new());
     }
-    sqlx::query_as(
-        "select q.question, q.asset_key, sum(k.row_count)::bigint as row_count, min(k.marked_at) as since,
-                array_agg(distinct k.writer) as writers
-         from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::text[])
-              as q (question, asset_key, first, last, snapshot)
-         join karat.mark k on k.asset_key = q.asset_key and k.ordinal between q.first and q.last
-         where not pg_visible_in_snapshot(k.transaction_id, q.snapshot::pg_snapshot)
-         group by q.question, q.asset_key",
-    )
-    .bind(questions.iter().map(|question| question.question).collect::<Vec<_>>())
-    .bind(questions.iter().map(|question| question.asset_key.as_str()).collect::<Vec<_>>())
-    .bind(questions.iter().map(|question| question.first).collect::<Vec<_>>())
-    .bind(questions.iter().map(|question| question.last).collect::<Vec<_>>())
-    .bind(questions.iter().map(|question| question.snapshot.as_str()).collect::<Vec<_>>())
-    .fetch_all(connection)
-    .await
-    .context("looking for rows that landed later")
+    let ordinals = |question: &MarkQuestion| match question.place {
+        MarkPlace::Time { first, last, .. } => (first, last),
+        MarkPlace::Key(_) => (i64::MIN, i64::MAX),
+    };
+    let stretch = |question: &MarkQuestion| match question.place {
+        MarkPlace::Time { start, end, .. } => Some((start, end)),
+        MarkPlace::Key(_) => None,
+    };
+    let key = |question: &MarkQuestion| match &question.place {
+        MarkPlace::Time { .. } => None,
+        MarkPlace::Key(key) => Some(key.clone()),
+    };
+    sqlx::query_as(include_str!("sql/unseen_marks.sql"))
+        .bind(questions.iter().map(|question| question.question).collect::<Vec<_>>())
+        .bind(questions.iter().map(|question| question.asset_key.as_str()).collect::<Vec<_>>())
+        .bind(questions.iter().map(|question| ordinals(question).0).collect::<Vec<_>>())
+        .bind(questions.iter().map(|question| ordinals(question).1).collect::<Vec<_>>())
+        .bind(questions.iter().map(|question| stretch(question).map(|(start, _)| start)).collect::<Vec<_>>())
+        .bind(questions.iter().map(|question| stretch(question).map(|(_, end)| end)).collect::<Vec<_>>())
+        .bind(questions.iter().map(key).collect::<Vec<_>>())
+        .bind(questions.iter().map(|question| question.snapshot.as_str()).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await
+        .context("looking for rows that landed later")
 }
 
 impl Store {
@@ -167,6 +199,43 @@ impl Store {
     }
 }
 
+/// When the content that a partition has now was published first.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct ContentTime {
+    /// The asset.
+    pub asset_key: String,
+    /// The partition.
+    pub partition_key: String,
+    /// Its ordinal when it was built.
+    pub ordinal: i64,
+    /// When; `None` when that is longer ago than history is kept.
+    pub content_at: Option<DateTime<Utc>>,
+}
+
+impl Store {
+    /// When the contents in `ranges` came to be; a version with equal content does not count.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn content_times(&self, ranges: &[VersionRange]) -> Result<Vec<ContentTime>, StoreError> {
+        sqlx::query_as(
+            "select m.asset_key, m.partition_key, m.ordinal,
+                    case when m.content_changed then m.materialized_at else (
+                        select max(p.materialized_at) from karat.materialization p
+                        where p.asset_key = m.asset_key and p.partition_key = m.partition_key
+                          and p.materialization_id > 0 and p.content_changed
+                    ) end as content_at
+             from karat.current_versions($1, $2, $3) m",
+        )
+        .bind(ranges.iter().map(|range| range.asset_key.as_str()).collect::<Vec<_>>())
+        .bind(ranges.iter().map(|range| range.first).collect::<Vec<_>>())
+        .bind(ranges.iter().map(|range| range.last).collect::<Vec<_>>())
+        .fetch_all(&self.pool)
+        .await
+        .context("reading when inputs changed")
+    }
+}
+
 /// Partitions of an asset that are there: a stretch of ordinals, or one key of an asset not partitioned by time.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct PresentRange {
@@ -180,19 +249,23 @@ pub struct PresentRange {
     pub first_key: String,
 }
 
-/// Rows that landed in one partition of an external asset, over all marks that are kept.
+/// Rows that landed in one place of an external asset, over all marks that are kept.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct Landed {
     /// The asset.
     pub asset_key: String,
-    /// The partition.
-    pub partition_key: String,
+    /// The partition; `None` where the marks are not filed under partitions yet.
+    pub partition_key: Option<String>,
     /// Its ordinal as stored.
-    pub ordinal: i64,
-    /// Rows.
+    pub ordinal: Option<i64>,
+    /// The first value of the partition column, where there is no partition.
+    pub first_at: Option<DateTime<Utc>>,
+    /// The last value.
+    pub last_at: Option<DateTime<Utc>>,
+    /// Rows that came, less those that went.
     pub row_count: i64,
-    /// When the newest of them landed.
-    pub last_at: DateTime<Utc>,
+    /// When the newest of them came or went.
+    pub newest_at: DateTime<Utc>,
 }
 
 impl Store {
@@ -232,9 +305,12 @@ impl Store {
     /// When the database cannot be used.
     pub async fn landed(&self, assets: &[&str]) -> Result<Vec<Landed>, StoreError> {
         sqlx::query_as(
-            "select asset_key, partition_key, ordinal, sum(row_count)::bigint as row_count, max(marked_at) as last_at
+            "select asset_key, partition_key, ordinal, min(first_at) as first_at, max(last_at) as last_at,
+                    sum(row_count - rows_removed)::bigint as row_count, max(marked_at) as newest_at
              from karat.mark where asset_key = any($1)
-             group by asset_key, partition_key, ordinal order by asset_key, ordinal",
+             group by asset_key, partition_key, ordinal,
+                      date_bin('15 minutes', first_at, timestamptz '2000-01-01 00:00+00')
+             order by asset_key, ordinal, first_at",
         )
         .bind(assets)
         .fetch_all(&self.pool)

@@ -4,12 +4,14 @@
 //! it promises under concurrency. Nothing here decides what should happen; the rules are in [`crate::core`], the
 //! protocols in [`crate::engine`].
 
-use sqlx::PgPool;
+use sqlx::pool::PoolConnection;
+use sqlx::{PgPool, Postgres};
 
 pub mod alert;
 pub mod alert_delivery;
 pub mod attempt;
 pub mod backfill;
+pub mod change;
 pub mod claim;
 pub mod error;
 pub mod failure;
@@ -17,13 +19,19 @@ pub mod freshness;
 pub mod garbage;
 pub mod history;
 pub mod launch;
+pub mod leadership;
 pub mod log;
 pub mod mark;
 pub mod materialization;
 pub mod migrate;
+pub mod observe;
+pub mod quarantine;
 pub mod reconciler;
 pub mod run;
+pub mod schedule;
+pub mod sensor;
 pub mod signal;
+pub mod trigger;
 pub mod worker;
 
 pub use error::StoreError;
@@ -39,6 +47,14 @@ impl Store {
     #[must_use]
     pub const fn new(pool: PgPool) -> Self {
         Self { pool }
+    }
+
+    /// A connection for several statements.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub(crate) async fn connection(&self, purpose: &str) -> Result<PoolConnection<Postgres>, StoreError> {
+        self.pool.acquire().await.map_err(|error| StoreError::new(purpose.to_owned(), error))
     }
 
     /// The connections this store uses; the engine opens its attempts on them too.

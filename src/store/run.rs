@@ -7,6 +7,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::error::Context;
+use super::signal::{self, Signal};
 use super::{Store, StoreError};
 
 /// How many steps are in each state.
@@ -114,6 +115,15 @@ pub struct StepRange {
     pub first: i64,
     /// Last ordinal, inclusive.
     pub last: i64,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct EndedRun {
+    /// `succeeded`, `failed` or `canceled`.
+    pub outcome: String,
+    /// Why there was a run.
+    pub cause: String,
 }
 
 /// A stretch of pending steps that moves on.
@@ -237,12 +247,12 @@ impl Store {
         .rows_affected())
     }
 
-    /// Ends the run when none of its steps is open any more; returns its outcome when this call ended it.
+    /// Ends the run when none of its steps is open any more; returns how when this call ended it.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn finish_run(&self, run_id: Uuid, now: DateTime<Utc>) -> Result<Option<String>, StoreError> {
-        sqlx::query_scalar(include_str!("sql/finish_run.sql"))
+    pub async fn finish_run(&self, run_id: Uuid, now: DateTime<Utc>) -> Result<Option<EndedRun>, StoreError> {
+        sqlx::query_as(include_str!("sql/finish_run.sql"))
             .bind(run_id)
             .bind(now)
             .fetch_optional(&self.pool)
@@ -311,6 +321,11 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .context("recording the request")?;
+        if !changed.is_empty() {
+            // Steering is rare; it may wait for others that notify.
+            let news = if control == Control::Cancel { Signal::Cancel } else { Signal::Work };
+            signal::send(&mut *transaction, news).await?;
+        }
         transaction.commit().await.context("steering runs")?;
         Ok(changed)
     }

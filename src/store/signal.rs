@@ -1,6 +1,9 @@
 //! Wake-ups: words sent by `notify` that spare others a wait. Nothing depends on their arrival.
 
+use std::time::Duration;
+
 use sqlx::PgExecutor;
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 
 use super::error::Context;
 use super::{Store, StoreError};
@@ -46,6 +49,50 @@ impl Signal {
     #[must_use]
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|signal| signal.as_str() == word)
+    }
+}
+
+/// How long the listener's connection may take.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// Hears signals, on a connection of its own.
+#[derive(Debug)]
+pub struct SignalListener {
+    listener: PgListener,
+}
+
+impl SignalListener {
+    /// Connects and listens.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn connect(options: &PgConnectOptions) -> Result<Self, StoreError> {
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .acquire_timeout(CONNECT_LIMIT)
+            .connect_lazy_with(options.clone());
+        let mut listener = PgListener::connect_with(&pool).await.context("connecting to hear wake-ups")?;
+        listener.listen(CHANNEL).await.context("listening for wake-ups")?;
+        Ok(Self { listener })
+    }
+
+    /// The next signal; `None` when the connection was lost and made again, so that signals may have been missed.
+    ///
+    /// # Errors
+    /// When the connection was lost and cannot be made again.
+    pub async fn next(&mut self) -> Result<Option<Signal>, StoreError> {
+        loop {
+            match self.listener.try_recv().await.context("hearing wake-ups")? {
+                None => return Ok(None),
+                Some(notification) => {
+                    if let Some(signal) = Signal::of_word(notification.payload()) {
+                        return Ok(Some(signal));
+                    }
+                }
+            }
+        }
     }
 }
 

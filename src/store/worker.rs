@@ -1,6 +1,7 @@
 //! Workers: the processes that carry out steps, and what happens to the steps of one that died.
 
 use chrono::{DateTime, Utc};
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::error::Context;
@@ -17,8 +18,62 @@ pub fn application_name(worker_id: Uuid) -> String {
     format!("{APPLICATION_NAME_PREFIX}{worker_id}")
 }
 
+/// What a worker says of itself with every sign of life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// Its id.
+    pub worker_id: Uuid,
+    /// The machine it runs on, for people.
+    pub host: String,
+    /// Its process there.
+    pub process_id: i32,
+    /// How many units it carries out at once; 0 for a process that only reconciles.
+    pub slots: i32,
+}
+
+/// A worker as it is registered.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct WorkerRecord {
+    /// Its id.
+    pub worker_id: Uuid,
+    /// The machine it runs on.
+    pub host: String,
+    /// Its process there.
+    pub process_id: i32,
+    /// How many units it carries out at once.
+    pub slots: i32,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// Its last sign of life.
+    pub heartbeat_at: DateTime<Utc>,
+    /// When its lease ends.
+    pub expires_at: DateTime<Utc>,
+    /// Since when it claims nothing more because it was asked to end.
+    pub stopping_at: Option<DateTime<Utc>>,
+    /// How many steps it holds.
+    pub running: i64,
+    /// Whether its reconcilers are the ones that run.
+    pub leads: bool,
+    /// Whether a connection of it is left; one without any is dead.
+    pub connected: bool,
+}
+
+/// What a worker sees when it looks for something to do.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct Look {
+    /// When the first ready step may be claimed, perhaps in the past; `None` when there is none. It may have to wait
+    /// for a pool, a limit, or another step of its partition all the same.
+    pub ready_at: Option<DateTime<Utc>>,
+    /// Whether steps are recorded as running here that the worker does not know of.
+    pub unknown: bool,
+    /// Whether a worker is dead.
+    pub dead: bool,
+    /// The live runs with steps that wait for others, or with none that is open.
+    pub movable: Vec<Uuid>,
+}
+
 /// A step that was taken from a dead worker.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct LostStep {
     /// The step.
     pub step_id: i64,
@@ -64,26 +119,83 @@ impl Store {
     /// When the database cannot be used.
     pub async fn register_worker(
         &self,
-        worker_id: Uuid,
-        host: &str,
-        process_id: i32,
+        worker: &Registration,
         now: DateTime<Utc>,
         expires_at: DateTime<Utc>,
     ) -> Result<DateTime<Utc>, StoreError> {
         sqlx::query_scalar(
-            "insert into karat.worker (worker_id, host, process_id, started_at, heartbeat_at, expires_at)
-             values ($1, $2, $3, $4, $4, $5)
+            "insert into karat.worker (worker_id, host, process_id, slots, started_at, heartbeat_at, expires_at)
+             values ($1, $2, $3, $4, $5, $5, $6)
              on conflict (worker_id) do update set heartbeat_at = excluded.heartbeat_at, expires_at = excluded.expires_at
              returning clock_timestamp()",
         )
-        .bind(worker_id)
-        .bind(host)
-        .bind(process_id)
+        .bind(worker.worker_id)
+        .bind(&worker.host)
+        .bind(worker.process_id)
+        .bind(worker.slots)
         .bind(now)
         .bind(expires_at)
         .fetch_one(&self.pool)
         .await
         .context("registering this worker")
+    }
+
+    /// Notes for people that the worker was asked to end and claims nothing more.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn worker_stopping(&self, worker_id: Uuid, now: DateTime<Utc>) -> Result<(), StoreError> {
+        sqlx::query("update karat.worker set stopping_at = $2 where worker_id = $1 and stopping_at is null")
+            .bind(worker_id)
+            .bind(now)
+            .execute(&self.pool)
+            .await
+            .context("noting that this worker ends")?;
+        Ok(())
+    }
+
+    /// The registered workers, the oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn workers(&self) -> Result<Vec<WorkerRecord>, StoreError> {
+        sqlx::query_as(include_str!("sql/workers.sql"))
+            .bind(APPLICATION_NAME_PREFIX)
+            .fetch_all(&self.pool)
+            .await
+            .context("listing the workers")
+    }
+
+    /// Looks for something to do, in one cheap statement: among `runs`, or any when `None`; for `assets`, or any. The
+    /// workers that died are looked for only if `look_for_dead`.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn look(
+        &self,
+        worker_id: Uuid,
+        known: &[i64],
+        runs: Option<&[Uuid]>,
+        assets: Option<&[String]>,
+        look_for_dead: bool,
+        now: DateTime<Utc>,
+    ) -> Result<Look, StoreError> {
+        sqlx::query_as(concat!(
+            "with dead as (",
+            include_str!("sql/dead_workers.sql"),
+            ")",
+            include_str!("sql/look.sql")
+        ))
+        .bind(worker_id)
+        .bind(now)
+        .bind(APPLICATION_NAME_PREFIX)
+        .bind(known)
+        .bind(runs)
+        .bind(assets)
+        .bind(look_for_dead)
+        .fetch_one(&self.pool)
+        .await
+        .context("looking for work")
     }
 
     /// Removes a worker that has no running steps any more.
@@ -136,6 +248,18 @@ impl Store {
         .fetch_all(&self.pool)
         .await
         .context("looking for cancellations")
+    }
+
+    /// Whether a worker that carries out steps shows signs of life.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn has_live_worker(&self, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        sqlx::query_scalar("select exists (select from karat.worker where expires_at >= $1 and slots > 0)")
+            .bind(now)
+            .fetch_one(&self.pool)
+            .await
+            .context("looking for live workers")
     }
 
     /// Takes the running steps of dead workers back and returns them.

@@ -148,6 +148,11 @@ impl Platform {
         sqlx::query_as(sqlx::AssertSqlSafe(statement)).fetch_all(&self.pool).await.unwrap()
     }
 
+    /// How another process connects to the database.
+    pub(crate) fn url(&self) -> String {
+        self.database.url()
+    }
+
     /// Runs the program on this database: its exit code, standard output and standard error.
     pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_community"))

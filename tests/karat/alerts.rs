@@ -95,7 +95,23 @@ async fn a_failure_is_one_alert_however_often_it_fails_and_ends_when_all_is_buil
     let mut messages = receiver.take();
     assert_eq!(messages.len(), 1, "one message for three nights");
     messages[0]["detail"] = messages[0]["detail"].as_str().unwrap().lines().next().unwrap().into();
-    assert_snapshot!(serde_json::to_string_pretty(&messages[0]).unwrap(), @"");
+    assert_snapshot!(serde_json::to_string_pretty(&messages[0]).unwrap(), @r#"
+    {
+      "at": "2026-05-01T12:00:00Z",
+      "command": "lake why lake.daily_totals 2026-04-20",
+      "detail": "check amount_is_not_negative: 1 offending row(s); the version before stays",
+      "id": "1",
+      "kind": "run_failed",
+      "opened_at": "2026-05-01T12:00:00Z",
+      "program": "lake",
+      "recovered_at": null,
+      "severity": "error",
+      "state": "open",
+      "subject": "lake.daily_totals",
+      "title": "lake.daily_totals was not built: 2 partitions, first 2026-04-20",
+      "version": 1
+    }
+    "#);
 
     // The day after, it is said again.
     lake.clock.advance(HOUR);

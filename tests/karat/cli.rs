@@ -60,6 +60,13 @@ fn every_verb_of_the_manual_is_understood() {
         "run resume 1234abcd --concurrency 2",
         "run cancel 1234abcd",
         "run retry 1234abcd",
+        "schedule ls",
+        "schedule next",
+        "schedule next nightly --around 2026-10-25 --count 12",
+        "schedule pause nightly",
+        "schedule resume nightly",
+        "schedule trigger nightly --at 2026-03-01T03:15 --detach",
+        "schedule trigger nightly --at 2026-03-01T02:15Z --dry-run",
         "asset show lake.daily",
         "gc --dry-run --keep-logs 12h --keep-history 1w",
         "record --days 4 --json",
@@ -88,6 +95,10 @@ fn what_cannot_be_meant_is_refused_with_the_code_for_usage() {
         ("status --first-day 2026-02-30", "no date of the calendar"),
         ("status --quiet --verbose", "cannot be used with"),
         ("gc --keep-logs soon", "write for example 30d"),
+        ("schedule next --around 2026-02-30", "write YYYY-MM-DD, such as 2026-10-25"),
+        ("schedule next --count 0", "0 is not in 1..=1000"),
+        ("schedule trigger nightly --at tomorrow", "write 2026-03-01T03:15"),
+        ("schedule trigger", "required arguments were not provided"),
     ] {
         let error = parse(line).map(|parsed| parsed.1).unwrap_err();
         assert!(error.to_string().contains(said), "{line}: {error}");

@@ -14,8 +14,8 @@ use karat::core::key::AssetKey;
 use karat::core::mapping::PartitionMapping;
 use karat::core::partition::{Cadence, PartitionsDefinition};
 use karat::core::policy::{
-    Automation, FreshnessPolicy, RetryPolicy, WriteMode, accepted_values, fresh, no_rows, not_null, references,
-    row_count, unique,
+    Automation, FreshnessPolicy, RetryPolicy, WaitPolicy, WriteMode, accepted_values, fresh, no_rows, not_null,
+    references, row_count, unique,
 };
 
 fn calendar() -> Calendar {
@@ -50,6 +50,7 @@ fn daily(name: &str) -> AssetSpec {
         checks: Vec::new(),
         write_mode: WriteMode::ReplacePartition,
         automation: Automation::Manual,
+        wait: WaitPolicy::All,
         freshness: None,
         retry: RetryPolicy::DEFAULT,
         timeout: None,
@@ -60,6 +61,7 @@ fn daily(name: &str) -> AssetSpec {
         sql: Some("select $3 as day, 1::bigint as users, $1 as seen_at".to_owned()),
         compute: None,
         compute_version: 0,
+        late_limit: None,
         code_version: String::new(),
     }
 }

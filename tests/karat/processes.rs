@@ -49,7 +49,7 @@ async fn worker_process() {
         lease: Duration::from_secs(2),
         heartbeat: Duration::from_millis(200),
         lost_attempts_limit: 1_000,
-        fault: None,
+        ..WorkerSettings::default()
     };
     let worker = Worker::new(&options, definitions, clock, LogCollector::default(), settings);
     worker.work_off(&[run_id], &CancellationToken::new()).await.unwrap();
@@ -92,7 +92,7 @@ async fn prepared(lake: &mut Lake) {
         lease: Duration::from_secs(2),
         heartbeat: Duration::from_millis(200),
         lost_attempts_limit: 1_000,
-        fault: None,
+        ..WorkerSettings::default()
     };
     lake.add_event_a_day("2026-01-01", 120).await;
 }

@@ -330,7 +330,7 @@ async fn no_step_goes_back_to_waiting_in_a_canceled_run() {
         assert_eq!(ended, 1);
         let run = lake.store.run(run_id).await.unwrap().unwrap();
         assert_eq!((run.steps.canceled, run.steps.ready), (1, 0), "after {ending:?}");
-        assert_eq!(lake.store.finish_run(run_id, instant(NOW)).await.unwrap().as_deref(), Some("canceled"));
+        assert_eq!(lake.store.finish_run(run_id, instant(NOW)).await.unwrap().unwrap().outcome, "canceled");
     }
 }
 

@@ -894,29 +894,35 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
     assert_snapshot!(lake.conversation(&["gc --dry-run", "gc --dry-run", "gc", "gc"]).await, @r#"
     $ lake gc --dry-run
     To be removed:
-      6 tables of logs and events from before 2026-06-01 12:00:00+02:00, [size]: event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324
-      7 log lines from before 2026-06-01 12:00:00+02:00
-      8 replaced versions from before 2026-04-02 12:00:00+02:00
-      8 attempts from before 2026-04-02 12:00:00+02:00
-      14 check results from before 2026-04-02 12:00:00+02:00
+      10 tables of logs, events, attempts and ticks from before 2026-06-01 12:00:00+02:00, [size]: attempt_20260321, attempt_20260322, attempt_20260323, attempt_20260324, event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324
+      7 stray log rows from before 2026-06-01 12:00:00+02:00, [size]
+      8 replaced versions from before 2026-04-02 12:00:00+02:00, [size]
+      29 check results from before 2026-04-02 12:00:00+02:00, [size]
+      16 steps from before 2026-04-02 12:00:00+02:00, [size]
+      1 run from before 2026-04-02 12:00:00+02:00, [size]
+      1 backfill from before 2026-04-02 12:00:00+02:00, [size]
     Data and everything current stay. To remove it, leave out --dry-run.
     [0]
     $ lake gc --dry-run
     To be removed:
-      6 tables of logs and events from before 2026-06-01 12:00:00+02:00, [size]: event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324
-      7 log lines from before 2026-06-01 12:00:00+02:00
-      8 replaced versions from before 2026-04-02 12:00:00+02:00
-      8 attempts from before 2026-04-02 12:00:00+02:00
-      14 check results from before 2026-04-02 12:00:00+02:00
+      10 tables of logs, events, attempts and ticks from before 2026-06-01 12:00:00+02:00, [size]: attempt_20260321, attempt_20260322, attempt_20260323, attempt_20260324, event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324
+      7 stray log rows from before 2026-06-01 12:00:00+02:00, [size]
+      8 replaced versions from before 2026-04-02 12:00:00+02:00, [size]
+      29 check results from before 2026-04-02 12:00:00+02:00, [size]
+      16 steps from before 2026-04-02 12:00:00+02:00, [size]
+      1 run from before 2026-04-02 12:00:00+02:00, [size]
+      1 backfill from before 2026-04-02 12:00:00+02:00, [size]
     Data and everything current stay. To remove it, leave out --dry-run.
     [0]
     $ lake gc
     Removed:
-      6 tables of logs and events from before 2026-06-01 12:00:00+02:00, [size]: event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324
-      7 log lines from before 2026-06-01 12:00:00+02:00
-      8 replaced versions from before 2026-04-02 12:00:00+02:00
-      8 attempts from before 2026-04-02 12:00:00+02:00
-      14 check results from before 2026-04-02 12:00:00+02:00
+      10 tables of logs, events, attempts and ticks from before 2026-06-01 12:00:00+02:00, [size]: attempt_20260321, attempt_20260322, attempt_20260323, attempt_20260324, event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324
+      7 stray log rows from before 2026-06-01 12:00:00+02:00, [size]
+      8 replaced versions from before 2026-04-02 12:00:00+02:00, [size]
+      29 check results from before 2026-04-02 12:00:00+02:00, [size]
+      16 steps from before 2026-04-02 12:00:00+02:00, [size]
+      1 run from before 2026-04-02 12:00:00+02:00, [size]
+      1 backfill from before 2026-04-02 12:00:00+02:00, [size]
     [0]
     $ lake gc
     Nothing has expired: no logs from before 2026-06-01 12:00:00+02:00, no history from before 2026-04-02 12:00:00+02:00.
@@ -930,7 +936,6 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
       Because: check plausible: 1 offending row(s); the version before stays
       Stale, because 57 rows landed in lake.events since 2026-03-23 11:00:00+01:00, written by a file.
       Its version of 2026-03-23 11:00:00+01:00 has 1 row.
-      That was run [--id--]: lake backfill 'lake.daily lake.weekly' 2026-03-09..2026-03-15
       Its window was 2026-03-12 00:00:00+01:00 to 2026-03-13 00:00:00+01:00.
       To build it: lake materialize lake.daily 2026-03-12
 
@@ -941,10 +946,8 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
     What was done, newest first:
       2026-03-23 11:00:00+01:00 failed in run [--id--] (manual): lake materialize lake.daily 2026-03-12
         check plausible: 1 offending row(s); the version before stays
-      2026-03-23 11:00:00+01:00 succeeded in run [--id--] (backfill): lake backfill 'lake.daily lake.weekly' 2026-03-09..2026-03-15
-      2026-03-21 11:00:00+01:00 succeeded in run [--id--] (backfill): lake backfill 'lake.daily lake.weekly' 2026-03-09..2026-03-15
 
-    Its newest checks: 1 passed, 1 failed.
+    Its newest checks: 0 passed, 1 failed.
       plausible (blocking): 1 offending row(s)
     [0]
     $ lake asset show lake.weekly
@@ -1090,7 +1093,7 @@ async fn the_declarations_alone_answer_without_a_database() {
     }
     [0]
     $ lake status
-    error: the database lacks the migration(s) karat/0001 orchestration state, lake/0001 lake. Bring it up to date with `lake migrate`
+    error: the database lacks the migration(s) karat/[migrations], lake/0001 lake. Bring it up to date with `lake migrate`
     [5]
     "#);
 }

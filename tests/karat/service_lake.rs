@@ -23,6 +23,8 @@ pub(crate) const APPLICATION: Application = Application {
     first_day: NaiveDate::from_ymd_opt(2026, 3, 1).unwrap(),
     definitions: assets::definitions,
     migrations: assets::migrations,
+    alert_channels: || Ok(Vec::new()),
+    pages: Some(karat::web::serve),
 };
 
 pub(crate) fn instant(text: &str) -> DateTime<Utc> {
@@ -134,6 +136,7 @@ pub(crate) fn settings() -> insta::Settings {
     settings.add_filter(r"\b[0-9a-f]{12}\b", "[----id----]");
     settings.add_filter(r"in \d+(\.\d)? s\b", "in [time]");
     settings.add_filter(r"\d+ kB", "[size]");
+    settings.add_filter(r"karat/0001 [a-z ]+(, karat/\d{4} [a-z ]+)*", "karat/[migrations]");
     settings.add_filter(r"(?m)[ \t]+$", "");
     settings
 }

@@ -27,6 +27,7 @@ fn late(rows: i64) -> Staleness {
     Staleness::LateRows {
         asset: key("s.outside"),
         rows,
+        removed: 0,
         since: "2026-05-01T12:00:00Z".parse().unwrap(),
         writers: vec!["test".to_owned()],
     }
@@ -69,6 +70,6 @@ proptest! {
 
 #[test]
 fn reasons_are_sentences() {
-    assert_eq!(late(3).sentence(), "3 row(s) landed in s.outside since 2026-05-01 12:00:00Z, written by test");
+    assert_eq!(late(3).sentence(), "3 rows landed in s.outside since 2026-05-01 12:00:00Z, written by test");
     assert_eq!(Staleness::InputChanged { asset: key("s.first") }.sentence(), "s.first changed");
 }

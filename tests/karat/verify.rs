@@ -11,7 +11,7 @@ use karat::asset::definitions::Definitions;
 use karat::asset::spec::{AssetKind, AssetSpec, ColumnSpec, PoolLimits, UpstreamSpec};
 use karat::core::mapping::PartitionMapping;
 use karat::core::partition::{Cadence, PartitionsDefinition};
-use karat::core::policy::{AssetCheck, Automation, RetryPolicy, WriteMode, no_rows, references};
+use karat::core::policy::{AssetCheck, Automation, RetryPolicy, WaitPolicy, WriteMode, no_rows, references};
 use karat::engine::verify::{ProblemKind, VerificationReport, verify};
 use karat::store::migrate::Migrations;
 use karat::testing::TestDatabase;
@@ -60,6 +60,7 @@ fn asset(kind: AssetKind, table: &str, type_name: &'static str, columns: &str) -
         checks: Vec::new(),
         write_mode: WriteMode::ReplacePartition,
         automation: Automation::Manual,
+        wait: WaitPolicy::All,
         freshness: None,
         retry: RetryPolicy::NONE,
         timeout: None,
@@ -70,6 +71,7 @@ fn asset(kind: AssetKind, table: &str, type_name: &'static str, columns: &str) -
         sql: None,
         compute: None,
         compute_version: 0,
+        late_limit: None,
         code_version: String::new(),
     }
 }

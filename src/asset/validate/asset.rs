@@ -217,6 +217,13 @@ impl Review<'_> {
         if asset.timeout == Some(Duration::ZERO) {
             self.problem(asset, "TIMEOUT is zero: no attempt could succeed", "give it time, or `None`");
         }
+        if asset.late_limit.is_some() && asset.partitions.as_time().is_none() {
+            self.problem(
+                asset,
+                "it has a LATE_LIMIT, but no row of it can be late: its partitions are not made of time",
+                "remove LATE_LIMIT, or choose partitions such as `Daily`",
+            );
+        }
         self.freshness(asset);
         let retry = &asset.retry;
         if !(0.0..=1.0).contains(&retry.jitter) {

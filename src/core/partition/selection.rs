@@ -97,6 +97,16 @@ impl PartitionsDefinition {
     /// says how many more there are.
     #[must_use]
     pub fn describe(&self, subset: &PartitionSubset) -> String {
+        match subset.len() {
+            0 => "no partitions".to_owned(),
+            1 => format!("{} (1 partition)", self.describe_ranges(subset)),
+            count => format!("{} ({count} partitions)", self.describe_ranges(subset)),
+        }
+    }
+
+    /// The same without the count; empty for no partitions.
+    #[must_use]
+    pub fn describe_ranges(&self, subset: &PartitionSubset) -> String {
         let ranges = subset.ranges();
         let mut parts: Vec<String> =
             ranges.iter().take(DESCRIBED_RANGES).map(|&(first, last)| self.range_text(first, last)).collect();
@@ -105,11 +115,7 @@ impl PartitionsDefinition {
             1 => parts.push("and 1 more range".to_owned()),
             more => parts.push(format!("and {more} more ranges")),
         }
-        match subset.len() {
-            0 => "no partitions".to_owned(),
-            1 => format!("{} (1 partition)", parts.join(", ")),
-            count => format!("{} ({count} partitions)", parts.join(", ")),
-        }
+        parts.join(", ")
     }
 
     fn range_text(&self, first: Ordinal, last: Ordinal) -> String {

@@ -4,8 +4,7 @@
 -- lists so that the planner sees that few steps are left out, and does not read and sort them all.
 select s.step_id, s.run_id, s.asset_key, s.partition_key, s.ordinal, s.pool, s.attempts, s.only_if_stale,
        r.force, r.per_partition, r.concurrency_limit, r.launch_number,
-       -- a first claim cannot follow an attempt
-       s.lease_epoch > 0 and exists (select from karat.attempt a where a.step_id = s.step_id) as tried
+       s.attempts > 0 or s.losses > 0 as tried
 from karat.step s
 join karat.run r using (run_id)
 where s.state = 'ready'

@@ -11,9 +11,7 @@ with runs as materialized (
 ), ended as materialized (
     select e.step_id, e.lease_epoch,
            case
-               when $5 = 'lost'
-                   and (select count(*) from karat.attempt a where a.step_id = e.step_id and a.outcome = 'lost') + 1 >= $13
-               then 'failed'
+               when $5 = 'lost' and s.losses + 1 >= $13 then 'failed'
                when runs.canceling then 'canceled'
                else $4
            end as state
@@ -27,6 +25,7 @@ with runs as materialized (
         ready_at = case when e.state = 'ready' then coalesce($7, s.ready_at) else s.ready_at end,
         -- a loss says nothing about the asset, and a step handed back was not tried
         attempts = case when $5::text is null or $5 = 'lost' then greatest(s.attempts - 1, 0) else s.attempts end,
+        losses = case when $5 = 'lost' then s.losses + 1 else s.losses end,
         finished_at = case when e.state = 'ready' then null else $9::timestamptz end
     from ended e
     where s.step_id = e.step_id and s.lease_epoch = e.lease_epoch and s.worker_id = $3 and s.state = 'running'

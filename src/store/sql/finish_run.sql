@@ -12,9 +12,9 @@ with ended as (
     where r.run_id = $1
       and r.finished_at is null
       and not exists (select from karat.step s where s.run_id = r.run_id and s.state in ('pending', 'ready', 'running'))
-    returning r.run_id, r.outcome
+    returning r.run_id, r.outcome, r.cause
 ), noted as (
     insert into karat.event (occurred_at, kind, run_id, detail)
     select $2, 'run_finished', run_id, jsonb_build_object('outcome', outcome) from ended
 )
-select outcome from ended
+select outcome, cause from ended

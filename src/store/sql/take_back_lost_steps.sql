@@ -3,7 +3,7 @@ with held as (
     -- a step whose row is locked is being finished right now: leave it to the next call
     select s.step_id, s.lease_epoch, s.worker_id, s.started_at,
            r.cancel_requested_at is not null as canceling,
-           (select count(*) from karat.attempt a where a.step_id = s.step_id and a.outcome = 'lost') + 1 as losses
+           s.losses + 1 as losses
     from karat.step s
     join karat.run r using (run_id)
     where s.state = 'running' and s.worker_id = any($1)
@@ -32,6 +32,7 @@ set state = case when h.canceling then 'canceled' when h.losses >= $3 then 'fail
     lease_epoch = s.lease_epoch + 1,
     -- a loss says nothing about the asset: it does not count against the retry policy
     attempts = greatest(s.attempts - 1, 0),
+    losses = h.losses,
     ready_at = $2,
     finished_at = case when h.canceling or h.losses >= $3 then $2::timestamptz end
 from held h

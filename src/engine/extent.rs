@@ -4,13 +4,36 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{Extent, ServiceError};
 use crate::asset::spec::AssetSpec;
-use crate::core::key::PartitionKey;
+use crate::core::key::{AssetKey, PartitionKey};
 use crate::core::partition::{PartitionError, PartitionsDefinition};
-use crate::core::plan::PartitionSets;
+use crate::core::plan::{Extent, PartitionSets};
 use crate::core::subset::PartitionSubset;
 use crate::core::time::TimeWindow;
+
+/// Why an extent means no partitions.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExtentError {
+    /// A partition that is none.
+    #[error("{asset}: {source}")]
+    Partition {
+        /// The asset whose partitions were asked for.
+        asset: AssetKey,
+        /// What is wrong with them.
+        source: PartitionError,
+    },
+    /// The text names partitions of some of the selected assets and says nothing of the others.
+    #[error("`{text}` says nothing about {asset}: add the stretch of time for it, or leave it out with `!{asset}`")]
+    TimeNotSaid {
+        /// The text.
+        text: String,
+        /// The first asset it leaves open.
+        asset: AssetKey,
+    },
+    /// There is no partition in it.
+    #[error("{0}")]
+    NoPartitions(String),
+}
 
 type Specs<'a> = Vec<&'a Arc<AssetSpec>>;
 
@@ -18,11 +41,7 @@ type Specs<'a> = Vec<&'a Arc<AssetSpec>>;
 ///
 /// # Errors
 /// A sentence about the part of the text that cannot be, or that there is no partition at all.
-pub(super) fn resolve(
-    assets: &[Arc<AssetSpec>],
-    extent: &Extent,
-    now: DateTime<Utc>,
-) -> Result<PartitionSets, ServiceError> {
+pub fn resolve(assets: &[Arc<AssetSpec>], extent: &Extent, now: DateTime<Utc>) -> Result<PartitionSets, ExtentError> {
     let mut sets: PartitionSets = match extent {
         Extent::Newest => assets.iter().map(|asset| (asset.key.clone(), newest(&asset.partitions, now))).collect(),
         Extent::All => assets.iter().map(|asset| (asset.key.clone(), asset.partitions.closed(now))).collect(),
@@ -44,7 +63,7 @@ fn newest(definition: &PartitionsDefinition, now: DateTime<Utc>) -> PartitionSub
     }
 }
 
-fn no_partitions(assets: &[Arc<AssetSpec>], extent: &Extent, now: DateTime<Utc>) -> ServiceError {
+fn no_partitions(assets: &[Arc<AssetSpec>], extent: &Extent, now: DateTime<Utc>) -> ExtentError {
     let whose = match assets {
         [one] => one.key.to_string(),
         several => format!("the {} selected assets", several.len()),
@@ -55,19 +74,19 @@ fn no_partitions(assets: &[Arc<AssetSpec>], extent: &Extent, now: DateTime<Utc>)
     });
     match (extent, first.min_by_key(|(_, _, window)| window.map(|window| window.end))) {
         (Extent::Text(text), _) if assets.iter().any(|asset| !asset.partitions.closed(now).is_empty()) => {
-            ServiceError::NoPartitions(format!(
+            ExtentError::NoPartitions(format!(
                 "no partition of {whose} has ended in `{text}`; one that is still open is built when it is named by its own key"
             ))
         }
-        (_, Some((asset, key, _))) => ServiceError::NoPartitions(format!(
+        (_, Some((asset, key, _))) => ExtentError::NoPartitions(format!(
             "no partition of {whose} has ended yet: the first of {}, `{key}`, is still open or has not begun",
             asset.key
         )),
-        (_, None) => ServiceError::NoPartitions(format!("{whose} has no partition there")),
+        (_, None) => ExtentError::NoPartitions(format!("{whose} has no partition there")),
     }
 }
 
-fn resolve_text(assets: &[Arc<AssetSpec>], text: &str, now: DateTime<Utc>) -> Result<PartitionSets, ServiceError> {
+fn resolve_text(assets: &[Arc<AssetSpec>], text: &str, now: DateTime<Utc>) -> Result<PartitionSets, ExtentError> {
     let (mut time, rest): (Specs<'_>, Specs<'_>) =
         assets.iter().partition(|asset| asset.partitions.as_time().is_some());
     let (keyed, single): (Specs<'_>, Specs<'_>) =
@@ -95,11 +114,11 @@ fn resolve_text(assets: &[Arc<AssetSpec>], text: &str, now: DateTime<Utc>) -> Re
                     keys_said = true;
                     add(&mut sets, PartitionSets::from([(asset.key.clone(), subset)]));
                 }
-                Err(source) => refusals.push(ServiceError::Partition { asset: asset.key.clone(), source }),
+                Err(source) => refusals.push(ExtentError::Partition { asset: asset.key.clone(), source }),
             }
         }
         if !understood {
-            let of_single = single.first().map(|asset| ServiceError::Partition {
+            let of_single = single.first().map(|asset| ExtentError::Partition {
                 asset: asset.key.clone(),
                 source: PartitionError::NotPartitioned { text: item.to_owned() },
             });
@@ -107,11 +126,11 @@ fn resolve_text(assets: &[Arc<AssetSpec>], text: &str, now: DateTime<Utc>) -> Re
                 .into_iter()
                 .next()
                 .or(of_single)
-                .unwrap_or_else(|| ServiceError::NoPartitions(format!("`{text}` selects nothing"))));
+                .unwrap_or_else(|| ExtentError::NoPartitions(format!("`{text}` selects nothing"))));
         }
     }
     if let (Some(asset), false) = (time.first(), time_said) {
-        return Err(ServiceError::TimeNotSaid { text: text.to_owned(), asset: asset.key.clone() });
+        return Err(ExtentError::TimeNotSaid { text: text.to_owned(), asset: asset.key.clone() });
     }
     let others = single.iter().chain(keyed.iter().filter(|_| !keys_said));
     add(&mut sets, others.map(|asset| (asset.key.clone(), asset.partitions.existing(now))).collect());
@@ -126,20 +145,20 @@ fn add(sets: &mut PartitionSets, more: PartitionSets) {
 }
 
 /// What one item between commas means for assets of time, finest first; no refusal when there are no such assets.
-fn time_item(time: &Specs<'_>, item: &str, now: DateTime<Utc>) -> Result<PartitionSets, Option<ServiceError>> {
+fn time_item(time: &Specs<'_>, item: &str, now: DateTime<Utc>) -> Result<PartitionSets, Option<ExtentError>> {
     if item == "latest" {
         return latest(time, now);
     }
-    let mut refusals: Vec<ServiceError> = Vec::new();
+    let mut refusals: Vec<ExtentError> = Vec::new();
     for asset in time {
         match asset.partitions.parse_selection(item, now) {
             Ok(subset) => return Ok(overlapping(time, asset, &subset, item, now)),
-            Err(source) => refusals.push(ServiceError::Partition { asset: asset.key.clone(), source }),
+            Err(source) => refusals.push(ExtentError::Partition { asset: asset.key.clone(), source }),
         }
     }
     // That a date is impossible or too early says more than that a week is no day.
     let telling = refusals.iter().position(|refusal| {
-        !matches!(refusal, ServiceError::Partition { source: PartitionError::Malformed { .. }, .. })
+        !matches!(refusal, ExtentError::Partition { source: PartitionError::Malformed { .. }, .. })
     });
     Err(match telling {
         Some(position) => Some(refusals.swap_remove(position)),
@@ -147,14 +166,14 @@ fn time_item(time: &Specs<'_>, item: &str, now: DateTime<Utc>) -> Result<Partiti
     })
 }
 
-fn latest(time: &Specs<'_>, now: DateTime<Utc>) -> Result<PartitionSets, Option<ServiceError>> {
+fn latest(time: &Specs<'_>, now: DateTime<Utc>) -> Result<PartitionSets, Option<ExtentError>> {
     let sets: PartitionSets = time
         .iter()
         .map(|asset| (asset.key.clone(), newest(&asset.partitions, now)))
         .filter(|(_, subset)| !subset.is_empty())
         .collect();
     match time.first() {
-        Some(asset) if sets.is_empty() => Err(Some(ServiceError::Partition {
+        Some(asset) if sets.is_empty() => Err(Some(ExtentError::Partition {
             asset: asset.key.clone(),
             source: PartitionError::NoneClosed { first: asset.partitions.key(asset.partitions.first()) },
         })),

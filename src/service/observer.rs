@@ -1,0 +1,143 @@
+//! Who watches the process from outside, and how often the database is asked for it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use sqlx::postgres::PgPoolOptions;
+use tokio::sync::Mutex;
+
+use super::health::Judged;
+use super::metrics::{process_families, state_families};
+use super::{HealthView, MetricFamily, Process, Service};
+use crate::store::Store;
+use crate::store::migrate::SchemaError;
+
+/// Connections for watching: one question about metrics does not keep one about health waiting.
+const CONNECTIONS: u32 = 2;
+
+/// How long the database has to give an answer, and a connection to ask it.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How old an answer may be that is given again, so that whoever asks often costs little.
+const HEALTH_AGE: Duration = Duration::from_secs(1);
+const SCHEMA_AGE: Duration = Duration::from_secs(60);
+const STATE_AGE: Duration = Duration::from_secs(5);
+
+/// Answers questions about a process and its installation, on connections of its own: a busy process still answers, and
+/// whoever asks cannot keep it from its work.
+///
+/// A question about health is one statement, and four more once a minute; one about metrics is one statement and
+/// those of freshness. Questions asked sooner than a second, or five for metrics, after the last get its answer.
+pub struct Observer {
+    service: Service,
+    process: Process,
+    started_at: DateTime<Utc>,
+    health: Remembered<HealthView>,
+    schema: Remembered<Option<String>>,
+    state: Remembered<Arc<Vec<MetricFamily>>>,
+}
+
+impl Observer {
+    /// An observer of `process`, which works for the installation of `service`.
+    #[must_use]
+    pub fn new(service: &Service, mut process: Process) -> Self {
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(PATIENCE)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    let limit = format!("set statement_timeout = {}", PATIENCE.as_millis());
+                    sqlx::query(sqlx::AssertSqlSafe(limit)).execute(connection).await.map(|_| ())
+                })
+            })
+            .connect_lazy_with(service.connect_options.clone());
+        process.pools.push(("observer", pool.clone()));
+        Self {
+            started_at: service.now(),
+            service: Service { store: Store::new(pool), ..service.clone() },
+            process,
+            health: Remembered::default(),
+            schema: Remembered::default(),
+            state: Remembered::default(),
+        }
+    }
+
+    /// Whether this process can do its work. Answers within seconds whatever the database does.
+    pub async fn health(&self) -> HealthView {
+        self.health.get(HEALTH_AGE, async || self.judge().await).await
+    }
+
+    async fn judge(&self) -> HealthView {
+        let now = self.service.now();
+        let record = match tokio::time::timeout(PATIENCE, self.service.store.health(self.process.worker_id)).await {
+            Ok(Ok(record)) => record,
+            Ok(Err(error)) => return HealthView::without_database(now, error.to_string()),
+            Err(_) => {
+                let reason = format!("it did not answer within {} s", PATIENCE.as_secs());
+                return HealthView::without_database(now, reason);
+            }
+        };
+        let schema = self.schema.get(SCHEMA_AGE, async || self.schema_problem().await.err()).await;
+        Judged { process: &self.process, record: &record, schema, now }.health()
+    }
+
+    /// What is wrong with the database's version.
+    async fn schema_problem(&self) -> Result<(), String> {
+        match tokio::time::timeout(PATIENCE, self.service.migrations.verify(self.service.store.pool())).await {
+            Ok(result) => result.map_err(|error: SchemaError| error.to_string()),
+            Err(_) => Err(format!("the database did not answer within {} s", PATIENCE.as_secs())),
+        }
+    }
+
+    /// The metrics: those of the process, and those of the state if it can be read.
+    pub async fn metrics(&self) -> Vec<MetricFamily> {
+        let state = self.state.get(STATE_AGE, async || self.state_metrics().await).await;
+        let mut families = process_families(&self.process, self.started_at);
+        families.extend(state.iter().cloned());
+        families
+    }
+
+    async fn state_metrics(&self) -> Arc<Vec<MetricFamily>> {
+        let gathered = match tokio::time::timeout(PATIENCE, state_families(&self.service)).await {
+            Ok(Ok(families)) => Ok(families),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("it took longer than {} s", PATIENCE.as_secs())),
+        };
+        let readable = MetricFamily::readable(gathered.is_ok());
+        Arc::new(
+            std::iter::once(readable)
+                .chain(gathered.unwrap_or_else(|reason| {
+                    tracing::warn!(reason, "the state could not be read for metrics");
+                    Vec::new()
+                }))
+                .collect(),
+        )
+    }
+}
+
+/// An answer and its age. Who asks while it is being found waits for it, so that there is one question at a time.
+struct Remembered<T> {
+    last: Mutex<Option<(Instant, T)>>,
+}
+
+impl<T> Default for Remembered<T> {
+    fn default() -> Self {
+        Self { last: Mutex::new(None) }
+    }
+}
+
+impl<T: Clone> Remembered<T> {
+    /// The last answer if it is younger than `age`, or a fresh one.
+    async fn get(&self, age: Duration, find: impl AsyncFnOnce() -> T) -> T {
+        let mut last = self.last.lock().await;
+        if let Some((at, value)) = &*last
+            && at.elapsed() < age
+        {
+            return value.clone();
+        }
+        let value = find().await;
+        *last = Some((Instant::now(), value.clone()));
+        value
+    }
+}

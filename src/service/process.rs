@@ -1,0 +1,94 @@
+//! The process that answers: what of it is in no database, and how it lends itself to pages.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::Service;
+use crate::engine::measure::Measures;
+
+/// What a process says of itself, for health and metrics.
+#[derive(Clone, Debug, Default)]
+pub struct Process {
+    /// The program's version.
+    pub version: &'static str,
+    /// Its worker, when it has one: ready only while that one's lease is renewed.
+    pub worker_id: Option<Uuid>,
+    /// Its reconcilers, by name, with the longest time between two activations; empty when this process has none.
+    pub reconcilers: Vec<(&'static str, Duration)>,
+    /// What its worker counts: the one in the [`WorkerSettings`](crate::engine::WorkerSettings) it was made with.
+    pub measures: Measures,
+    /// Its connection pools, by name.
+    pub pools: Vec<(&'static str, PgPool)>,
+}
+
+/// What a server of pages needs.
+pub struct PagesContext {
+    /// What can be asked for.
+    pub service: Service,
+    /// The process it runs in.
+    pub process: Process,
+    /// Where it listens. Bound by the caller, so that an address that cannot be had is said before anything starts.
+    pub listener: TcpListener,
+    /// Cancelled when it should end: requests that are being answered are answered first, within a bounded time.
+    pub stop: CancellationToken,
+}
+
+/// Serves pages until it is told to stop; [`web::serve`](crate::web::serve) is one. Commands know it only by this type.
+///
+/// # Errors
+/// When the listener breaks.
+pub type ServePages = fn(PagesContext) -> BoxFuture<'static, std::io::Result<()>>;
+
+/// Where pages are found unless another address is given.
+pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4747);
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The address can be reached from other machines, and there is no login.
+    #[error(
+        "{0} can be reached from other machines, and the pages have no login. Take a loopback address such as \
+         {DEFAULT_ADDRESS} and reach it through a tunnel or a proxy with a login, or say --insecure-no-login"
+    )]
+    NotLoopback(SocketAddr),
+    /// Somebody else listens there.
+    #[error(
+        "another process listens on {0} already, perhaps another `up`: end it, or give this one another port with \
+         --address {next}", next = next_port(*.0)
+    )]
+    InUse(SocketAddr),
+    /// The system refuses it.
+    #[error("cannot listen on {address}: {source}. Give an address of this machine with --address")]
+    Refused {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+/// Listens on `address`; on one that is not loopback only with `insecure_no_login`. Port 0 is a free port of the
+/// system's choice.
+///
+/// # Errors
+/// [`ListenError`], a sentence that names the remedy.
+pub async fn listen(address: SocketAddr, insecure_no_login: bool) -> Result<TcpListener, ListenError> {
+    if !address.ip().to_canonical().is_loopback() && !insecure_no_login {
+        return Err(ListenError::NotLoopback(address));
+    }
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        std::io::ErrorKind::AddrInUse => ListenError::InUse(address),
+        _ => ListenError::Refused { address, source },
+    })
+}
+
+/// The same address with the port after it.
+fn next_port(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip(), address.port().checked_add(1).unwrap_or(DEFAULT_ADDRESS.port()))
+}
