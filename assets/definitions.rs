@@ -1,4 +1,4 @@
-//! The table of contents: every asset of the platform.
+//! The table of contents: every asset and schedule of the platform.
 
 use karat::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::bronze::{
 use crate::gold::{DailyActiveUsers, RetentionCohorts};
 use crate::silver::{AccountLinks, DimUser, FactGameSessions, FactVoiceSessions, UserActivity};
 
-/// The platform's assets with the days of that calendar.
+/// The platform's assets and schedules with the days of that calendar.
 ///
 /// # Errors
 /// Everything that is wrong with them, at once.
@@ -28,6 +28,11 @@ pub fn definitions(calendar: Calendar) -> Result<Definitions, DefinitionErrors> 
         .sql::<DimUser>()
         .sql::<DailyActiveUsers>()
         .sql::<RetentionCohorts>()
+        .schedule(
+            Schedule::new("nightly", "15 3 * * *")
+                .catch_up(CatchUp::Last)
+                .description("Yesterday, and last month when it is over, whatever automation has left undone"),
+        )
         .build()
 }
 

@@ -3,6 +3,7 @@
 
 mod backfill;
 mod declarations;
+mod growth;
 mod lake;
 mod launching;
 mod no_op;
@@ -50,7 +51,7 @@ impl Options {
     }
 }
 
-const PARTS: [&str; 4] = ["declarations", "no_op", "launching", "backfill"];
+const PARTS: [&str; 5] = ["declarations", "no_op", "launching", "backfill", "growth"];
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse(std::env::args().skip(1))?;
@@ -80,6 +81,9 @@ fn main() -> anyhow::Result<()> {
             if options.statements {
                 server.print_statements().await?;
             }
+        }
+        if wanted("growth") {
+            growth::measure(&server, &mut report).await?;
         }
         server.stop().await
     })?;

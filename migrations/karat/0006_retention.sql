@@ -74,3 +74,10 @@ begin
     end loop;
 end
 $$;
+
+-- Every index is written with each claim and each publication. The steps of a run are found by the key of its steps, and
+-- the versions of a partition that were replaced need not share an index with the present one, which has its own.
+drop index karat.step_open;
+drop index karat.materialization_partition;
+create index materialization_replaced on karat.materialization (asset_key, partition_key, materialization_id desc)
+    where not current;

@@ -24,11 +24,20 @@ pub(super) async fn migrate(session: &Session, arguments: &MigrateArguments) -> 
 }
 
 fn migration_text(view: &MigrationView) -> String {
-    if view.migrations.is_empty() {
-        return "The database is up to date.".to_owned();
+    let mut text = if view.migrations.is_empty() {
+        "The database is up to date.".to_owned()
+    } else {
+        let what = if view.applied { "Applied" } else { "To be applied:" };
+        format!("{what} {}\n  {}", counted(view.migrations.len() as u64, "migration"), view.migrations.join("\n  "))
+    };
+    if !view.marked_tables.is_empty() {
+        text.push_str("\nWhoever writes into these tables makes their readers stale:\n  ");
+        text.push_str(&view.marked_tables.join("\n  "));
     }
-    let what = if view.applied { "Applied" } else { "To be applied:" };
-    format!("{what} {}\n  {}", counted(view.migrations.len() as u64, "migration"), view.migrations.join("\n  "))
+    for (table, reason) in &view.unmarked_tables {
+        text.push_str(&format!("\nRows that other programs write into {table} make nothing stale, because {reason}"));
+    }
+    text
 }
 
 pub(super) async fn gc(session: &Session, arguments: &GcArguments) -> Result<Exit, Failure> {

@@ -7,7 +7,7 @@ use crate::asset::definitions::{DefinitionErrors, UnknownAsset};
 use crate::engine::WorkerError;
 use crate::engine::external::AppendError;
 use crate::postgres::PostgresError;
-use crate::service::{ErrorKind, ServiceError};
+use crate::service::{ErrorKind, ListenError, ServiceError};
 use crate::store::StoreError;
 use crate::store::migrate::SchemaError;
 
@@ -137,6 +137,13 @@ impl From<WorkerError> for Failure {
             WorkerError::Store(_) | WorkerError::UnknownZone { .. } => Exit::Database,
             WorkerError::ClocksDiffer { .. } | WorkerError::Died => Exit::Failure,
         };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<ListenError> for Failure {
+    fn from(error: ListenError) -> Self {
+        let exit = if matches!(error, ListenError::NotLoopback(_)) { Exit::Usage } else { Exit::Failure };
         Self::new(exit, error.to_string())
     }
 }

@@ -70,13 +70,10 @@ fn sentences(session: &Session, why: &WhyView, zone: Tz) -> Vec<String> {
             counted(u64::try_from(why.landed_rows.unwrap_or(0)).unwrap_or(0), "row")
         )),
         PartitionStanding::Running => sentences.push("It is being built right now.".to_owned()),
-        PartitionStanding::Queued => {
-            let waits = why.steps.first().and_then(|step| step.ready_at);
-            sentences.push(match waits {
-                Some(at) if at > why.at => format!("It is tried again at {}.", time_text(at, zone)),
-                _ => "A run has it to build; it waits for its inputs, or for a worker.".to_owned(),
-            });
+        PartitionStanding::Queued if why.obstacles.is_empty() => {
+            sentences.push("A run has it to build, and it waits for nothing but its turn.".to_owned());
         }
+        PartitionStanding::Queued => sentences.push("A run has it to build.".to_owned()),
         PartitionStanding::Failed | PartitionStanding::Blocked => {
             let reason = why.steps.first().and_then(|step| step.reason.as_deref()).unwrap_or("no reason is known");
             sentences.push(format!("Because: {}", shortened(&one_line(reason), ERROR_CHARACTERS)));
@@ -85,12 +82,22 @@ fn sentences(session: &Session, why: &WhyView, zone: Tz) -> Vec<String> {
         PartitionStanding::Missing => sentences.push("Its window has ended and it was never built.".to_owned()),
         PartitionStanding::NotDue => {}
     }
+    for obstacle in &why.obstacles {
+        let sentence = shortened(&one_line(&obstacle.sentence), ERROR_CHARACTERS);
+        let command = obstacle.command.as_ref().map(|command| format!("\n    {}", session.command(command)));
+        sentences.push(format!("{sentence}{}", command.unwrap_or_default()));
+    }
     sentences.extend(why.stale.iter().map(|reason| format!("Stale, because {}.", reason.sentence)));
     if let Some(version) = &why.version {
         sentences.push(version_text(version, zone));
         let built_by = why.steps.iter().find(|step| step.run_id == version.run_id);
         if let Some(step) = built_by {
-            sentences.push(format!("That was run {}: {}", short_id(step.run_id), session.command(&step.command)));
+            sentences.push(format!(
+                "That was run {} ({}): {}",
+                short_id(step.run_id),
+                step.because,
+                session.command(&step.command)
+            ));
         }
     }
     if let Some(window) = why.window {
@@ -103,8 +110,36 @@ fn sentences(session: &Session, why: &WhyView, zone: Tz) -> Vec<String> {
     for missing in &why.missing_upstream {
         sentences.push(format!("It cannot be built: {} {} is missing.", missing.asset, missing.partitions.text));
     }
+    sentences.extend(what_comes(why, zone));
     if let Some(command) = next_command(why) {
         sentences.push(format!("To build it: {}", session.command(&command)));
+    }
+    sentences
+}
+
+/// What will happen by itself, and how the asset keeps its freshness policy.
+fn what_comes(why: &WhyView, zone: Tz) -> Vec<String> {
+    let mut sentences = Vec::new();
+    if let Some(automation) = &why.automation {
+        let conditions: String = automation.conditions.iter().map(|condition| format!("; {condition}")).collect();
+        // The conditions say when they are met.
+        let next = automation.next_at.filter(|_| automation.conditions.is_empty());
+        let next = next.map_or_else(String::new, |at| format!("; at {}", time_text(at, zone)));
+        sentences.push(format!("Automation: {}{conditions}{next}.", automation.verdict));
+    }
+    for tick in &why.schedules {
+        sentences.push(match tick.at {
+            Some(at) => format!("Schedule {}: next at {}.", tick.schedule, time_text(at, zone)),
+            None => format!("Schedule {}: paused.", tick.schedule),
+        });
+    }
+    if let Some(freshness) = &why.freshness {
+        let due = match (freshness.overdue_since, freshness.due_at) {
+            (Some(since), _) => format!(", overdue since {}", time_text(since, zone)),
+            (None, Some(at)) => format!(", due at {}", time_text(at, zone)),
+            (None, None) => String::new(),
+        };
+        sentences.push(format!("Freshness: {} ({}{due}).", freshness.state.as_str(), freshness.policy));
     }
     sentences
 }
@@ -148,7 +183,7 @@ fn step_text(session: &Session, step: &StepView, zone: Tz) -> String {
         time_text(when, zone),
         toned(&step.state),
         short_id(step.run_id),
-        step.cause,
+        step.because,
         session.command(&step.command)
     );
     if let Some(reason) = &step.reason {

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::exit::{Exit, Failure};
+use super::interruptions::Interruptions;
 use super::output::{counted, duration_text, grouped, one_line, shortened};
 use super::session::{Connected, Session};
 use crate::engine::WorkerSettings;
@@ -239,36 +239,6 @@ fn summary_text(session: &Session, summary: &SummaryView, work: &Work, elapsed: 
 /// Counts come from the database as signed numbers and are never negative.
 pub(super) fn number(count: i64) -> u64 {
     u64::try_from(count).unwrap_or(0)
-}
-
-/// Ctrl-C, termination, and a terminal that is closed.
-struct Interruptions {
-    signals: [Signal; 3],
-}
-
-impl Interruptions {
-    fn listen() -> Result<Self, Failure> {
-        let listen = |kind| {
-            signal(kind)
-                .map_err(|error| Failure::new(Exit::Failure, format!("signals cannot be listened for: {error}")))
-        };
-        Ok(Self {
-            signals: [
-                listen(SignalKind::interrupt())?,
-                listen(SignalKind::terminate())?,
-                listen(SignalKind::hangup())?,
-            ],
-        })
-    }
-
-    async fn next(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.signals;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    }
 }
 
 /// What a person sees while it works: a bar on a terminal, else a line now and then.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::exit::{Exit, Failure};
-use super::output::{grouped, one_line, shortened, table, time_text, toned};
+use super::output::{counted, grouped, one_line, shortened, table, time_text, toned};
 use super::session::Session;
 use super::verb::{GraphArguments, GraphFormat, SelectionArguments, StatusArguments, selection_text};
 use crate::asset::spec::AssetKind;
@@ -92,6 +92,11 @@ fn status_text(session: &Session, status: &StatusView, selection: Option<&str>) 
             if !partitions.is_empty() {
                 lines.push(format!("{} {}", toned(word), partitions.text));
             }
+        }
+        if asset.quarantined > 0 {
+            let rows = counted(u64::try_from(asset.quarantined).unwrap_or(0), "row");
+            let command = session.command(&format!("quarantine ls {}", asset.asset));
+            lines.push(format!("{} {rows} that came too late: {command}", toned("quarantined")));
         }
         if let Some((freshness, due_at)) = asset.freshness.as_ref().and_then(|view| Some((view, view.due_at?))) {
             match freshness.state {

@@ -28,6 +28,8 @@ mod exit;
 mod explain;
 mod foreground;
 mod inspect;
+mod interruptions;
+mod late;
 mod launch;
 mod logging;
 mod options;
@@ -36,6 +38,7 @@ mod runs;
 mod schedule;
 mod sensor;
 mod session;
+mod up;
 mod verb;
 
 use std::ffi::OsString;
@@ -134,9 +137,20 @@ fn with_program_name(message: &str, name: &str) -> String {
     for command in ["`migrate`", "`ls`"] {
         message = message.replace(command, &format!("`{name} {}", &command[1..]));
     }
-    for command in
-        ["`alert ls", "`sensor ls", "`sensor resume ", "`run ls", "`run show ", "`run cancel", "`backfill ls", "`backfill show ", "`backfill cancel", "`schedule ls"]
-    {
+    for command in [
+        "`alert ls",
+        "`sensor ls",
+        "`sensor resume ",
+        "`run ls",
+        "`run show ",
+        "`run cancel",
+        "`backfill ls",
+        "`backfill show ",
+        "`backfill cancel",
+        "`schedule ls",
+        "`quarantine ls",
+        "`materialize ",
+    ] {
         message = message.replace(command, &format!("`{name} {}", &command[1..]));
     }
     message

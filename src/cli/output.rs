@@ -53,9 +53,8 @@ const MARKS: [(char, &str); 4] =
 pub(super) fn toned(text: &str) -> String {
     let mark = match text {
         "fresh" | "succeeded" | "ok" | "yes" => '\u{2061}',
-        "stale" | "running" | "queued" | "paused" | "canceling" | "open" | "skipped" | "ready" | "pending" | "due" => {
-            '\u{2062}'
-        }
+        "stale" | "quarantined" | "running" | "queued" | "paused" | "canceling" | "open" | "skipped" | "ready"
+        | "pending" | "due" => '\u{2062}',
         "failed" | "blocked" | "missing" | "canceled" | "lost" | "overdue" => '\u{2063}',
         _ => return text.to_owned(),
     };

@@ -17,6 +17,9 @@ use crate::store::run::StepCounts;
 /// How much of a command a list shows.
 const COMMAND_CHARACTERS: usize = 60;
 
+/// How much of a cause a list shows.
+const CAUSE_CHARACTERS: usize = 50;
+
 /// How much of a reason is shown.
 const REASON_CHARACTERS: usize = 500;
 
@@ -162,14 +165,19 @@ async fn list_runs(session: &Session, connected: &Connected, arguments: &RunList
     let query = RunQuery {
         live: arguments.live,
         outcome: arguments.state.clone(),
+        cause: arguments.cause.clone(),
         backfill_id,
         asset: arguments.asset.clone(),
         before,
         limit: arguments.list.limit,
     };
     let runs = service.runs(&query).await?;
-    let filtered =
-        query.live || query.outcome.is_some() || backfill_id.is_some() || query.asset.is_some() || before.is_some();
+    let filtered = query.live
+        || query.outcome.is_some()
+        || query.cause.is_some()
+        || backfill_id.is_some()
+        || query.asset.is_some()
+        || before.is_some();
     session.output.result(&runs, |runs| runs_text(session, runs, filtered))?;
     Ok(Exit::Ok)
 }
@@ -183,7 +191,8 @@ fn runs_text(session: &Session, runs: &[RunView], filtered: bool) -> String {
     }
     let zone = session.calendar().zone;
     let rows = runs.iter().map(|run| {
-        let mut row = vec![short_id(run.run_id), toned(&run.state), run.cause.clone()];
+        let mut row =
+            vec![short_id(run.run_id), toned(&run.state), shortened(&one_line(&run.because), CAUSE_CHARACTERS)];
         row.extend(counts_cells(&run.steps));
         row.push(time_text(run.requested_at, zone));
         row.push(shortened(&one_line(&run.command), COMMAND_CHARACTERS));
@@ -246,7 +255,7 @@ fn run_text(session: &Session, detail: &RunDetailView) -> String {
         "run        {}\nstate      {}\ncause      {}\nrequest    {}\nrequested  {}",
         run.run_id,
         toned(&run.state),
-        run.cause,
+        run.because,
         session.command(&run.command),
         time_text(run.requested_at, zone),
     );

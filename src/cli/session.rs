@@ -109,14 +109,14 @@ impl Session {
         let connected = self.connect_unverified().await?;
         let migrations = connected.service.migrations().clone();
         let ready = match &connected.server {
-            Some(_) => migrations.migrate_pool(&connected.pool).await.map(|_| ()),
-            None => migrations.verify(&connected.pool).await,
+            Some(_) => connected.service.migrate(false).await.map(|_| ()).map_err(Failure::from),
+            None => migrations.verify(&connected.pool).await.map_err(Failure::from),
         };
         match ready {
             Ok(()) => Ok(connected),
             Err(error) => {
                 connected.close().await;
-                Err(error.into())
+                Err(error)
             }
         }
     }
@@ -210,7 +210,7 @@ async fn probe(options: &PgConnectOptions, foreign: bool) -> Result<(), Failure>
 }
 
 /// The server and database without user name and password.
-fn place(options: &PgConnectOptions) -> String {
+pub(super) fn place(options: &PgConnectOptions) -> String {
     // A URL without a database means the one with the user's name.
     let database = options.get_database().unwrap_or_else(|| options.get_username());
     match options.get_socket() {

@@ -9,12 +9,21 @@ use super::alert::AlertArguments;
 use super::schedule::ScheduleArguments;
 use super::sensor::SensorArguments;
 use super::session::Session;
-use super::{admin, alert, explain, inspect, launch, runs, schedule, sensor};
+use super::up::{UpArguments, WorkerArguments, WorkerVerb};
+use super::{admin, alert, explain, inspect, late, launch, runs, schedule, sensor, up};
 use crate::service::{Extent, PartitionState, Request};
 
 /// What can be asked of every application.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
+    /// Run by itself until it is stopped: schedules and automation, a worker, and pages
+    ///
+    /// Any number of these may run on one database: one of them decides what is due, and another takes over when it
+    /// dies. `worker` adds workers on other machines.
+    Up(UpArguments),
+    /// Carry out what anybody launches on this database, until it is stopped; list such processes
+    #[command(args_conflicts_with_subcommands = true)]
+    Worker(WorkerArguments),
     /// Verify the definitions against PostgreSQL itself; changes nothing
     Check,
     /// Bring the database up to date
@@ -44,6 +53,11 @@ pub enum Verb {
     Alert(AlertArguments),
     /// Show an asset in detail
     Asset(AssetArguments),
+    /// Say that an external asset changed where nobody saw it: what reads it becomes stale
+    Mark(MarkArguments),
+    /// List, show, let in and refuse rows that came later than their asset allows
+    #[command(subcommand)]
+    Quarantine(QuarantineVerb),
     /// Remove logs and history that have been kept long enough; never data
     Gc(GcArguments),
 }
@@ -277,6 +291,9 @@ pub struct RunListArguments {
     /// Only runs that ended so
     #[arg(long, value_name = "STATE", value_parser = ["succeeded", "failed", "canceled"])]
     pub state: Option<String>,
+    /// Only runs that exist for this reason: manual, backfill, retry, schedule, automation or sensor
+    #[arg(long, value_name = "CAUSE", hide_possible_values = true, value_parser = ["manual", "backfill", "retry", "schedule", "automation", "sensor"])]
+    pub cause: Option<String>,
     /// Only runs of this backfill
     #[arg(long, value_name = "ID")]
     pub backfill: Option<String>,
@@ -351,6 +368,69 @@ pub struct WhyArguments {
     pub asset: String,
     /// The partition; the newest that has ended without any
     pub partition: Option<String>,
+}
+
+/// Arguments of `mark`.
+#[derive(Args, Clone, Debug)]
+pub struct MarkArguments {
+    /// The external asset: its key, or its table where that is unambiguous
+    pub asset: String,
+    /// The first partition, or the only one; a month or year stands for all it covers, `all` for the one partition
+    #[arg(long, value_name = "PARTITION")]
+    pub from: String,
+    /// The last partition, inclusive
+    #[arg(long, value_name = "PARTITION")]
+    pub to: Option<String>,
+    /// Why, for those who ask later
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub reason: String,
+    /// Show what would become stale, and mark nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What can be done with rows that came too late.
+#[derive(Clone, Debug, Subcommand)]
+pub enum QuarantineVerb {
+    /// List the rows that wait, newest first
+    Ls(QuarantineListArguments),
+    /// Show a row
+    Show(QuarantineShowArguments),
+    /// Put rows into their table after all: what reads their partitions becomes stale
+    Release(QuarantineDecisionArguments),
+    /// Refuse rows for good: they stay recorded, and do not come back when their file is read again
+    Discard(QuarantineDecisionArguments),
+}
+
+/// Arguments of `quarantine ls`.
+#[derive(Args, Clone, Debug)]
+pub struct QuarantineListArguments {
+    /// Only rows of this asset
+    pub asset: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+    /// Only those with numbers below
+    #[arg(long, value_name = "ID")]
+    pub before: Option<i64>,
+}
+
+/// Arguments of `quarantine show`.
+#[derive(Args, Clone, Debug)]
+pub struct QuarantineShowArguments {
+    /// The row's number
+    pub id: i64,
+}
+
+/// Arguments of `quarantine release` and `quarantine discard`.
+#[derive(Args, Clone, Debug)]
+pub struct QuarantineDecisionArguments {
+    /// The rows' numbers
+    #[arg(value_name = "ID", required_unless_present = "asset", conflicts_with = "asset")]
+    pub ids: Vec<i64>,
+    /// All rows that wait for this asset
+    #[arg(long, value_name = "ASSET")]
+    pub asset: Option<String>,
 }
 
 /// Arguments of `gc`.
@@ -433,6 +513,11 @@ impl RequestArguments {
 /// The sentence and exit code of what went wrong.
 pub async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
     match verb {
+        Verb::Up(arguments) => up::up(session, &arguments).await,
+        Verb::Worker(arguments) => match &arguments.verb {
+            None => up::worker(session, &arguments.serve).await,
+            Some(WorkerVerb::Ls) => up::list_workers(session).await,
+        },
         Verb::Check => admin::check(session).await,
         Verb::Migrate(arguments) => admin::migrate(session, &arguments).await,
         Verb::Ls(arguments) => inspect::ls(session, &arguments).await,
@@ -450,6 +535,8 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
         Verb::Alert(arguments) => alert::alert(session, &arguments.verb).await,
         Verb::Schedule(arguments) => schedule::schedule(session, &arguments.verb).await,
         Verb::Asset(AssetArguments { verb: AssetVerb::Show(arguments) }) => explain::asset(session, &arguments).await,
+        Verb::Mark(arguments) => late::mark(session, &arguments).await,
+        Verb::Quarantine(verb) => late::quarantine(session, &verb).await,
         Verb::Gc(arguments) => admin::gc(session, &arguments).await,
     }
 }

@@ -32,7 +32,8 @@ pub enum Need {
     Stale,
 }
 
-/// When what a partition reads changed: since its version looked or, where there is none, since its window ended.
+/// When what a partition reads changed: since its version looked or, where there is none, since its window ended. What
+/// has neither changed since the beginning of time, 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Changes {
     /// The first change.
@@ -244,12 +245,14 @@ impl Rule {
         match self {
             Self::Manual => vec!["manual: it is built on request only".to_owned()],
             Self::Cron(expression) => vec![format!("cron `{expression}` {}", waits(due))],
-            Self::Eager(debounce) => vec![format!(
-                "eager (after {} without a change) {}; the newest change was at {}",
-                span(*debounce),
-                waits(due),
-                shown(situation.changes.newest, zone)
-            )],
+            Self::Eager(debounce) => {
+                let mut sentence = format!("eager (after {} without a change) {}", span(*debounce), waits(due));
+                if situation.changes.newest > DateTime::UNIX_EPOCH {
+                    // Infallible: a `String` takes everything.
+                    let _ = write!(sentence, "; the newest change was at {}", shown(situation.changes.newest, zone));
+                }
+                vec![sentence]
+            }
             Self::OnClose(_) if situation.need == Need::Stale => {
                 vec!["on_close is for the first build, and there is one".to_owned()]
             }

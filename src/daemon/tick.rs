@@ -11,11 +11,10 @@ use crate::asset::spec::AssetSpec;
 use crate::core::key::AssetKey;
 use crate::core::plan::{PartitionSets, Withheld, add_affected, withhold_incomplete};
 use crate::core::schedule::ScheduleSpec;
-use crate::core::status::Staleness;
 use crate::core::subset::PartitionSubset;
 use crate::engine::extent::{self, ExtentError};
 use crate::engine::launch::{LaunchError, LaunchRequest, described, prepare, present};
-use crate::engine::status::asset_statuses;
+use crate::engine::needs::partition_needs;
 use crate::store::launch::{NewRun, NewSteps, RunCause};
 use crate::store::schedule::{NewTick, TickKind, TickOutcome};
 use crate::store::{Store, StoreError};
@@ -97,17 +96,12 @@ pub async fn plan_tick(
         Ok(within) => within,
         Err(problem) => return Ok(TickPlan { problem: Some(problem), ..TickPlan::default() }),
     };
-    let keys: Vec<AssetKey> = within.keys().cloned().collect();
     let mut sets = PartitionSets::new();
-    for (key, status) in asset_statuses(store, definitions, &keys, now).await? {
-        let changed =
-            status.stale.iter().filter(|(_, reasons)| reasons.iter().any(|reason| *reason != Staleness::Code));
-        let changed = PartitionSubset::from_ordinals(changed.map(|(ordinal, _)| *ordinal));
-        let subset = within
-            .get(&key)
-            .map(|within| within.difference(&status.materialized).union(&within.intersection(&changed)));
-        if let Some(subset) = subset.filter(|subset| !subset.is_empty()) {
-            sets.insert(key, subset);
+    for asset in &assets {
+        let Some(within) = within.get(&asset.key) else { continue };
+        let needs = partition_needs(store, definitions, asset, within, now).await?;
+        if !needs.partitions.is_empty() {
+            sets.insert(asset.key.clone(), PartitionSubset::from_ordinals(needs.partitions.into_keys()));
         }
     }
     add_affected(definitions, &mut sets, &within, now);

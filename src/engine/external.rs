@@ -193,7 +193,13 @@ fn late_rows(asset: &AssetSpec, now: DateTime<Utc>) -> Option<LateRows> {
     })
 }
 
-/// A limit in words: `30days`, `36h`.
+/// A limit in words: `30 days`, `36 hours`.
 pub(crate) fn limit_text(limit: Duration) -> String {
-    humantime::format_duration(limit).to_string()
+    let seconds = limit.as_secs();
+    let (unit, size) = [("day", 86_400), ("hour", 3_600), ("minute", 60)]
+        .into_iter()
+        .find(|(_, size)| seconds >= *size && seconds.is_multiple_of(*size))
+        .unwrap_or(("second", 1));
+    let count = seconds / size;
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }

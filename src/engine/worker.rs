@@ -24,6 +24,7 @@ use super::shutdown::Shutdown;
 use super::wakeups::{Subscription, Wakeups};
 use crate::asset::definitions::Definitions;
 use crate::clock::SharedClock;
+use crate::store::error::sql_state;
 use crate::store::worker::application_name;
 use crate::store::{Store, StoreError};
 
@@ -216,6 +217,15 @@ impl Worker {
         result
     }
 
+    /// Registers the worker and makes sure that the server and the clocks suit, before anything else is begun. The
+    /// database is waited for until `stop` is cancelled.
+    ///
+    /// # Errors
+    /// [`WorkerError`], when going on makes no sense.
+    pub async fn register(&self, stop: &CancellationToken) -> Result<(), WorkerError> {
+        self.begin(stop).await
+    }
+
     /// Carries out whatever anybody launches, for assets that this program can build, until `shutdown` begins: then
     /// nothing more is claimed, what runs may finish within the limit, and the rest is handed back.
     ///
@@ -231,7 +241,7 @@ impl Worker {
         result.map(drop)
     }
 
-    /// Unregisters the worker after [`work_until_idle`](Self::work_until_idle).
+    /// Unregisters the worker after [`work_until_idle`](Self::work_until_idle) or [`register`](Self::register).
     pub async fn close(&self) {
         self.leave(&Ok(0)).await;
     }
@@ -296,7 +306,11 @@ impl Worker {
         if before == Some(today) {
             return Ok(());
         }
-        until_reachable("preparing", stop, || store.ensure_log_partitions(today)).await?;
+        match until_reachable("preparing", stop, || store.ensure_log_partitions(today)).await {
+            // A line of the day was written in the same moment: the day's lines stay where the first one went.
+            Err(error) if sql_state(error.database_error()).as_deref() == Some("23514") => {}
+            prepared => prepared?,
+        }
         let zone = self.environment.definitions.calendar().zone.name();
         if before.is_none() && !until_reachable("preparing", stop, || store.knows_zone(zone)).await? {
             return Err(WorkerError::UnknownZone { zone: zone.to_owned() });

@@ -4,6 +4,7 @@ use crate::asset::definitions::UnknownAsset;
 use crate::core::key::AssetKey;
 use crate::core::selection::SelectionError;
 use crate::engine::extent::ExtentError;
+use crate::engine::external::AppendError;
 use crate::engine::launch::LaunchError;
 use crate::engine::verify::VerifyError;
 use crate::store::StoreError;
@@ -48,6 +49,9 @@ pub enum ServiceError {
     /// The thing asked for is not in a state in which that can be done.
     #[error("{0}")]
     Refused(String),
+    /// Rows could not be written.
+    #[error(transparent)]
+    Append(AppendError),
     /// The run could not be launched.
     #[error(transparent)]
     Launch(LaunchError),
@@ -76,10 +80,19 @@ impl ServiceError {
                 ErrorKind::Request
             }
             Self::NothingToDo(_) => ErrorKind::NothingToDo,
-            Self::Refused(_) | Self::Launch(LaunchError::MissingInputs(_)) => ErrorKind::Refused,
+            Self::Append(_) | Self::Refused(_) | Self::Launch(LaunchError::MissingInputs(_)) => ErrorKind::Refused,
             Self::Schema(_) | Self::Verify(_) | Self::Store(_) | Self::Launch(LaunchError::Store(_)) => {
                 ErrorKind::Database
             }
+        }
+    }
+}
+
+impl From<AppendError> for ServiceError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Store(error) => Self::Store(error),
+            error => Self::Append(error),
         }
     }
 }

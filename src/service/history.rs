@@ -7,8 +7,11 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::cause::partition_cause_text;
 use super::run::command_of;
 use super::{Service, ServiceError};
+use crate::core::key::AssetKey;
+use crate::core::partition::Ordinal;
 use crate::store::history::{AttemptHistory, CheckRecord, MaterializationRecord, StepRecord};
 
 /// A version of a partition.
@@ -100,6 +103,8 @@ pub struct StepView {
     pub backfill_id: Option<Uuid>,
     /// Why the run exists.
     pub cause: String,
+    /// The same in words, as far as it concerns this partition.
+    pub because: String,
     /// What was asked for.
     pub command: String,
     /// When it was asked for.
@@ -155,8 +160,14 @@ impl From<AttemptHistory> for AttemptView {
 }
 
 impl Service {
-    /// Steps with their runs and attempts, in the order given.
-    pub(super) async fn step_views(&self, steps: Vec<StepRecord>) -> Result<Vec<StepView>, ServiceError> {
+    /// Steps of one partition with their runs and attempts, in the order given.
+    pub(super) async fn step_views(
+        &self,
+        asset: &AssetKey,
+        ordinal: Option<Ordinal>,
+        steps: Vec<StepRecord>,
+    ) -> Result<Vec<StepView>, ServiceError> {
+        let zone = self.definitions.calendar().zone;
         let ids: Vec<i64> = steps.iter().map(|step| step.step_id).collect();
         let attempts = self.store.attempts(&ids).await?;
         let mut views = Vec::with_capacity(steps.len());
@@ -167,6 +178,7 @@ impl Service {
                 step_id: step.step_id,
                 run_id: step.run_id,
                 backfill_id: run.backfill_id,
+                because: partition_cause_text(&run, asset, ordinal, zone),
                 cause: run.cause,
                 command: command_of(&run.request),
                 requested_at: run.requested_at,

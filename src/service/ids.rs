@@ -16,7 +16,7 @@ const SUGGESTED_FROM: i64 = 50;
 const LISTED: usize = 5;
 
 /// The end of an id by which people name it.
-fn short(id: Uuid) -> String {
+pub(super) fn short(id: Uuid) -> String {
     let text = id.simple().to_string();
     text[text.len() - 8..].to_owned()
 }

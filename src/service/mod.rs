@@ -7,6 +7,7 @@ mod alerts;
 mod asset;
 mod assets;
 mod backfill;
+mod cause;
 mod error;
 mod garbage;
 mod graph;
@@ -14,11 +15,14 @@ mod health;
 mod history;
 mod ids;
 mod launch;
+mod mark;
 mod metrics;
 mod observer;
+mod obstacles;
 mod plan;
 mod process;
 mod progress;
+mod quarantine;
 mod request;
 mod retry;
 mod run;
@@ -29,6 +33,7 @@ mod sensors;
 mod status;
 mod view;
 mod why;
+mod workers;
 
 use std::sync::Arc;
 
@@ -46,11 +51,14 @@ pub use self::graph::{GraphEdge, GraphNode, GraphView, graph};
 pub use self::health::{HealthView, PartHealth};
 pub use self::history::{AttemptView, CheckView, MaterializationView, StepView};
 pub use self::launch::{LaunchKind, LaunchedView};
+pub use self::mark::MarkedView;
 pub use self::metrics::{MetricFamily, MetricKind, Sample, Value};
 pub use self::observer::Observer;
+pub use self::obstacles::{ObstacleKind, ObstacleView};
 pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
 pub use self::process::{DEFAULT_ADDRESS, ListenError, PagesContext, Process, ServePages, listen};
 pub use self::progress::{FailureView, ProgressView, SummaryView};
+pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
 pub use self::request::{PartitionState, Request};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
 pub use self::schedules::{
@@ -64,7 +72,8 @@ pub use self::status::{
     AssetState, AssetStatusView, FailedView, FreshnessView, StaleReasonView, StaleView, StatusView,
 };
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
-pub use self::why::{InputView, PartitionStanding, WhyView};
+pub use self::why::{InputView, NextTickView, PartitionStanding, WhyView};
+pub use self::workers::{WorkerState, WorkerView};
 
 pub use crate::core::plan::Extent;
 

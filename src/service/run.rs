@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::backfill::ended;
+use super::cause::cause_text;
 use super::{ControlledView, FailureView, PartitionsView, Service, ServiceError};
 use crate::core::partition::Ordinal;
 use crate::core::subset::PartitionSubset;
@@ -24,6 +26,10 @@ pub struct RunView {
     pub retry_of: Option<Uuid>,
     /// Why it exists: `manual`, `backfill`, `retry`, `schedule`, `automation` or `sensor`.
     pub cause: String,
+    /// The same in words, with what belongs to it: the tick, the late rows, the sensor's key.
+    pub because: String,
+    /// The same as data, by cause.
+    pub cause_detail: Option<Value>,
     /// `queued`, `running`, `paused`, `canceling`, `succeeded`, `failed` or `canceled`.
     pub state: String,
     /// What was asked for: the command line, without the program's name.
@@ -36,9 +42,12 @@ pub struct RunView {
     pub steps: StepCounts,
 }
 
-impl From<RunRecord> for RunView {
-    fn from(record: RunRecord) -> Self {
+impl RunView {
+    /// The run; times in words are those of `zone`.
+    fn new(record: RunRecord, zone: Tz) -> Self {
         Self {
+            because: cause_text(&record, zone),
+            cause_detail: record.cause_detail.clone(),
             state: record.state().to_owned(),
             run_id: record.run_id,
             backfill_id: record.backfill_id,
@@ -59,6 +68,8 @@ pub struct RunQuery {
     pub live: bool,
     /// Only those that ended so: `succeeded`, `failed` or `canceled`.
     pub outcome: Option<String>,
+    /// Only those that exist for this reason: `manual`, `backfill`, `retry`, `schedule`, `automation` or `sensor`.
+    pub cause: Option<String>,
     /// Only those of this backfill.
     pub backfill_id: Option<Uuid>,
     /// Only those that build this asset, by its key or table.
@@ -187,13 +198,14 @@ impl Service {
         let filter = RunFilter {
             live: query.live,
             outcome: query.outcome.clone(),
-            cause: None,
+            cause: query.cause.clone(),
             backfill_id: query.backfill_id,
             asset_key,
             before: query.before,
             limit: i64::from(query.limit),
         };
-        Ok(self.store.runs(&filter).await?.into_iter().map(RunView::from).collect())
+        let zone = self.definitions.calendar().zone;
+        Ok(self.store.runs(&filter).await?.into_iter().map(|record| RunView::new(record, zone)).collect())
     }
 
     /// A run in detail.
@@ -201,7 +213,7 @@ impl Service {
     /// # Errors
     /// When there is none of that id, or the state cannot be read.
     pub async fn run(&self, run_id: Uuid) -> Result<RunDetailView, ServiceError> {
-        let run = RunView::from(self.run_record(run_id).await?);
+        let run = RunView::new(self.run_record(run_id).await?, self.definitions.calendar().zone);
         // By rank first, so that upstream stands before downstream.
         let mut sets: BTreeMap<(Option<usize>, String, String), Vec<Range>> = BTreeMap::new();
         for range in self.store.step_ranges(run_id).await? {

@@ -1,18 +1,25 @@
 //! The database's own version.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{Service, ServiceError};
+use crate::engine::marks::marked_tables;
 use crate::engine::verify::{VerificationReport, verify};
 use crate::store::migrate::{SchemaError, SchemaState};
 
 /// What a migration did, or would do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MigrationView {
     /// What was applied, or is to be.
     pub migrations: Vec<String>,
     /// Whether it has been applied.
     pub applied: bool,
+    /// Tables of external assets that got the triggers by which whoever writes there leaves marks.
+    pub marked_tables: Vec<String>,
+    /// Tables that should have them and could not get them, with the reason.
+    pub unmarked_tables: BTreeMap<String, String>,
 }
 
 impl Service {
@@ -31,10 +38,19 @@ impl Service {
     /// When the database cannot be asked. What is wrong with the declarations is in the report.
     pub async fn check(&self) -> Result<VerificationReport, ServiceError> {
         let mut connection = self.store.pool().acquire().await.map_err(SchemaError::Database)?;
-        Ok(verify(&mut connection, &self.definitions, &self.migrations).await?)
+        let mut report = verify(&mut connection, &self.definitions, &self.migrations).await?;
+        drop(connection);
+        // What is about to be migrated gets its triggers with that.
+        if report.pending_migrations.is_empty() {
+            let triggers = self.store.mark_triggers(&marked_tables(&self.definitions)).await?;
+            let unmarked =
+                triggers.unmarked.iter().map(|(table, unmarked)| (unmarked.asset_key.as_str(), table.as_str()));
+            report.add_unmarked(&self.definitions, unmarked);
+        }
+        Ok(report)
     }
 
-    /// Brings the database up to date, or with `dry_run` only says what that takes. Any number of processes may do so
+    /// Brings the database up to date, triggers that leave marks included, or with `dry_run` only says what that takes. Any number of processes may do so
     /// at once.
     ///
     /// # Errors
@@ -43,9 +59,23 @@ impl Service {
         if dry_run {
             let state = self.schema_state().await?;
             state.refuse_foreign()?;
-            return Ok(MigrationView { migrations: state.pending, applied: false });
+            return Ok(MigrationView { migrations: state.pending, ..MigrationView::default() });
         }
         let migrations = self.migrations.migrate_pool(self.store.pool()).await?;
-        Ok(MigrationView { migrations, applied: true })
+        let triggers = self.store.install_mark_triggers(&marked_tables(&self.definitions)).await?;
+        for (table, unmarked) in &triggers.unmarked {
+            let reason = unmarked.reason.as_deref().unwrap_or_default();
+            tracing::warn!(table, reason, "rows that other programs write there will make nothing stale");
+        }
+        Ok(MigrationView {
+            migrations,
+            applied: true,
+            marked_tables: triggers.changed.into_iter().collect(),
+            unmarked_tables: triggers
+                .unmarked
+                .into_iter()
+                .map(|(table, unmarked)| (table, unmarked.reason.unwrap_or_default()))
+                .collect(),
+        })
     }
 }

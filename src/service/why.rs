@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::history::{CheckView, MaterializationView, StepView};
 use super::status::{StaleReasonView, reason_view};
 use super::view::sets_view;
-use super::{AssetPartitionsView, PartitionsView, Service, ServiceError};
+use super::{AssetPartitionsView, FreshnessView, ObstacleView, PartitionsView, Service, ServiceError};
 use crate::asset::spec::{AssetKind, AssetSpec};
 use crate::core::key::{AssetKey, PartitionKey};
 use crate::core::partition::{Ordinal, PartitionError};
@@ -14,9 +14,11 @@ use crate::core::plan::{PartitionSets, partitions_read};
 use crate::core::status::Staleness;
 use crate::core::subset::PartitionSubset;
 use crate::core::time::TimeWindow;
+use crate::daemon::automation::{Evaluation, explain};
 use crate::engine::extent::ExtentError;
+use crate::engine::freshness::freshness_of;
 use crate::engine::launch::missing_upstream;
-use crate::engine::status::{AssetStatus, asset_statuses};
+use crate::engine::status::{AssetStatus, partition_statuses};
 
 /// How many steps and check results are told.
 const TOLD_STEPS: i64 = 5;
@@ -89,12 +91,29 @@ pub struct WhyView {
     pub inputs: Vec<InputView>,
     /// What it reads that does not exist: it cannot be built before that is.
     pub missing_upstream: Vec<AssetPartitionsView>,
+    /// What keeps it from being built or begun, the most decisive first.
+    pub obstacles: Vec<ObstacleView>,
+    /// What automation makes of it; `None` for external assets.
+    pub automation: Option<Evaluation>,
+    /// The schedules that build it, the next one to fire first.
+    pub schedules: Vec<NextTickView>,
+    /// How its asset keeps its freshness policy, if it has one.
+    pub freshness: Option<FreshnessView>,
     /// The newest steps, newest first.
     pub steps: Vec<StepView>,
     /// What the checks of the newest step that had any found.
     pub checks: Vec<CheckView>,
     /// Of an external asset: rows known to have landed in the whole asset.
     pub landed_rows: Option<i64>,
+}
+
+/// When a schedule fires next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NextTickView {
+    /// The schedule.
+    pub schedule: String,
+    /// When; `None` when it is paused.
+    pub at: Option<DateTime<Utc>>,
 }
 
 /// What a partition reads of one upstream.
@@ -126,8 +145,12 @@ impl Service {
         let ordinal = chosen_ordinal(&spec, partition, now)
             .map_err(|source| ExtentError::Partition { asset: spec.key.clone(), source })?;
         let key = spec.partitions.key(ordinal);
-        let mut statuses = asset_statuses(&self.store, &self.definitions, std::slice::from_ref(&spec.key), now).await?;
-        let status = statuses.remove(&spec.key).unwrap_or_default();
+        // Of an external asset the rows of the whole are told, of others nothing but this partition.
+        let looked_at = match spec.is_materializable() {
+            true => PartitionSubset::single(ordinal),
+            false => spec.partitions.existing(now),
+        };
+        let status = partition_statuses(&self.store, &self.definitions, &spec, &looked_at, now).await?;
         let steps = self.store.partition_steps(spec.key.as_str(), key.as_str(), TOLD_STEPS).await?;
         let versions = self.store.materializations(spec.key.as_str(), Some(key.as_str()), 1).await?;
         let version = versions.into_iter().map(MaterializationView::from).find(|version| version.current);
@@ -136,6 +159,20 @@ impl Service {
         let missing = missing_upstream(&self.store, &self.definitions, &plan, now).await?;
         let inputs = self.inputs(&spec, ordinal, version.as_ref(), &reasons, now).await?;
         let checks = self.newest_checks(&spec, &key).await?;
+        let standing = standing(&spec, &status, ordinal);
+        let obstacles = match (standing, steps.first()) {
+            (PartitionStanding::Queued, Some(step)) => self.waiting_for(&spec, ordinal, step, now).await?,
+            (PartitionStanding::Blocked, _) => self.failures_upstream(&spec, ordinal, now).await?,
+            _ if !missing.is_empty() => self.failures_upstream(&spec, ordinal, now).await?,
+            _ => Vec::new(),
+        };
+        let automation = match spec.is_materializable() {
+            true => Some(explain(&self.store, &self.definitions, &spec, ordinal, now).await?),
+            false => None,
+        };
+        let schedules = self.next_ticks(&spec.key).await?;
+        let kept = freshness_of(&self.store, &self.definitions, [&spec], now).await?;
+        let freshness = spec.freshness.zip(kept.get(&spec.key)).map(|(policy, kept)| FreshnessView::new(policy, *kept));
         let window = spec.partitions.window(ordinal);
         let zone = self.definitions.calendar().zone;
         Ok(WhyView {
@@ -145,15 +182,32 @@ impl Service {
             at: now,
             window,
             is_closed: window.is_none_or(|window| window.end <= now),
-            standing: standing(&spec, &status, ordinal),
+            standing,
             version,
             stale: reasons.iter().map(|reason| reason_view(reason, zone)).collect(),
             inputs,
             missing_upstream: sets_view(&self.definitions, &missing),
-            steps: self.step_views(steps).await?,
+            steps: self.step_views(&spec.key, Some(ordinal), steps).await?,
+            obstacles,
+            automation,
+            schedules,
+            freshness,
             checks,
             landed_rows: (!spec.is_materializable()).then_some(status.row_count),
         })
+    }
+
+    /// The declared schedules that select the asset; paused ones last.
+    async fn next_ticks(&self, asset: &AssetKey) -> Result<Vec<NextTickView>, ServiceError> {
+        let mut ticks: Vec<NextTickView> = self
+            .schedules()
+            .await?
+            .into_iter()
+            .filter(|schedule| schedule.assets.contains(asset))
+            .map(|schedule| NextTickView { schedule: schedule.schedule, at: schedule.next_tick_at })
+            .collect();
+        ticks.sort_by_key(|tick| (tick.at.is_none(), tick.at));
+        Ok(ticks)
     }
 
     async fn inputs(

@@ -3,6 +3,7 @@
 //! "Since" is a comparison of transaction ids with a snapshot. Ids from sequences are drawn before their transactions
 //! commit and times come from many clocks: both would miss what commits late.
 
+use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -29,21 +30,40 @@ pub struct Changes {
 pub struct ChangedPartition {
     /// The asset.
     pub asset_key: String,
-    /// The partition.
-    pub partition_key: String,
-    /// Its ordinal as stored.
-    pub ordinal: i64,
+    /// Where.
+    pub place: ChangedPlace,
     /// Whether its content is another one now; always for rows that landed.
     pub content_changed: bool,
+}
+
+/// Where something happened in an asset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangedPlace {
+    /// In this partition.
+    Partition(String),
+    /// In the partitions that hold these values of the partition column: instants, or dates as midnight in UTC.
+    Between(DateTime<Utc>, DateTime<Utc>),
 }
 
 #[derive(FromRow)]
 struct ChangeRow {
     kind: String,
     asset_key: String,
-    partition_key: String,
-    ordinal: i64,
+    partition_key: Option<String>,
+    first_at: Option<DateTime<Utc>>,
+    last_at: Option<DateTime<Utc>>,
     detail: String,
+}
+
+impl ChangeRow {
+    fn partition(self, content_changed: bool) -> Option<ChangedPartition> {
+        let place = match (self.partition_key, self.first_at.zip(self.last_at)) {
+            (Some(key), _) => ChangedPlace::Partition(key),
+            (None, Some((first, last))) => ChangedPlace::Between(first, last),
+            (None, None) => return None,
+        };
+        Some(ChangedPartition { asset_key: self.asset_key, place, content_changed })
+    }
 }
 
 impl Store {
@@ -78,17 +98,12 @@ impl Store {
             .context("reading what has changed")?;
         let mut changes = Changes::default();
         for row in rows {
-            let partition = |content_changed| ChangedPartition {
-                asset_key: row.asset_key.clone(),
-                partition_key: row.partition_key.clone(),
-                ordinal: row.ordinal,
-                content_changed,
-            };
             match row.kind.as_str() {
                 "snapshot" => changes.snapshot = row.detail,
                 "ended" => changes.ended_runs.extend(row.detail.parse::<Uuid>().ok()),
-                "landed" => changes.landed.push(partition(true)),
-                kind => changes.published.push(partition(kind == "published")),
+                "landed" => changes.landed.extend(row.partition(true)),
+                "published" => changes.published.extend(row.partition(true)),
+                _ => changes.published.extend(row.partition(false)),
             }
         }
         changes.truncated = changes.published.len() >= limit || changes.landed.len() >= limit;

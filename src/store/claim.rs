@@ -1,6 +1,6 @@
 //! Claiming: the moment a step becomes the business of one worker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
@@ -100,7 +100,10 @@ impl Store {
         // only and go on with what else they have to do, and the server ends a claim that does not move.
         let mut transaction = self
             .pool
-            .begin_with("begin; set local lock_timeout = '1s'; set local idle_in_transaction_session_timeout = '5s'")
+            .begin_with(
+                "begin; set local lock_timeout = '1s'; set local idle_in_transaction_session_timeout = '5s'; \
+                 set local enable_sort = off; set local enable_bitmapscan = off; set local enable_seqscan = off",
+            )
             .await
             .context("opening a claim")?;
         // Not part of the opening: when that fails after its `begin`, sqlx does not know of the transaction, and the
@@ -154,10 +157,17 @@ impl Store {
             return Ok(Vec::new());
         }
         let chosen = choose(&candidates, &usage);
+        let chosen_steps: BTreeSet<i64> = chosen.iter().copied().collect();
+        let runs_of_chosen: BTreeSet<Uuid> = (candidates.iter())
+            .filter(|candidate| chosen_steps.contains(&candidate.step_id))
+            .map(|candidate| candidate.run_id)
+            .collect();
+        let runs_of_chosen: Vec<Uuid> = runs_of_chosen.into_iter().collect();
         let claimed: Vec<(i64, i64, i32)> = sqlx::query_as(include_str!("sql/claim_steps.sql"))
             .bind(&chosen)
             .bind(worker_id)
             .bind(now)
+            .bind(&runs_of_chosen)
             .fetch_all(&mut *transaction)
             .await
             .context("claiming steps")?;

@@ -261,19 +261,33 @@ impl Store {
         partition_key: Option<&str>,
         limit: i64,
     ) -> Result<Vec<MaterializationRecord>, StoreError> {
-        sqlx::query_as(
-            "select materialization_id, partition_key, run_id, row_count, data_version, code_version, content_changed, open,
-                    incomplete_inputs, metadata, materialized_at, current
-             from karat.materialization
-             where asset_key = $1 and ($2::text is null or partition_key = $2) and materialization_id > 0
-             order by materialization_id desc limit $3",
-        )
-        .bind(asset_key)
-        .bind(partition_key)
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await
-        .context("reading the materializations")
+        const COLUMNS: &str = "materialization_id, partition_key, run_id, row_count, data_version, code_version, \
+             content_changed, open, incomplete_inputs, metadata, materialized_at, current";
+        // Of one partition the present version and the replaced ones are in an index each; those of a whole asset are met
+        // by going back in time.
+        let statement = if partition_key.is_some() {
+            format!(
+                "select {COLUMNS} from karat.materialization
+                 where asset_key = $1 and partition_key = $2 and current
+                 union all
+                 (select {COLUMNS} from karat.materialization
+                  where asset_key = $1 and partition_key = $2 and not current
+                  order by materialization_id desc limit $3)
+                 order by materialization_id desc limit $3"
+            )
+        } else {
+            format!(
+                "select {COLUMNS} from karat.materialization where asset_key = $1 and $2::text is null
+                 order by materialization_id desc limit $3"
+            )
+        };
+        sqlx::query_as(sqlx::AssertSqlSafe(statement))
+            .bind(asset_key)
+            .bind(partition_key)
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await
+            .context("reading the materializations")
     }
 
     /// The attempts of steps, oldest first.

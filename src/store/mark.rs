@@ -152,15 +152,14 @@ impl Store {
         const DOING: &str = "merging marks";
         let mut transaction = self.pool.begin().await.context(DOING)?;
         // A statement of its own: what began after it sees everything below.
-        let horizon: i64 = sqlx::query_scalar(include_str!("sql/mark_horizon.sql"))
-            .fetch_one(&mut *transaction)
-            .await
-            .context(DOING)?;
+        let (snapshot, oldest): (String, Option<String>) =
+            sqlx::query_as(include_str!("sql/mark_horizon.sql")).fetch_one(&mut *transaction).await.context(DOING)?;
         let saved: i64 = sqlx::query_scalar(include_str!("sql/compact_marks.sql"))
             .bind(asset)
             .bind(readers)
             .bind(before)
-            .bind(horizon)
+            .bind(snapshot)
+            .bind(oldest)
             .fetch_one(&mut *transaction)
             .await
             .context(DOING)?;

@@ -223,7 +223,7 @@ impl Store {
                     case when m.content_changed then m.materialized_at else (
                         select max(p.materialized_at) from karat.materialization p
                         where p.asset_key = m.asset_key and p.partition_key = m.partition_key
-                          and p.materialization_id > 0 and p.content_changed
+                          and not p.current and p.content_changed
                     ) end as content_at
              from karat.current_versions($1, $2, $3) m",
         )

@@ -32,6 +32,7 @@ pub mod schedule;
 pub mod sensor;
 pub mod signal;
 pub mod trigger;
+pub mod waiting;
 pub mod worker;
 
 pub use error::StoreError;

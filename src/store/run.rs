@@ -52,6 +52,8 @@ pub struct RunRecord {
     pub retry_of: Option<Uuid>,
     /// Why it exists.
     pub cause: String,
+    /// Why it exists, in data that depends on the cause.
+    pub cause_detail: Option<Value>,
     /// What was asked for.
     pub request: Value,
     /// Build in spite of missing inputs.
@@ -245,6 +247,25 @@ impl Store {
         .await
         .context("moving steps on")?
         .rows_affected())
+    }
+
+    /// Ends the steps that wait in live runs and belong to none of the `defined` assets; returns how many by asset.
+    ///
+    /// Those that run are left to their workers, which know the asset.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn end_steps_of_retired_assets(
+        &self,
+        defined: &[&str],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<(String, i64)>, StoreError> {
+        sqlx::query_as(include_str!("sql/end_steps_of_retired_assets.sql"))
+            .bind(defined)
+            .bind(now)
+            .fetch_all(&self.pool)
+            .await
+            .context("ending steps of retired assets")
     }
 
     /// Ends the run when none of its steps is open any more; returns how when this call ended it.

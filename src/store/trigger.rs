@@ -40,10 +40,19 @@ pub struct LateRule {
 pub struct TriggerState {
     /// Tables that have all their triggers, or got them now.
     pub marked: BTreeSet<String>,
-    /// Tables that lack some and did not get them, with PostgreSQL's reason where there was an attempt.
-    pub unmarked: BTreeMap<String, Option<String>>,
+    /// Tables that lack some and did not get them.
+    pub unmarked: BTreeMap<String, Unmarked>,
     /// Tables on which triggers were made, replaced or dropped.
     pub changed: BTreeSet<String>,
+}
+
+/// Why a table lacks triggers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmarked {
+    /// The asset.
+    pub asset_key: String,
+    /// What PostgreSQL said; `None` when nobody tried.
+    pub reason: Option<String>,
 }
 
 /// A table in the tree of an asset's table, or a trigger of Karat, or both.
@@ -183,8 +192,8 @@ impl Store {
                 match change(&mut connection, &statements).await {
                     Ok(()) => {}
                     Err(error) if error.as_database_error().is_some() => {
-                        if asset.is_some() {
-                            state.unmarked.insert(relation, Some(describe(&error)));
+                        if let Some(asset_key) = asset {
+                            state.unmarked.insert(relation, Unmarked { asset_key, reason: Some(describe(&error)) });
                         }
                         continue;
                     }
@@ -209,7 +218,7 @@ impl Store {
         for (relation, (asset, statements)) in differences(tables, &found(&mut connection, tables).await?) {
             match asset {
                 Some(_) if statements.is_empty() => _ = state.marked.insert(relation),
-                Some(_) => _ = state.unmarked.insert(relation, None),
+                Some(asset_key) => _ = state.unmarked.insert(relation, Unmarked { asset_key, reason: None }),
                 None => {}
             }
         }

@@ -21,4 +21,5 @@ mod parse_tables;
 mod privacy;
 mod readme;
 mod real_inputs;
+mod schedules;
 mod support;

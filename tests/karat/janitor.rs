@@ -63,7 +63,7 @@ async fn what_happens_lies_in_days_and_goes_by_the_day() {
     assert_eq!(lake.scalar::<i64>("select count(*) from karat.attempt").await, 6);
     lake.clock.advance(DAY);
     let activation = janitor.activate(&context(&lake)).await.unwrap();
-    assert_eq!(activation, Activation { report: Some("cleared 3 day tables".to_owned()), next_at: None });
+    assert_eq!(activation, Activation { report: Some("cleared 4 day tables".to_owned()), next_at: None });
     assert_eq!(lake.scalar::<i64>("select count(*) from karat.attempt").await, 0);
     assert!(!days(&lake).await.contains("20260501"));
     // Why it failed is with the step.
@@ -95,7 +95,7 @@ async fn history_goes_when_it_is_old_and_nothing_current_does() {
         lake.text("select partition_key, row_count, run_id from karat.materialization where current order by 1").await;
     lake.clock.advance(DAY * 91);
     let activation = janitor.activate(&context(&lake)).await.unwrap();
-    assert_eq!(activation.report.unwrap(), "cleared 6 day tables, 1 replaced version, 14 check results, 6 steps");
+    assert_eq!(activation.report.unwrap(), "cleared 8 day tables, 1 replaced version, 14 check results, 6 steps");
     assert_eq!(statuses(&lake).await, failed);
     assert_eq!(
         lake.text("select partition_key, row_count, run_id from karat.materialization where current order by 1").await,
@@ -198,8 +198,8 @@ async fn a_log_that_is_being_read_is_left_for_later() {
     sqlx::query("select from karat.event").execute(&mut *reader).await.unwrap();
     assert_eq!(
         janitor.activate(&context(&lake)).await.unwrap().report.unwrap(),
-        "cleared 4 day tables",
-        "those of attempts and log lines"
+        "cleared 6 day tables",
+        "those of attempts, log lines and ticks"
     );
     assert!(days(&lake).await.contains("event_20260501"));
     reader.rollback().await.unwrap();

@@ -269,6 +269,37 @@ impl Lake {
         self.worker_clock.clone()
     }
 
+    /// Lets whoever writes to the events leave marks.
+    pub async fn install_triggers(&self) {
+        let tables = karat::engine::marks::marked_tables(&self.definitions);
+        let state = self.store.install_mark_triggers(&tables).await.unwrap();
+        assert!(state.unmarked.is_empty(), "{state:?}");
+    }
+
+    /// A connection of another program, which calls itself so.
+    pub async fn stranger(&self, name: &str) -> sqlx::PgConnection {
+        <sqlx::PgConnection as sqlx::Connection>::connect_with(&self.options.clone().application_name(name))
+            .await
+            .unwrap()
+    }
+
+    /// How the partitions of the asset stand against late rows: `2026-03-01 2 rows landed in …`.
+    pub async fn late(&self, asset: &str) -> String {
+        let spec = self.definitions.find(asset).unwrap();
+        let now = karat::clock::Clock::now(&*self.clock);
+        let keys = [spec.key.clone()];
+        let statuses = karat::engine::status::asset_statuses(&self.store, &self.definitions, &keys, now).await.unwrap();
+        let lines: Vec<String> = statuses[&spec.key]
+            .stale
+            .iter()
+            .map(|(&ordinal, reasons)| {
+                let reasons: Vec<String> = reasons.iter().map(karat::core::status::Staleness::sentence).collect();
+                format!("{}: {}", spec.partitions.key(ordinal), reasons.join("; "))
+            })
+            .collect();
+        lines.join("\n")
+    }
+
     pub async fn add_events(&self, events: &[(&str, i64, i64)]) -> karat::engine::external::Appended {
         let rows: Vec<Events> = events.iter().map(|&(at, id, amount)| Events { at: instant(at), id, amount }).collect();
         append_rows(&self.pool, &self.definitions, &*self.clock, "test", &rows).await.unwrap()

@@ -45,12 +45,13 @@ async fn switching_and_looking() {
     Schedule nightly is paused already, since 2026-03-20 11:00:00+01:00.
       undo    lake schedule resume nightly
     [0]
-    $ lake schedule next --count 4
+    $ lake schedule next
+    No schedule is on. To see them all: lake schedule ls
+    [0]
+    $ lake schedule next nightly --count 2
     TICK                       SCHEDULE  NOTE
-    2026-03-20 11:30:00+01:00  hourly    paused
-    2026-03-20 12:30:00+01:00  hourly    paused
-    2026-03-20 13:30:00+01:00  hourly    paused
-    2026-03-20 14:30:00+01:00  hourly    paused
+    2026-03-21 03:15:00+01:00  nightly   paused
+    2026-03-22 03:15:00+01:00  nightly   paused
     [0]
     ");
     lake.clock.set(instant("2026-03-20T12:00:00Z"));
@@ -71,15 +72,24 @@ async fn switching_and_looking() {
       "zone": "Europe/Berlin",
       "ticks": [
         {
-          "schedule": "hourly",
-          "tick_at": "2026-03-20T12:30:00Z",
-          "local": "2026-03-20T13:30:00+01:00",
+          "schedule": "nightly",
+          "tick_at": "2026-03-21T02:15:00Z",
+          "local": "2026-03-21T03:15:00+01:00",
           "clock": null,
-          "paused": true
+          "paused": false
         }
       ],
       "clock_changes": []
     }
+    [0]
+    $ lake schedule next
+    TICK                       SCHEDULE  NOTE
+    2026-03-21 03:15:00+01:00  nightly
+    2026-03-22 03:15:00+01:00  nightly
+    2026-03-23 03:15:00+01:00  nightly
+    2026-03-24 03:15:00+01:00  nightly
+    2026-03-25 03:15:00+01:00  nightly
+    2026-03-26 03:15:00+01:00  nightly
     [0]
     "#);
     lake.record(1, 20, 2).await;
@@ -102,7 +112,7 @@ async fn switching_and_looking() {
 
     nightly
       Counts yesterday, and the week when it is over
-      not built, because something is missing: lake.summary all (1 partition) needs lake.weekly 2026-W09..2026-W10 (2 partitions); lake.weekly 2026-W11 (1 partition) needs lake.daily 2026-03-09..2026-03-15 (7 partitions)
+      not built, because something is missing: lake.summary all (1 partition) needs lake.weekly 2026-W09..2026-W10 (2 partitions); lake.weekly 2026-W11 (1 partition) needs lake.daily 2026-03-09..2026-03-15 (7 partitions). `backfill 'lake.daily+' --missing` builds what is missing
       lake run show [--id--]
     [0]
     $ lake run ls
@@ -128,14 +138,19 @@ async fn both_days_of_change_are_told_with_offsets_and_in_words() {
     TICK                       SCHEDULE  NOTE
     2026-10-23 03:15:00+02:00  nightly
     2026-10-24 03:15:00+02:00  nightly
+    2026-10-25 03:15:00+01:00  nightly
+    2026-10-26 03:15:00+01:00  nightly
+
+    Clocks in Europe/Berlin are put back by 1 h, to 2026-10-25 02:00:00+01:00.
+    [0]
+    $ lake schedule next hourly --around 2026-10-25 --count 4
+    TICK                       SCHEDULE  NOTE
     2026-10-25 01:30:00+02:00  hourly    paused
     2026-10-25 02:30:00+02:00  hourly    paused; the clock shows this time twice: first pass
     2026-10-25 02:30:00+01:00  hourly    paused; the clock shows this time twice: second pass
-    2026-10-25 03:15:00+01:00  nightly
     2026-10-25 03:30:00+01:00  hourly    paused
-    2026-10-26 03:15:00+01:00  nightly
 
-    Clocks in Europe/Berlin are put back by 60 min 0 s, to 2026-10-25 02:00:00+01:00.
+    Clocks in Europe/Berlin are put back by 1 h, to 2026-10-25 02:00:00+01:00.
     [0]
     $ lake schedule next hourly --around 2026-03-29 --count 4
     TICK                       SCHEDULE  NOTE
@@ -144,7 +159,7 @@ async fn both_days_of_change_are_told_with_offsets_and_in_words() {
     2026-03-29 03:30:00+02:00  hourly    paused
     2026-03-29 04:30:00+02:00  hourly    paused
 
-    Clocks in Europe/Berlin are put ahead by 60 min 0 s, to 2026-03-29 03:00:00+02:00.
+    Clocks in Europe/Berlin are put ahead by 1 h, to 2026-03-29 03:00:00+02:00.
     [0]
     $ lake schedule next nightly --around 2026-10-25 --zone America/Sao_Paulo --count 2
     TICK                       SCHEDULE  NOTE
@@ -170,10 +185,10 @@ async fn triggering_by_hand() {
     ASSET       COUNT  PARTITIONS
     lake.daily      1  2026-03-19 (1 partition)
 
-    Not built, because something is missing: lake.summary all (1 partition) needs lake.weekly 2026-W09..2026-W10 (2 partitions); lake.weekly 2026-W11 (1 partition) needs lake.daily 2026-03-09..2026-03-15 (7 partitions).
+    Not built, because something is missing: lake.summary all (1 partition) needs lake.weekly 2026-W09..2026-W10 (2 partitions); lake.weekly 2026-W11 (1 partition) needs lake.daily 2026-03-09..2026-03-15 (7 partitions). `backfill 'lake.daily+' --missing` builds what is missing.
     [0]
     $ lake schedule trigger nightly
-    Not built, because something is missing: lake.summary all (1 partition) needs lake.weekly 2026-W09..2026-W10 (2 partitions); lake.weekly 2026-W11 (1 partition) needs lake.daily 2026-03-09..2026-03-15 (7 partitions).
+    Not built, because something is missing: lake.summary all (1 partition) needs lake.weekly 2026-W09..2026-W10 (2 partitions); lake.weekly 2026-W11 (1 partition) needs lake.daily 2026-03-09..2026-03-15 (7 partitions). `backfill 'lake.daily+' --missing` builds what is missing.
     Launched run [--id--]: 1 partition.
       watch   lake run show [--id--]
       undo    lake run cancel [--id--]
@@ -193,15 +208,34 @@ async fn triggering_by_hand() {
         "schedule trigger daily",
     ]).await, @"
     $ lake schedule trigger nightly
-    Not built, because something is missing: lake.summary all (1 partition) needs lake.weekly 2026-W09..2026-W10 (2 partitions); lake.weekly 2026-W11 (1 partition) needs lake.daily 2026-03-09..2026-03-15 (7 partitions).
+    Not built, because something is missing: lake.summary all (1 partition) needs lake.weekly 2026-W09..2026-W10 (2 partitions); lake.weekly 2026-W11 (1 partition) needs lake.daily 2026-03-09..2026-03-15 (7 partitions). `backfill 'lake.daily+' --missing` builds what is missing.
     [0]
-    $ lake schedule trigger nightly --at 2026-03-05T03:15 --detach
-    error: schedule `nightly` was triggered at this very instant already: `lake schedule ls` shows its run
-    [1]
+    $ lake schedule trigger hourly --at 2026-03-05T03:15 --detach
+    Launched run [--id--]: 3 partitions.
+      watch   lake run show [--id--]
+      undo    lake run cancel [--id--]
+      work on lake run resume [--id--]
+    [0]
+    $ lake schedule trigger nightly --at 2026-03-21T03:15 --dry-run
+    error: 2026-03-21 02:15:00Z lies ahead, and what such a tick builds has not ended: choose an earlier time, or leave it out for now
+    [2]
+    $ lake schedule ls
+    SCHEDULE  CRON        SELECTION     STATE   LAST TICK                  OUTCOME            NEXT TICK
+    hourly    30 * * * *  lake.regions  paused  2026-03-20 11:01:00+01:00  launched, by hand
+    nightly   15 3 * * *  lake.daily+   on      2026-03-20 11:01:00+01:00  nothing, by hand   2026-03-21 03:15:00+01:00
+
+    hourly
+      lake run show [--id--]
+      lake schedule resume hourly
+
+    nightly
+      Counts yesterday, and the week when it is over
+      not built, because something is missing: lake.summary all (1 partition) needs lake.weekly 2026-W09..2026-W10 (2 partitions); lake.weekly 2026-W11 (1 partition) needs lake.daily 2026-03-09..2026-03-15 (7 partitions). `backfill 'lake.daily+' --missing` builds what is missing
+    [0]
     $ lake schedule trigger nightly --at 2026-02-05 --dry-run
     The tick of nightly at 2026-02-05 00:00:00+01:00 builds nothing.
 
-    Not built, because something is missing: lake.summary all (1 partition) needs lake.weekly 2026-W09..2026-W11 (3 partitions).
+    Not built, because something is missing: lake.summary all (1 partition) needs lake.weekly 2026-W09..2026-W11 (3 partitions). `backfill 'lake.daily+' --missing` builds what is missing.
     [0]
     $ lake schedule trigger daily
     error: there is no schedule `daily`: `lake schedule ls` lists those there are
@@ -238,7 +272,7 @@ async fn an_application_without_schedules_says_how_to_get_one() {
     There are no schedules: declare one with `.schedule(…)` where the assets are registered.
     [0]
     $ lake schedule next
-    There are no schedules: declare one with `.schedule(…)` where the assets are registered.
+    No schedule is on. To see them all: lake schedule ls
     [0]
     $ lake schedule trigger nightly
     error: there is no schedule `nightly`: `lake schedule ls` lists those there are

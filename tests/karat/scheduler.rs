@@ -108,7 +108,7 @@ async fn what_lacks_something_upstream_is_left_out_and_told() {
     lake.clock.set(instant("2026-04-01T00:00:00Z"));
     activate(&lake).await;
     at(&lake, "2026-04-01T01:15:00Z").await;
-    insta::assert_snapshot!(ticks(&lake).await, @"04-01 01:15 | launched | daily_totals 2026-03-31 | not built, because something is missing: lake.monthly_report 2026-03 (1 partition) needs lake.daily_totals 2026-03-01..2026-03-30 (30 partitions)");
+    insta::assert_snapshot!(ticks(&lake).await, @"04-01 01:15 | launched | daily_totals 2026-03-31 | not built, because something is missing: lake.monthly_report 2026-03 (1 partition) needs lake.daily_totals 2026-03-01..2026-03-30 (30 partitions). `backfill '*' --missing` builds what is missing");
 }
 
 #[tokio::test]

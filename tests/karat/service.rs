@@ -104,8 +104,11 @@ async fn from_nothing_to_fresh_and_back_after_late_rows() {
     lake.daily 2026-03-05 is stale.
       Stale, because 1 row landed in lake.events since 2026-03-20 11:05:00+01:00, written by a file.
       Its version of 2026-03-20 11:00:00+01:00 has 1 row.
-      That was run [--id--]: lake backfill '*' --missing
+      That was run [--id--] (backfill [--id--]): lake backfill '*' --missing
       Its window was 2026-03-05 00:00:00+01:00 to 2026-03-06 00:00:00+01:00.
+      Automation: not due yet; eager (after 1 min without a change) will be met at 2026-03-20T11:06:00+01:00; the newest change was at 2026-03-20T11:05:00+01:00.
+      Schedule nightly: next at 2026-03-21 03:15:00+01:00.
+      Freshness: pass (at most 30 h are allowed, due at 2026-03-22 06:00:00+01:00).
       To build it: lake materialize lake.daily 2026-03-05
 
     It reads:
@@ -113,22 +116,24 @@ async fn from_nothing_to_fresh_and_back_after_late_rows() {
       lake.events  overlap  2026-03-05 (1 partition)  changed
 
     What was done, newest first:
-      2026-03-20 11:00:00+01:00 succeeded in run [--id--] (backfill): lake backfill '*' --missing
+      2026-03-20 11:00:00+01:00 succeeded in run [--id--] (backfill [--id--]): lake backfill '*' --missing
 
     Its newest checks: 2 passed, 0 failed.
     [0]
     $ lake why lake.weekly 2026-W10
     lake.weekly 2026-W10 is fresh.
       Its version of 2026-03-20 11:00:00+01:00 has 1 row.
-      That was run [--id--]: lake backfill '*' --missing
+      That was run [--id--] (backfill [--id--]): lake backfill '*' --missing
       Its window was 2026-03-02 00:00:00+01:00 to 2026-03-09 00:00:00+01:00.
+      Automation: it is built on request only.
+      Schedule nightly: next at 2026-03-21 03:15:00+01:00.
 
     It reads:
       ASSET       MAPPING  PARTITIONS                             SINCE IT WAS BUILT
       lake.daily  overlap  2026-03-02..2026-03-08 (7 partitions)
 
     What was done, newest first:
-      2026-03-20 11:00:00+01:00 succeeded in run [--id--] (backfill): lake backfill '*' --missing
+      2026-03-20 11:00:00+01:00 succeeded in run [--id--] (backfill [--id--]): lake backfill '*' --missing
     [0]
     "#);
     lake.clock.set(service_lake::instant("2026-03-20T10:10:00Z"));
@@ -157,16 +162,19 @@ async fn from_nothing_to_fresh_and_back_after_late_rows() {
     $ lake why daily 2026-03-05
     lake.daily 2026-03-05 is fresh.
       Its version of 2026-03-20 11:10:00+01:00 has 1 row.
-      That was run [--id--]: lake backfill '*' --stale
+      That was run [--id--] (backfill [--id--]): lake backfill '*' --stale
       Its window was 2026-03-05 00:00:00+01:00 to 2026-03-06 00:00:00+01:00.
+      Automation: nothing to do: nothing it reads has changed since it was built.
+      Schedule nightly: next at 2026-03-21 03:15:00+01:00.
+      Freshness: pass (at most 30 h are allowed, due at 2026-03-22 06:00:00+01:00).
 
     It reads:
       ASSET        MAPPING  PARTITIONS                SINCE IT WAS BUILT
       lake.events  overlap  2026-03-05 (1 partition)
 
     What was done, newest first:
-      2026-03-20 11:10:00+01:00 succeeded in run [--id--] (backfill): lake backfill '*' --stale
-      2026-03-20 11:00:00+01:00 succeeded in run [--id--] (backfill): lake backfill '*' --missing
+      2026-03-20 11:10:00+01:00 succeeded in run [--id--] (backfill [--id--]): lake backfill '*' --stale
+      2026-03-20 11:00:00+01:00 succeeded in run [--id--] (backfill [--id--]): lake backfill '*' --missing
 
     Its newest checks: 2 passed, 0 failed.
     [0]
@@ -246,6 +254,9 @@ async fn a_failed_check_blocks_what_reads_the_partition_until_it_is_put_right() 
     lake.daily 2026-03-11 is failed.
       Because: check plausible: 1 offending row(s); the version before stays
       Its window was 2026-03-11 00:00:00+01:00 to 2026-03-12 00:00:00+01:00.
+      Automation: waiting for a change; eager (after 1 min without a change) waits for a change: nothing has changed since the last step failed; the newest change was at 2026-03-20T11:00:00+01:00.
+      Schedule nightly: next at 2026-03-21 03:15:00+01:00.
+      Freshness: pass (at most 30 h are allowed, due at 2026-03-22 06:00:00+01:00).
       To build it: lake materialize lake.daily 2026-03-11
 
     It reads:
@@ -253,7 +264,7 @@ async fn a_failed_check_blocks_what_reads_the_partition_until_it_is_put_right() 
       lake.events  overlap  2026-03-11 (1 partition)
 
     What was done, newest first:
-      2026-03-20 11:00:00+01:00 failed in run [--id--] (backfill): lake backfill 'lake.daily lake.weekly' --all
+      2026-03-20 11:00:00+01:00 failed in run [--id--] (backfill [--id--]): lake backfill 'lake.daily lake.weekly' --all
         check plausible: 1 offending row(s); the version before stays
 
     Its newest checks: 1 passed, 1 failed.
@@ -262,8 +273,12 @@ async fn a_failed_check_blocks_what_reads_the_partition_until_it_is_put_right() 
     $ lake why weekly 2026-W11
     lake.weekly 2026-W11 is blocked.
       Because: upstream lake.daily was not built: 2026-03-11 (1 partition)
+      lake.daily 2026-03-11 failed in run [--id--]: check plausible: 1 offending row(s); the version before stays
+        lake why lake.daily 2026-03-11
       Its window was 2026-03-09 00:00:00+01:00 to 2026-03-16 00:00:00+01:00.
       It cannot be built: lake.daily 2026-03-11 (1 partition) is missing.
+      Automation: it is built on request only.
+      Schedule nightly: next at 2026-03-21 03:15:00+01:00.
       To build it: lake materialize lake.weekly 2026-W11 --upstream
 
     It reads:
@@ -271,7 +286,7 @@ async fn a_failed_check_blocks_what_reads_the_partition_until_it_is_put_right() 
       lake.daily  overlap  2026-03-09..2026-03-15 (7 partitions)
 
     What was done, newest first:
-      2026-03-20 11:00:00+01:00 blocked in run [--id--] (backfill): lake backfill 'lake.daily lake.weekly' --all
+      2026-03-20 11:00:00+01:00 blocked in run [--id--] (backfill [--id--]): lake backfill 'lake.daily lake.weekly' --all
         upstream lake.daily was not built: 2026-03-11 (1 partition)
     [0]
     "#);
@@ -378,9 +393,11 @@ async fn what_is_missing_upstream_is_refused_built_first_or_recorded() {
     lake.weekly 2026-W11 is stale.
       Stale, because it was built by force with inputs missing.
       Its version of 2026-03-20 11:00:00+01:00 has 1 row, and was built by force without lake.daily 2026-03-09..2026-03-15 (7 partitions).
-      That was run [--id--]: lake materialize lake.weekly 2026-W11 --force
+      That was run [--id--] (manual): lake materialize lake.weekly 2026-W11 --force
       Its window was 2026-03-09 00:00:00+01:00 to 2026-03-16 00:00:00+01:00.
       It cannot be built: lake.daily 2026-03-09..2026-03-15 (7 partitions) is missing.
+      Automation: it is built on request only.
+      Schedule nightly: next at 2026-03-21 03:15:00+01:00.
       To build it: lake materialize lake.weekly 2026-W11 --upstream
 
     It reads:
@@ -459,8 +476,8 @@ async fn a_backfill_can_be_left_to_others_paused_canceled_and_taken_up_again() {
       resume  lake backfill resume [--id--]
     [0]
     $ lake run ls --live
-    RUN       STATE   CAUSE     DONE  TOTAL  FAILED  REQUESTED                  REQUEST
-    [--id--]  paused  backfill     0      8       0  2026-03-20 11:00:00+01:00  backfill lake.daily 2026-03-02..2026-03-09
+    RUN       STATE   CAUSE              DONE  TOTAL  FAILED  REQUESTED                  REQUEST
+    [--id--]  paused  backfill [--id--]     0      8       0  2026-03-20 11:00:00+01:00  backfill lake.daily 2026-03-02..2026-03-09
     [0]
     $ lake backfill resume [uuid] --detach
     Resumed backfill [--id--].
@@ -505,7 +522,7 @@ async fn a_backfill_can_be_left_to_others_paused_canceled_and_taken_up_again() {
     $ lake run show [uuid]
     run        [uuid]
     state      canceled
-    cause      backfill
+    cause      backfill [--id--]
     request    lake backfill lake.daily 2026-03-02..2026-03-09
     requested  2026-03-20 11:00:00+01:00
     finished   2026-03-20 11:00:00+01:00
@@ -518,9 +535,9 @@ async fn a_backfill_can_be_left_to_others_paused_canceled_and_taken_up_again() {
       logs    lake run logs [--id--]
     [0]
     $ lake run ls
-    RUN       STATE      CAUSE     DONE  TOTAL  FAILED  REQUESTED                  REQUEST
-    [--id--]  succeeded  retry        8      8       0  2026-03-20 11:00:00+01:00  backfill retry [uuid]
-    [--id--]  canceled   backfill     8      8       0  2026-03-20 11:00:00+01:00  backfill lake.daily 2026-03-02..2026-03-09
+    RUN       STATE      CAUSE                  DONE  TOTAL  FAILED  REQUESTED                  REQUEST
+    [--id--]  succeeded  retry of run [--id--]     8      8       0  2026-03-20 11:00:00+01:00  backfill retry [uuid]
+    [--id--]  canceled   backfill [--id--]         8      8       0  2026-03-20 11:00:00+01:00  backfill lake.daily 2026-03-02..2026-03-09
     [0]
     $ lake run ls --asset weekly
     There are no such runs. All of them: lake run ls
@@ -894,7 +911,7 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
     assert_snapshot!(lake.conversation(&["gc --dry-run", "gc --dry-run", "gc", "gc"]).await, @r#"
     $ lake gc --dry-run
     To be removed:
-      10 tables of logs, events, attempts and ticks from before 2026-06-01 12:00:00+02:00, [size]: attempt_20260321, attempt_20260322, attempt_20260323, attempt_20260324, event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324
+      14 tables of logs, events, attempts and ticks from before 2026-06-01 12:00:00+02:00, [size]: attempt_20260321, attempt_20260322, attempt_20260323, attempt_20260324, event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324, tick_20260321, tick_20260322, tick_20260323, tick_20260324
       7 stray log rows from before 2026-06-01 12:00:00+02:00, [size]
       8 replaced versions from before 2026-04-02 12:00:00+02:00, [size]
       29 check results from before 2026-04-02 12:00:00+02:00, [size]
@@ -905,7 +922,7 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
     [0]
     $ lake gc --dry-run
     To be removed:
-      10 tables of logs, events, attempts and ticks from before 2026-06-01 12:00:00+02:00, [size]: attempt_20260321, attempt_20260322, attempt_20260323, attempt_20260324, event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324
+      14 tables of logs, events, attempts and ticks from before 2026-06-01 12:00:00+02:00, [size]: attempt_20260321, attempt_20260322, attempt_20260323, attempt_20260324, event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324, tick_20260321, tick_20260322, tick_20260323, tick_20260324
       7 stray log rows from before 2026-06-01 12:00:00+02:00, [size]
       8 replaced versions from before 2026-04-02 12:00:00+02:00, [size]
       29 check results from before 2026-04-02 12:00:00+02:00, [size]
@@ -916,7 +933,7 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
     [0]
     $ lake gc
     Removed:
-      10 tables of logs, events, attempts and ticks from before 2026-06-01 12:00:00+02:00, [size]: attempt_20260321, attempt_20260322, attempt_20260323, attempt_20260324, event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324
+      14 tables of logs, events, attempts and ticks from before 2026-06-01 12:00:00+02:00, [size]: attempt_20260321, attempt_20260322, attempt_20260323, attempt_20260324, event_20260322, event_20260324, log_line_20260321, log_line_20260322, log_line_20260323, log_line_20260324, tick_20260321, tick_20260322, tick_20260323, tick_20260324
       7 stray log rows from before 2026-06-01 12:00:00+02:00, [size]
       8 replaced versions from before 2026-04-02 12:00:00+02:00, [size]
       29 check results from before 2026-04-02 12:00:00+02:00, [size]
@@ -937,6 +954,9 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
       Stale, because 57 rows landed in lake.events since 2026-03-23 11:00:00+01:00, written by a file.
       Its version of 2026-03-23 11:00:00+01:00 has 1 row.
       Its window was 2026-03-12 00:00:00+01:00 to 2026-03-13 00:00:00+01:00.
+      Automation: waiting for a change; eager (after 1 min without a change) waits for a change: nothing has changed since the last step failed; the newest change was at 2026-03-23T11:00:00+01:00.
+      Schedule nightly: next at 2026-03-24 03:15:00+01:00.
+      Freshness: fail (at most 30 h are allowed, overdue since 2026-03-18 06:00:00+01:00).
       To build it: lake materialize lake.daily 2026-03-12
 
     It reads:
@@ -1183,8 +1203,10 @@ async fn an_asset_is_shown_with_all_that_is_declared_and_known_of_it() {
     lake.summary all is stale.
       Stale, because it was built by force with inputs missing.
       Its version of 2026-03-20 11:00:00+01:00 has 1 row, and was built by force without lake.weekly 2026-W09..2026-W10 (2 partitions).
-      That was run [--id--]: lake backfill lake.daily+ 2026-03-09..2026-03-15 --force
+      That was run [--id--] (backfill [--id--]): lake backfill lake.daily+ 2026-03-09..2026-03-15 --force
       It cannot be built: lake.weekly 2026-W09..2026-W10 (2 partitions) is missing.
+      Automation: it is built on request only.
+      Schedule nightly: next at 2026-03-21 03:15:00+01:00.
       To build it: lake materialize lake.summary all --upstream
 
     It reads:
@@ -1192,7 +1214,7 @@ async fn an_asset_is_shown_with_all_that_is_declared_and_known_of_it() {
       lake.weekly  all      2026-W09..2026-W12 (4 partitions)
 
     What was done, newest first:
-      2026-03-20 11:00:00+01:00 succeeded in run [--id--] (backfill): lake backfill lake.daily+ 2026-03-09..2026-03-15 --force
+      2026-03-20 11:00:00+01:00 succeeded in run [--id--] (backfill [--id--]): lake backfill lake.daily+ 2026-03-09..2026-03-15 --force
     [0]
     "#);
 }

@@ -14,7 +14,8 @@ use crate::core::mapping::PartitionMapping;
 use crate::core::partition::Ordinal;
 use crate::core::plan::partitions_reading;
 use crate::core::subset::PartitionSubset;
-use crate::store::change::{ChangedPartition, Changes};
+use crate::engine::marks::ordinals_of;
+use crate::store::change::{ChangedPartition, ChangedPlace, Changes};
 
 /// Which partitions are to be looked at, when, and what is known of those that others wait for.
 pub(super) struct Memory {
@@ -290,13 +291,16 @@ fn by_asset(
     partitions: &[ChangedPartition],
     wanted: impl Fn(&ChangedPartition) -> bool,
 ) -> BTreeMap<AssetKey, PartitionSubset> {
-    let mut ordinals: BTreeMap<AssetKey, Vec<Ordinal>> = BTreeMap::new();
+    let mut ranges: BTreeMap<AssetKey, Vec<(Ordinal, Ordinal)>> = BTreeMap::new();
     for partition in partitions.iter().filter(|partition| wanted(partition)) {
         let Some(spec) = partition.asset_key.parse().ok().and_then(|key| definitions.asset(&key)) else { continue };
-        let Ok(key) = partition.partition_key.parse() else { continue };
-        if let Ok(ordinal) = spec.partitions.ordinal(&key) {
-            ordinals.entry(spec.key.clone()).or_default().push(ordinal);
-        }
+        let range = match &partition.place {
+            ChangedPlace::Partition(key) => {
+                key.parse().ok().and_then(|key| spec.partitions.ordinal(&key).ok()).map(|ordinal| (ordinal, ordinal))
+            }
+            &ChangedPlace::Between(first, last) => ordinals_of(spec, first, last),
+        };
+        ranges.entry(spec.key.clone()).or_default().extend(range);
     }
-    ordinals.into_iter().map(|(key, list)| (key, PartitionSubset::from_ordinals(list))).collect()
+    ranges.into_iter().map(|(key, list)| (key, PartitionSubset::from_ranges(list))).collect()
 }

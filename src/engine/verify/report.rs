@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::place::SqlPlace;
+use crate::asset::definitions::Definitions;
 use crate::asset::spec::AssetSpec;
 use crate::core::key::AssetKey;
 
@@ -48,6 +49,24 @@ impl VerificationReport {
     ) -> Self {
         problems.sort_by(|left, right| (&left.asset, left.severity).cmp(&(&right.asset, right.severity)));
         Self { assets, problems, lineage, pending_migrations }
+    }
+
+    /// Adds as warnings that these tables (each after its asset's key) lack triggers.
+    pub(crate) fn add_unmarked<'t>(
+        &mut self,
+        definitions: &Definitions,
+        tables: impl Iterator<Item = (&'t str, &'t str)>,
+    ) {
+        self.problems.extend(tables.filter_map(|(key, table)| {
+            let asset = definitions.asset(&key.parse().ok()?)?;
+            Some(Problem::warning(
+                ProblemKind::UnmarkedWrites,
+                asset,
+                format!("the table {table} lacks triggers: rows that other programs write there make nothing stale"),
+                "let `migrate` install them, as a user who may create triggers on the table",
+            ))
+        }));
+        self.problems.sort_by(|left, right| (&left.asset, left.severity).cmp(&(&right.asset, right.severity)));
     }
 
     /// How many of the problems are errors.
@@ -160,6 +179,8 @@ pub enum ProblemKind {
     OpaqueFunction,
     /// PostgreSQL refuses a check.
     Check,
+    /// The table of an external asset lacks the triggers that leave marks.
+    UnmarkedWrites,
 }
 
 /// One thing that is wrong or doubtful: where, what, and what to do.

@@ -1,9 +1,9 @@
--- Every transaction below this has ended and is seen by whoever is at work now or begins later.
+-- What has ended by now, and from which transaction on a snapshot in use may not have seen it.
 --
--- A snapshot that is in use may be older than the oldest running transaction; the server shows how old. Ages count from
--- the next transaction, and the last one that ended is below it, which errs on the safe side.
-select greatest(0, least(
-    pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
-    pg_snapshot_xmax(pg_current_snapshot())::text::bigint - coalesce(max(age(backend_xmin)), 0)))
-from pg_stat_activity
-where backend_xmin is not null
+-- Who begins later sees everything that this statement sees. Of the others, snapshots of this database count that are in
+-- use; ages are counted from the next transaction, and the newest that has begun is below it, which errs on the safe side.
+select pg_current_snapshot()::text as snapshot,
+       (select greatest(0, pg_snapshot_xmax(pg_current_snapshot())::text::bigint - age(backend_xmin))::text
+        from pg_stat_activity
+        where datname = current_database() and backend_xmin is not null and pid <> pg_backend_pid()
+        order by age(backend_xmin) desc limit 1) as oldest

@@ -1,5 +1,5 @@
 -- $1 live only, $2 outcome, $3 cause, $4 backfill, $5 asset, $6 before this run, $7 limit
-select r.run_id, r.backfill_id, r.retry_of, r.cause, r.request, r.force, r.requested_at, r.paused_at, r.cancel_requested_at,
+select r.run_id, r.backfill_id, r.retry_of, r.cause, r.cause_detail, r.request, r.force, r.requested_at, r.paused_at, r.cancel_requested_at,
        r.finished_at, r.outcome, c.*
 from (
     select *
