@@ -109,8 +109,7 @@ impl DefinitionsBuilder {
     /// # Errors
     /// Everything that is wrong, at once.
     pub fn build(self) -> Result<Definitions, DefinitionErrors> {
-        let definitions =
-            Definitions::assemble(self.calendar, self.specs, self.pools, self.schedules, self.errors)?;
+        let definitions = Definitions::assemble(self.calendar, self.specs, self.pools, self.schedules, self.errors)?;
         Ok(definitions.with_sensors(self.sensors))
     }
 

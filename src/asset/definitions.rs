@@ -60,7 +60,8 @@ impl Definitions {
         });
         match AssetGraph::build(edges) {
             Ok(graph) => {
-                let mut definitions = Self { calendar, assets, pools, graph, schedules: Vec::new(), sensors: Vec::new() };
+                let mut definitions =
+                    Self { calendar, assets, pools, graph, schedules: Vec::new(), sensors: Vec::new() };
                 definitions.schedules = checked_schedules(schedules, &definitions, &mut errors);
                 if errors.is_empty() { Ok(definitions) } else { Err(sorted(errors)) }
             }

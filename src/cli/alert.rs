@@ -101,9 +101,9 @@ impl ChannelArguments {
     pub(super) fn channels(&self, session: &Session) -> Result<Vec<Arc<dyn AlertChannel>>, Failure> {
         let usage = |error: String| Failure::new(Exit::Usage, error);
         let url = match &self.alert_webhook {
-            Some(SecretText(text)) => Some(
-                text.parse::<WebhookUrl>().map_err(|error| usage(format!("--alert-webhook: {error}")))?,
-            ),
+            Some(SecretText(text)) => {
+                Some(text.parse::<WebhookUrl>().map_err(|error| usage(format!("--alert-webhook: {error}")))?)
+            }
             None => webhook_of_environment(WEBHOOK_VARIABLE).map_err(usage)?,
         };
         let mut channels: Vec<Arc<dyn AlertChannel>> = Vec::new();
@@ -213,8 +213,10 @@ async fn test(session: &Session, arguments: &AlertTestArguments) -> Result<Exit,
         let names: Vec<String> = channels.iter().map(|channel| channel.name().to_owned()).collect();
         channels.retain(|channel| channel.name() == wanted);
         if channels.is_empty() {
-            let hint = did_you_mean(wanted, names.iter().map(String::as_str))
-                .map_or_else(|| format!("the channels are {}", names.join(", ")), |near| format!("did you mean `{near}`?"));
+            let hint = did_you_mean(wanted, names.iter().map(String::as_str)).map_or_else(
+                || format!("the channels are {}", names.join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
             return Err(Failure::new(Exit::Usage, format!("alerts do not go to `{wanted}`: {hint}")));
         }
     }

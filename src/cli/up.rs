@@ -113,8 +113,13 @@ pub(super) async fn up(session: &Session, arguments: &UpArguments) -> Result<Exi
 }
 
 pub(super) async fn worker(session: &Session, arguments: &ServeArguments) -> Result<Exit, Failure> {
-    let parts =
-        Parts { slots: slots(arguments), reconciles: false, channels: Vec::new(), pages: None, shutdown_limit: arguments.shutdown_limit };
+    let parts = Parts {
+        slots: slots(arguments),
+        reconciles: false,
+        channels: Vec::new(),
+        pages: None,
+        shutdown_limit: arguments.shutdown_limit,
+    };
     session.connected(async |connected| serve(session, connected, parts).await).await
 }
 

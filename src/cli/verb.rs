@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::exit::{Exit, Failure};
 use super::alert::AlertArguments;
+use super::exit::{Exit, Failure};
 use super::schedule::ScheduleArguments;
 use super::sensor::SensorArguments;
 use super::session::Session;
@@ -97,7 +97,7 @@ pub struct StatusArguments {
     /// Which assets.
     #[command(flatten)]
     pub selection: SelectionArguments,
-    /// End with code 4 unless everything is fresh
+    /// End with code 4 when an asset is failed, missing or stale, or breaks its freshness policy
     #[arg(long)]
     pub exit_code: bool,
 }

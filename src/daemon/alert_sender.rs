@@ -63,12 +63,7 @@ impl AlertSender {
     /// Sends on `channels` in the name of `program`, whose command lines the messages give.
     #[must_use]
     pub fn new(program: &str, channels: Vec<Arc<dyn AlertChannel>>) -> Self {
-        Self {
-            program: program.to_owned(),
-            channels,
-            messages_per_hour: MESSAGES_PER_HOUR,
-            poster: Poster::default(),
-        }
+        Self { program: program.to_owned(), channels, messages_per_hour: MESSAGES_PER_HOUR, poster: Poster::default() }
     }
 
     /// With another limit of messages an hour on a channel; at least 1.
@@ -260,7 +255,11 @@ fn summary(program: &str, deliveries: &[WaitingDelivery], now: DateTime<Utc>) ->
         command: format!("{program} alert ls"),
         at: now,
         opened_at,
-        recovered_at: if ended { deliveries.iter().filter_map(|delivery| delivery.alert.recovered_at).max() } else { None },
+        recovered_at: if ended {
+            deliveries.iter().filter_map(|delivery| delivery.alert.recovered_at).max()
+        } else {
+            None
+        },
     }
 }
 

@@ -81,8 +81,7 @@ async fn activate(own_name: &str, context: &ReconcilerContext) -> Result<Activat
         let seen_checks: Vec<i64> = checks.iter().map(|failure| failure.check_result_id).collect();
         opened |= store.raise_for_failures(&alerts, &seen_runs, &seen_checks, now).await?;
     }
-    let kinds =
-        [AlertKind::RunFailed, AlertKind::CheckFailed, AlertKind::SchedulerStalled, AlertKind::QuarantineGrew];
+    let kinds = [AlertKind::RunFailed, AlertKind::CheckFailed, AlertKind::SchedulerStalled, AlertKind::QuarantineGrew];
     let open = store.open_alerts(&kinds).await?;
     let mut standing = stalls(own_name, context, &store.reconcilers().await?);
     standing.extend(store.quarantine_counts().await?.values().map(|count| quarantine_alert(context, count)));
@@ -96,8 +95,12 @@ async fn activate(own_name: &str, context: &ReconcilerContext) -> Result<Activat
     let mut over = settled(context, &open).await?;
     over.extend(
         open.iter()
-            .filter(|alert| [AlertKind::SchedulerStalled, AlertKind::QuarantineGrew].iter().any(|kind| kind.as_str() == alert.kind))
-            .filter(|alert| !standing.iter().any(|still| still.kind.as_str() == alert.kind && still.subject == alert.subject))
+            .filter(|alert| {
+                [AlertKind::SchedulerStalled, AlertKind::QuarantineGrew].iter().any(|kind| kind.as_str() == alert.kind)
+            })
+            .filter(|alert| {
+                !standing.iter().any(|still| still.kind.as_str() == alert.kind && still.subject == alert.subject)
+            })
             .map(|alert| alert.alert_id),
     );
     let recovered = store.recover_alerts(&over, now).await?;
@@ -156,7 +159,10 @@ fn check_alerts(failures: &[CheckFailure]) -> Vec<NewAlert> {
                 kind: AlertKind::CheckFailed,
                 subject: format!("{asset_key} {check_name}"),
                 title: format!("check `{check_name}` of {asset_key} {partition_key} failed"),
-                explanation: format!("{}\nThe version was published: the check does not block.", shortened(&failure.message)),
+                explanation: format!(
+                    "{}\nThe version was published: the check does not block.",
+                    shortened(&failure.message)
+                ),
                 command: format!("why {asset_key} {partition_key}"),
                 evidence_from: Some(failure.check_result_id),
             }
@@ -197,9 +203,7 @@ async fn settled(context: &ReconcilerContext, open: &[AlertRecord]) -> Result<Ve
             let spec = subjects.get(&alert_id).and_then(|asset| asset.parse::<AssetKey>().ok());
             let spec = spec.and_then(|key| context.definitions.asset(&key));
             let exists = spec.is_some_and(|spec| match spec.partitions.as_time() {
-                Some(_) => {
-                    spec.partitions.contains(ordinal) && spec.partitions.key(ordinal).as_str() == partition_key
-                }
+                Some(_) => spec.partitions.contains(ordinal) && spec.partitions.key(ordinal).as_str() == partition_key,
                 None => partition_key.parse().is_ok_and(|key| spec.partitions.ordinal(&key).is_ok()),
             });
             if exists {
@@ -233,9 +237,10 @@ fn stalls(own_name: &str, context: &ReconcilerContext, reconcilers: &[Reconciler
             kind: AlertKind::SchedulerStalled,
             subject: SCHEDULER.to_owned(),
             title: format!("nothing ran by itself from {} to {}", local(context, last), local(context, now)),
-            explanation: "No process led in this time: schedules, automation and alerts stood still. What was missed is \
+            explanation:
+                "No process led in this time: schedules, automation and alerts stood still. What was missed is \
                           made up for as each schedule says."
-                .to_owned(),
+                    .to_owned(),
             command: "worker ls".to_owned(),
             evidence_from: None,
         });

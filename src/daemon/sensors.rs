@@ -154,9 +154,8 @@ async fn evaluate(
 }
 
 fn message(result: &SensorResult, left_out: usize) -> Option<String> {
-    let left_out = (left_out > 0).then(|| {
-        format!("{left_out} {} requested before", if left_out == 1 { "run was" } else { "runs were" })
-    });
+    let left_out = (left_out > 0)
+        .then(|| format!("{left_out} {} requested before", if left_out == 1 { "run was" } else { "runs were" }));
     let parts: Vec<String> = [result.reason.clone(), left_out].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join("; ").chars().take(MESSAGE_CHARACTERS).collect())
 }
@@ -193,7 +192,9 @@ async fn requested(
 ) -> Result<Requested, ReconcilerError> {
     if result.requests.len() > REQUESTS {
         let count = result.requests.len();
-        return Ok(Err(format!("it requests {count} runs at once: {REQUESTS} at most, and the rest from a later cursor")));
+        return Ok(Err(format!(
+            "it requests {count} runs at once: {REQUESTS} at most, and the rest from a later cursor"
+        )));
     }
     if result.cursor.as_ref().is_some_and(|cursor| cursor.len() > CURSOR_BYTES) {
         return Ok(Err(format!("its cursor is longer than {CURSOR_BYTES} bytes: keep a position, not the data")));

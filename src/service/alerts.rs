@@ -133,7 +133,9 @@ impl Service {
     /// When there is no such alert, or the state cannot be read.
     pub async fn alert(&self, alert_id: i64) -> Result<AlertDetailView, ServiceError> {
         let Some(alert) = self.store.alert(alert_id).await? else {
-            return Err(ServiceError::Id(format!("there is no alert {alert_id}: `alert ls` lists them with their numbers")));
+            return Err(ServiceError::Id(format!(
+                "there is no alert {alert_id}: `alert ls` lists them with their numbers"
+            )));
         };
         let deliveries = self.store.deliveries(alert_id).await?;
         let deliveries = deliveries.into_iter().map(DeliveryView::from).collect();

@@ -125,7 +125,8 @@ impl Service {
         let sensors = self.definitions.sensors();
         let Some(sensor) = sensors.iter().find(|sensor| sensor.name == name) else {
             let near = did_you_mean(name, sensors.iter().map(|sensor| sensor.name.as_str()));
-            let hint = near.map_or_else(|| "`sensor ls` lists them".to_owned(), |near| format!("did you mean `{near}`?"));
+            let hint =
+                near.map_or_else(|| "`sensor ls` lists them".to_owned(), |near| format!("did you mean `{near}`?"));
             return Err(ServiceError::Id(format!("there is no sensor `{}`: {hint}", name.escape_debug())));
         };
         let records = self.sensor_records().await?;

@@ -105,6 +105,7 @@ pub(super) async fn raise(
          values ($1, $2, $3, $4, $5, $6, $7, $8, $8)
          on conflict (kind, subject) where recovered_at is null do update
          set title = excluded.title, explanation = excluded.explanation, command = excluded.command,
+             evidence_from = least(a.evidence_from, excluded.evidence_from),
              last_seen_at = greatest(a.last_seen_at, excluded.last_seen_at)
          returning opened_at = $8 and last_seen_at = $8",
     )
@@ -139,14 +140,13 @@ impl Store {
         if alerts.is_empty() {
             return Ok(0);
         }
-        let recovered = sqlx::query(
-            "update karat.alert set recovered_at = $2 where alert_id = any($1) and recovered_at is null",
-        )
-        .bind(alerts)
-        .bind(now)
-        .execute(&self.pool)
-        .await
-        .context("ending alerts")?;
+        let recovered =
+            sqlx::query("update karat.alert set recovered_at = $2 where alert_id = any($1) and recovered_at is null")
+                .bind(alerts)
+                .bind(now)
+                .execute(&self.pool)
+                .await
+                .context("ending alerts")?;
         Ok(recovered.rows_affected())
     }
 
@@ -168,7 +168,12 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn alerts(&self, open_only: bool, before: Option<i64>, limit: i64) -> Result<Vec<AlertRecord>, StoreError> {
+    pub async fn alerts(
+        &self,
+        open_only: bool,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<AlertRecord>, StoreError> {
         sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "select {ALERT_COLUMNS} from karat.alert a
              where (not $1 or a.recovered_at is null) and ($2::bigint is null or a.alert_id < $2)

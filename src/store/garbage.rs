@@ -71,6 +71,8 @@ pub enum Removable {
     Runs,
     /// Backfills without runs.
     Backfills,
+    /// Alerts that have ended, with what was said about them.
+    Alerts,
 }
 
 /// The condition under which the step `s` goes once its run has.
@@ -103,7 +105,8 @@ fn run_goes(r: &str, steps_that_stay: &str) -> String {
 
 impl Removable {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Materializations, Self::CheckResults, Self::Steps, Self::Runs, Self::Backfills];
+    pub const ALL: [Self; 6] =
+        [Self::Materializations, Self::CheckResults, Self::Steps, Self::Runs, Self::Backfills, Self::Alerts];
 
     /// What it is called where programs read.
     #[must_use]
@@ -114,6 +117,7 @@ impl Removable {
             Self::Steps => "steps",
             Self::Runs => "runs",
             Self::Backfills => "backfills",
+            Self::Alerts => "alerts",
         }
     }
 
@@ -126,6 +130,7 @@ impl Removable {
             Self::Steps => "step",
             Self::Runs => "run",
             Self::Backfills => "backfill",
+            Self::Alerts => "alert",
         }
     }
 
@@ -137,6 +142,7 @@ impl Removable {
             Self::Steps => ("karat.step", "t.step_id"),
             Self::Runs => ("karat.run", "t.launch_number"),
             Self::Backfills => ("karat.backfill", "t.backfill_id"),
+            Self::Alerts => ("karat.alert", "t.alert_id"),
         }
     }
 
@@ -147,6 +153,7 @@ impl Removable {
     fn condition(self, ahead: bool) -> String {
         match self {
             Self::Materializations => "not t.current and t.materialized_at < $1".to_owned(),
+            Self::Alerts => "t.recovered_at < $1".to_owned(),
             Self::CheckResults => {
                 let other = "select from karat.check_result other
                      where other.asset_key = t.asset_key and other.partition_key = t.partition_key

@@ -12,7 +12,13 @@ async fn alerts_are_listed_shown_and_tested() {
     let lake = Lake::new().await;
     let _guard = settings().bind_to_scope();
     let store = Store::new(lake.pool.clone());
-    let quiet = ["alert ls", "alert ls --open", "alert show 7", "alert test", "alert test nowhere --alert-webhook http://127.0.0.1:1/x"];
+    let quiet = [
+        "alert ls",
+        "alert ls --open",
+        "alert show 7",
+        "alert test",
+        "alert test nowhere --alert-webhook http://127.0.0.1:1/x",
+    ];
     assert_snapshot!(lake.conversation(&quiet).await, @r"
     $ lake alert ls
     There are no alerts. Whether one would arrive: lake alert test

@@ -75,8 +75,12 @@ async fn a_failure_is_one_alert_however_often_it_fails_and_ends_when_all_is_buil
     let lake = Lake::open().await;
     let receiver = Receiver::start().await;
     let (mut alerts, mut sender) = (AlertReconciler, AlertSender::new("lake", vec![receiver.channel()]));
-    lake.add_events(&[("2026-04-20T12:00:00Z", 1, -5), ("2026-04-21T12:00:00Z", 2, -5), ("2026-04-22T12:00:00Z", 3, 5)])
-        .await;
+    lake.add_events(&[
+        ("2026-04-20T12:00:00Z", 1, -5),
+        ("2026-04-21T12:00:00Z", 2, -5),
+        ("2026-04-22T12:00:00Z", 3, 5),
+    ])
+    .await;
     assert_eq!(lake.activate(&mut alerts).await, Activation::default());
 
     // Three nights in a row.
@@ -249,6 +253,34 @@ async fn what_should_run_by_itself_and_does_not_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_in_quarantine_alert_until_none_waits() {
+    let lake = Lake::open().await;
+    let mut alerts = AlertReconciler;
+    let quarantine = async |id: i64| {
+        sqlx::query(
+            "insert into karat.quarantine (asset_key, row_data, reason, writer, quarantined_at)
+             values ('lake.events', jsonb_build_object('id', $1), 'too late', 'test', $2)",
+        )
+        .bind(id)
+        .bind(lake.clock.now())
+        .execute(&lake.pool)
+        .await
+        .unwrap();
+    };
+    quarantine(1).await;
+    assert_eq!(lake.activate(&mut alerts).await.report.as_deref(), Some("raised alerts"));
+    lake.clock.advance(MINUTE);
+    quarantine(2).await;
+    assert_eq!(lake.activate(&mut alerts).await.report, None, "it is the same alert, brought up to date");
+    assert_eq!(
+        lake.text("select title, command, opened_at < last_seen_at as grew from karat.alert").await,
+        "2 rows of lake.events came too late and are in quarantine | quarantine ls lake.events | true"
+    );
+    sqlx::query("update karat.quarantine set discarded_at = quarantined_at").execute(&lake.pool).await.unwrap();
+    assert_eq!(lake.activate(&mut alerts).await.report.as_deref(), Some("1 recovered"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_channel_gets_so_many_messages_an_hour_and_the_rest_in_one() {
     let lake = Lake::open().await;
     let receiver = Receiver::start().await;
@@ -301,7 +333,8 @@ async fn a_receiver_that_fails_is_tried_again_and_may_say_when() {
     }
     assert!((8.0..=12.0).contains(&waits[0]) && (16.0..=24.0).contains(&waits[1]), "{waits:?}");
     assert_eq!(waits[2], 77.5);
-    let (failed, place) = (lake.text("select distinct last_error from karat.alert_delivery").await, receiver.url().place());
+    let (failed, place) =
+        (lake.text("select distinct last_error from karat.alert_delivery").await, receiver.url().place());
     assert_eq!(failed, format!("{place} answered 429 Too Many Requests: not now"));
     lake.activate(&mut sender).await;
     assert_eq!(receiver.titles(), ["open: lake.first is odd", "open: lake.second is odd"]);
@@ -411,7 +444,8 @@ impl karat::daemon::alert_channel::AlertChannel for Named {
 
 #[test]
 fn the_url_of_a_webhook_does_not_show_itself() {
-    let url: WebhookUrl = format!(" https://ada:{SECRET}@hooks.example.org:8443/{SECRET}?key={SECRET}\n").parse().unwrap();
+    let url: WebhookUrl =
+        format!(" https://ada:{SECRET}@hooks.example.org:8443/{SECRET}?key={SECRET}\n").parse().unwrap();
     assert_eq!(format!("{url:?}"), "WebhookUrl(https://hooks.example.org:8443/…)");
     assert!(url.secret().contains(SECRET));
     for wrong in [SECRET, "ftp://example.org/x", "", "https://"] {

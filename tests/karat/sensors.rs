@@ -87,8 +87,8 @@ async fn a_sensor_requests_runs_and_goes_on_from_its_cursor() {
              from karat.run r join karat.step s using (run_id) order by s.ordinal"
         )
         .await,
-        "sensor | {\"sensor\":\"files\",\"run_key\":\"2026-04-20\"} | materialize 'lake.daily_totals' '2026-04-20' | 2026-04-20 | ready\n\
-         sensor | {\"sensor\":\"files\",\"run_key\":\"2026-04-21\"} | materialize 'lake.daily_totals' '2026-04-21' | 2026-04-21 | ready"
+        "sensor | {\"sensor\": \"files\", \"run_key\": \"2026-04-20\"} | materialize 'lake.daily_totals' '2026-04-20' | 2026-04-20 | ready\n\
+         sensor | {\"sensor\": \"files\", \"run_key\": \"2026-04-21\"} | materialize 'lake.daily_totals' '2026-04-21' | 2026-04-21 | ready"
     );
     for _ in 0..3 {
         assert_eq!(next(&lake).await.report, None);
@@ -116,11 +116,15 @@ async fn nothing_takes_effect_unless_everything_does() {
     })
     .await;
     assert_eq!(evaluate(&lake).await.report.as_deref(), Some("1 failed"));
-    let written = "select (select count(*) from karat.run) as runs, (select count(*) from karat.sensor_run_key) as keys,
+    let written =
+        "select (select count(*) from karat.run) as runs, (select count(*) from karat.sensor_run_key) as keys,
                           (select cursor from karat.sensor) as cursor";
     assert_eq!(lake.text(written).await, "0 | 0 | ∅");
     let told = lake.text("select message from karat.sensor_tick").await;
-    assert!(told.starts_with("the request for lake.monthly_report: missing upstream: lake.daily_totals 2026-04-01"), "{told}");
+    assert!(
+        told.starts_with("the request for lake.monthly_report: missing upstream: lake.daily_totals 2026-04-01"),
+        "{told}"
+    );
     // When the days are there, the same request is served.
     lake.build(&[(DAILY, "2026-04")]).await;
     assert_eq!(next(&lake).await.report.as_deref(), Some("2 launched"));
@@ -256,7 +260,34 @@ async fn sensors_on_the_command_line() {
     ");
     lake.application.definitions = definitions_with_sensor;
     assert_snapshot!(lake.conversation(&["sensor ls", "sensor show files", "sensor show file", "sensor pause files",
-        "sensor trigger files", "sensor resume files"]).await, @"");
+        "sensor trigger files", "sensor resume files"]).await, @r"
+    $ lake sensor ls
+    SENSOR  STATE  EVERY  EVALUATED  CURSOR  DESCRIPTION
+    files   on      60 s  never      ·       Looks for new files
+    [0]
+    $ lake sensor show files
+    files is on, evaluated every 60 s.
+      Looks for new files
+      cursor     at the beginning
+      next       2026-03-20 11:00:00+01:00
+
+    It was never evaluated. A process that leads does it: lake up
+    [0]
+    $ lake sensor show file
+    error: there is no sensor `file`: did you mean `files`?
+    [2]
+    $ lake sensor pause files
+    Sensor files is paused.
+      undo    lake sensor resume files
+    [0]
+    $ lake sensor trigger files
+    error: sensor files is paused and is not evaluated: `lake sensor resume files` switches it on and evaluates it at once
+    [1]
+    $ lake sensor resume files
+    Sensor files is on and evaluated next.
+      watch   lake sensor show files
+    [0]
+    ");
     let calendar = Calendar { zone: chrono_tz::Europe::Berlin, first_day: "2026-03-01".parse().unwrap() };
     let context = ReconcilerContext {
         store: karat::store::Store::new(lake.pool.clone()),
@@ -265,5 +296,28 @@ async fn sensors_on_the_command_line() {
     };
     SensorReconciler.activate(&context).await.unwrap();
     assert_snapshot!(lake.conversation(&["sensor ls", "sensor show files", "sensor reset-cursor files --to 09:00",
-        "sensor trigger files"]).await, @"");
+        "sensor trigger files"]).await, @r"
+    $ lake sensor ls
+    SENSOR  STATE  EVERY  EVALUATED                  CURSOR  DESCRIPTION
+    files   on      60 s  2026-03-20 11:00:00+01:00  10:00   Looks for new files
+    [0]
+    $ lake sensor show files
+    files is on, evaluated every 60 s.
+      Looks for new files
+      cursor     10:00
+      evaluated  2026-03-20 11:00:00+01:00
+      next       2026-03-20 11:01:00+01:00
+
+    EVALUATED                  AND UNTIL  OUTCOME  RUNS  WHY
+    2026-03-20 11:00:00+01:00  ·          skipped  ·     no new file
+    [0]
+    $ lake sensor reset-cursor files --to 09:00
+    Sensor files goes on from there.
+      watch   lake sensor show files
+    [0]
+    $ lake sensor trigger files
+    Sensor files is evaluated next.
+      watch   lake sensor show files
+    [0]
+    ");
 }
