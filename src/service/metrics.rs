@@ -186,6 +186,12 @@ pub(super) async fn state_families(service: &Service) -> Result<Vec<MetricFamily
             "When the reconciler last succeeded, in seconds since 1970",
             &["reconciler"],
         ),
+        family(
+            "alerts",
+            "karat_alerts_open",
+            "Alerts that have not ended, by kind and severity",
+            &["kind", "severity"],
+        ),
         family("quarantined", "karat_quarantined_rows", "Late rows that wait in quarantine, by asset", &["asset"]),
         family(
             "waiting_rows",

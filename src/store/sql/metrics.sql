@@ -42,6 +42,11 @@ select 'reconciler_success', name, null, extract(epoch from succeeded_at)
 from karat.reconciler
 where succeeded_at is not null
 union all
+select 'alerts', kind, severity, count(*)
+from karat.alert
+where recovered_at is null
+group by 2, 3
+union all
 select 'quarantined', asset_key, null, count(*)
 from karat.quarantine
 where released_at is null and discarded_at is null
