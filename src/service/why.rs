@@ -117,6 +117,8 @@ pub struct WhyView {
 pub struct BuiltByView {
     /// The run.
     pub run_id: Uuid,
+    /// The kind of cause: `manual`, `backfill`, `retry`, `schedule`, `automation` or `sensor`.
+    pub cause: String,
     /// Why it built this partition.
     pub because: String,
     /// What was asked for.
@@ -199,6 +201,7 @@ impl Service {
             run_id: run.run_id,
             because: partition_cause_text(&run, &spec.key, Some(ordinal), zone),
             command: command_of(&run.request),
+            cause: run.cause,
         });
         Ok(WhyView {
             asset: spec.key.clone(),

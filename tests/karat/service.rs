@@ -1002,7 +1002,7 @@ async fn a_database_of_another_version_is_not_used() {
     let lake = Lake::migrated_with(&karat::store::migrate::Migrations::karat()).await;
     let _guard = settings().bind_to_scope();
     assert_snapshot!(
-        lake.conversation(&["status", "check", "migrate --dry-run", "migrate", "migrate", "check", "status lake.events"]).await, @r#"
+        lake.conversation(&["status", "check", "migrate --dry-run", "migrate", "migrate", "check", "status lake.events"]).await, @r"
     $ lake status
     error: the database lacks the migration(s) lake/0001 lake. Bring it up to date with `lake migrate`
     [5]
@@ -1031,7 +1031,7 @@ async fn a_database_of_another_version_is_not_used() {
     ASSET        STATE  FRESH  STALE  MISSING  FAILED  ACTIVE  ROWS  NEWEST
     lake.events  empty      ·      ·        ·       ·       ·     0  never
     [0]
-    "#);
+    ");
     sqlx::query("update karat.migration_lake set version = 2").execute(&lake.pool).await.unwrap();
     assert_snapshot!(lake.conversation(&["status", "migrate", "materialize lake.daily"]).await, @r#"
     $ lake status

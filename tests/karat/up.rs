@@ -30,6 +30,7 @@ const APPLICATION: Application = Application {
     definitions: |calendar| Ok(lake::definitions(calendar.zone)),
     migrations: lake::migrations,
     pages: Some(karat::web::serve),
+    alert_channels: || Ok(Vec::new()),
 };
 
 /// A process of the application: this test binary again, with the command line that the environment names.
