@@ -33,13 +33,14 @@ pub use self::reconciler::{Activation, Reconciler, ReconcilerContext, Reconciler
 pub use self::retirement::Retirement;
 pub use self::scheduler::Scheduler;
 pub use self::sensors::SensorReconciler;
+
 use crate::store::garbage::Retention;
 
 /// The reconcilers that every program has. Alerts are said by an [`AlertSender`] beside them, which knows where to.
 #[must_use]
 pub fn reconcilers() -> Vec<Box<dyn Reconciler>> {
     vec![
-        Box::new(Scheduler::default()),
+        Box::new(Scheduler),
         Box::new(AutomationReconciler::default()),
         Box::new(SensorReconciler),
         Box::new(FreshnessReconciler),
