@@ -36,9 +36,10 @@ pub use self::sensors::SensorReconciler;
 
 use crate::store::garbage::Retention;
 
-/// The reconcilers that every program has. Alerts are said by an [`AlertSender`] beside them, which knows where to.
+/// The reconcilers that every program has; what is kept for people is kept as `retention` says. Alerts are said by an
+/// [`AlertSender`] beside them, which knows where to.
 #[must_use]
-pub fn reconcilers() -> Vec<Box<dyn Reconciler>> {
+pub fn reconcilers(retention: Retention) -> Vec<Box<dyn Reconciler>> {
     vec![
         Box::new(Scheduler),
         Box::new(AutomationReconciler::default()),
@@ -46,6 +47,6 @@ pub fn reconcilers() -> Vec<Box<dyn Reconciler>> {
         Box::new(FreshnessReconciler),
         Box::new(AlertReconciler),
         Box::new(Retirement),
-        Box::new(Janitor::new(Retention::default())),
+        Box::new(Janitor::new(retention)),
     ]
 }

@@ -71,6 +71,8 @@ pub enum Removable {
     Runs,
     /// Backfills without runs.
     Backfills,
+    /// Rows that came late and were put into their table after all.
+    Quarantine,
     /// Alerts that have ended, with what was said about them.
     Alerts,
 }
@@ -105,8 +107,15 @@ fn run_goes(r: &str, steps_that_stay: &str) -> String {
 
 impl Removable {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Materializations, Self::CheckResults, Self::Steps, Self::Runs, Self::Backfills, Self::Alerts];
+    pub const ALL: [Self; 7] = [
+        Self::Materializations,
+        Self::CheckResults,
+        Self::Steps,
+        Self::Runs,
+        Self::Backfills,
+        Self::Quarantine,
+        Self::Alerts,
+    ];
 
     /// What it is called where programs read.
     #[must_use]
@@ -117,6 +126,7 @@ impl Removable {
             Self::Steps => "steps",
             Self::Runs => "runs",
             Self::Backfills => "backfills",
+            Self::Quarantine => "released_rows",
             Self::Alerts => "alerts",
         }
     }
@@ -130,6 +140,7 @@ impl Removable {
             Self::Steps => "step",
             Self::Runs => "run",
             Self::Backfills => "backfill",
+            Self::Quarantine => "released row",
             Self::Alerts => "alert",
         }
     }
@@ -142,6 +153,7 @@ impl Removable {
             Self::Steps => ("karat.step", "t.step_id"),
             Self::Runs => ("karat.run", "t.launch_number"),
             Self::Backfills => ("karat.backfill", "t.backfill_id"),
+            Self::Quarantine => ("karat.quarantine", "t.quarantine_id"),
             Self::Alerts => ("karat.alert", "t.alert_id"),
         }
     }
@@ -171,6 +183,8 @@ impl Removable {
             ),
             Self::Runs if ahead => run_goes("t", &format!("not ({})", step_goes("s"))),
             Self::Runs => run_goes("t", "true"),
+            // What was refused for good stays: it is data, and is nowhere else.
+            Self::Quarantine => "t.released_at < $1".to_owned(),
             Self::Backfills => {
                 let stays = if ahead {
                     format!("not ({})", run_goes("r", &format!("not ({})", step_goes("s"))))

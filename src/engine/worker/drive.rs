@@ -202,8 +202,8 @@ impl<'a> Drive<'a> {
             self.tell(Signal::Work);
             look = self.worker.look(runs.as_deref(), false, self.stop).await?;
         }
-        if let Some(ready_at) = look.ready_at {
-            match (ready_at - self.environment.clock.now()).to_std() {
+        if let Some(claimable_at) = look.claimable_at {
+            match (claimable_at - self.environment.clock.now()).to_std() {
                 Ok(wait) if !wait.is_zero() => self.next_look = self.next_look.min(Instant::now() + wait),
                 _ => self.may_claim = true,
             }
