@@ -33,6 +33,7 @@ pub use self::reconciler::{Activation, Reconciler, ReconcilerContext, Reconciler
 pub use self::retirement::Retirement;
 pub use self::scheduler::Scheduler;
 pub use self::sensors::SensorReconciler;
+
 use crate::store::garbage::Retention;
 
 /// The reconcilers that every program has; what is kept for people is kept as `retention` says. Alerts are said by an
