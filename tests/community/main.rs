@@ -22,5 +22,6 @@ mod privacy;
 mod readme;
 mod real_inputs;
 mod schedules;
+mod simulation;
 mod support;
 mod up;

@@ -51,6 +51,7 @@ mod sensors;
 mod serve;
 mod service;
 mod service_lake;
+mod simulation;
 mod sql_text;
 mod status;
 mod subset;
