@@ -71,6 +71,10 @@ pub enum Removable {
     Runs,
     /// Backfills without runs.
     Backfills,
+    /// Rows that came late and were put into their table after all.
+    Quarantine,
+    /// Alerts that have ended, with what was said about them.
+    Alerts,
 }
 
 /// The condition under which the step `s` goes once its run has.
@@ -103,7 +107,15 @@ fn run_goes(r: &str, steps_that_stay: &str) -> String {
 
 impl Removable {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Materializations, Self::CheckResults, Self::Steps, Self::Runs, Self::Backfills];
+    pub const ALL: [Self; 7] = [
+        Self::Materializations,
+        Self::CheckResults,
+        Self::Steps,
+        Self::Runs,
+        Self::Backfills,
+        Self::Quarantine,
+        Self::Alerts,
+    ];
 
     /// What it is called where programs read.
     #[must_use]
@@ -114,6 +126,8 @@ impl Removable {
             Self::Steps => "steps",
             Self::Runs => "runs",
             Self::Backfills => "backfills",
+            Self::Quarantine => "released_rows",
+            Self::Alerts => "alerts",
         }
     }
 
@@ -126,6 +140,8 @@ impl Removable {
             Self::Steps => "step",
             Self::Runs => "run",
             Self::Backfills => "backfill",
+            Self::Quarantine => "released row",
+            Self::Alerts => "alert",
         }
     }
 
@@ -137,6 +153,8 @@ impl Removable {
             Self::Steps => ("karat.step", "t.step_id"),
             Self::Runs => ("karat.run", "t.launch_number"),
             Self::Backfills => ("karat.backfill", "t.backfill_id"),
+            Self::Quarantine => ("karat.quarantine", "t.quarantine_id"),
+            Self::Alerts => ("karat.alert", "t.alert_id"),
         }
     }
 
@@ -147,6 +165,7 @@ impl Removable {
     fn condition(self, ahead: bool) -> String {
         match self {
             Self::Materializations => "not t.current and t.materialized_at < $1".to_owned(),
+            Self::Alerts => "t.recovered_at < $1".to_owned(),
             Self::CheckResults => {
                 let other = "select from karat.check_result other
                      where other.asset_key = t.asset_key and other.partition_key = t.partition_key
@@ -164,6 +183,8 @@ impl Removable {
             ),
             Self::Runs if ahead => run_goes("t", &format!("not ({})", step_goes("s"))),
             Self::Runs => run_goes("t", "true"),
+            // What was refused for good stays: it is data, and is nowhere else.
+            Self::Quarantine => "t.released_at < $1".to_owned(),
             Self::Backfills => {
                 let stays = if ahead {
                     format!("not ({})", run_goes("r", &format!("not ({})", step_goes("s"))))

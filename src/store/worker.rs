@@ -63,7 +63,7 @@ pub struct WorkerRecord {
 pub struct Look {
     /// When the first ready step may be claimed, perhaps in the past; `None` when there is none. It may have to wait
     /// for a pool, a limit, or another step of its partition all the same.
-    pub ready_at: Option<DateTime<Utc>>,
+    pub claimable_at: Option<DateTime<Utc>>,
     /// Whether steps are recorded as running here that the worker does not know of.
     pub unknown: bool,
     /// Whether a worker is dead.

@@ -29,7 +29,9 @@ const APPLICATION: Application = Application {
     first_day: NaiveDate::from_ymd_opt(2023, 1, 1).unwrap(),
     definitions: |calendar| Ok(lake::definitions(calendar.zone)),
     migrations: lake::migrations,
+    alert_channels: || Ok(Vec::new()),
     pages: Some(karat::web::serve),
+    alert_channels: || Ok(Vec::new()),
 };
 
 /// A process of the application: this test binary again, with the command line that the environment names.

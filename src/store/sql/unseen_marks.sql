@@ -1,5 +1,5 @@
 -- Marks of two kinds: filed under a partition, and by a stretch of less than a quarter of an hour.
--- Nothing at or above the snapshot's oldest transaction is left out by that condition: it is there for the index.
+-- What is below a snapshot's oldest running transaction is visible in it: that condition is there for the index.
 select q.question, q.asset_key, sum(k.row_count)::bigint as row_count, sum(k.rows_removed)::bigint as rows_removed,
        min(coalesce(k.first_marked_at, k.marked_at)) as since, max(k.marked_at) as newest,
        array_agg(distinct k.writer) as writers
