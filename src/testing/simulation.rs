@@ -27,6 +27,7 @@ use crate::engine::logs::LogCollector;
 use crate::engine::{Worker, WorkerSettings};
 use crate::service::{LaunchKind, LaunchedView, Request, Service};
 use crate::store::Store;
+use crate::store::garbage::Retention;
 use crate::store::signal::Signal;
 use crate::store::migrate::Migrations;
 
@@ -120,7 +121,7 @@ impl Simulation {
         migrations: Migrations,
         now: DateTime<Utc>,
     ) -> Result<Self, SimulationError> {
-        Self::with_reconcilers(definitions, migrations, now, || crate::daemon::reconcilers(crate::store::garbage::Retention::default())).await
+        Self::with_reconcilers(definitions, migrations, now, || crate::daemon::reconcilers(Retention::default())).await
     }
 
     /// The same with reconcilers of the caller's choice.
