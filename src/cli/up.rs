@@ -120,7 +120,12 @@ pub(super) async fn up(session: &Session, arguments: &UpArguments) -> Result<Exi
         pages,
         shutdown_limit: arguments.serve.shutdown_limit,
     };
-    session.connected(async |connected| serve(session, connected, parts).await).await
+    session
+        .connected(async |connected| {
+            connected.service.prepare().await?;
+            serve(session, connected, parts).await
+        })
+        .await
 }
 
 pub(super) async fn worker(session: &Session, arguments: &ServeArguments) -> Result<Exit, Failure> {

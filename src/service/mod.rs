@@ -31,6 +31,7 @@ mod schema;
 mod select;
 mod sensors;
 mod status;
+mod trigger;
 mod view;
 mod why;
 mod workers;
@@ -62,8 +63,7 @@ pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
 pub use self::request::{PartitionState, Request};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
 pub use self::schedules::{
-    ClockChange, ScheduleState, ScheduleView, SwitchedView, TickPlanView, TickView, TriggeredView, UpcomingTick,
-    UpcomingView,
+    ClockChange, ScheduleState, ScheduleView, SwitchedView, TickView, UpcomingTick, UpcomingView,
 };
 pub use self::schema::MigrationView;
 pub use self::select::asks_for_states;
@@ -71,8 +71,9 @@ pub use self::sensors::{ChangedSensorView, EvaluationView, SensorDetailView, Sen
 pub use self::status::{
     AssetState, AssetStatusView, FailedView, FreshnessView, StaleReasonView, StaleView, StatusView,
 };
+pub use self::trigger::{TickPlanView, TriggeredView};
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
-pub use self::why::{InputView, NextTickView, PartitionStanding, WhyView};
+pub use self::why::{BuiltByView, InputView, NextTickView, PartitionStanding, WhyView};
 pub use self::workers::{WorkerState, WorkerView};
 
 pub use crate::core::plan::Extent;
