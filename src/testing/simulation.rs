@@ -120,7 +120,7 @@ impl Simulation {
         migrations: Migrations,
         now: DateTime<Utc>,
     ) -> Result<Self, SimulationError> {
-        Self::with_reconcilers(definitions, migrations, now, crate::daemon::reconcilers).await
+        Self::with_reconcilers(definitions, migrations, now, || crate::daemon::reconcilers(crate::store::garbage::Retention::default())).await
     }
 
     /// The same with reconcilers of the caller's choice.
