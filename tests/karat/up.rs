@@ -31,7 +31,6 @@ const APPLICATION: Application = Application {
     migrations: lake::migrations,
     alert_channels: || Ok(Vec::new()),
     pages: Some(karat::web::serve),
-    alert_channels: || Ok(Vec::new()),
 };
 
 /// A process of the application: this test binary again, with the command line that the environment names.
