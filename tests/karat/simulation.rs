@@ -6,11 +6,13 @@ use chrono::TimeDelta;
 use chrono_tz::Europe::Berlin;
 use futures_util::future::BoxFuture;
 use karat::daemon::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
+use karat::prelude::Calendar;
 use karat::service::{Extent, LaunchKind, PartitionState, Request};
 use karat::store::signal::Signal;
 use karat::testing::{MakeReconcilers, Simulation, SimulationError};
 
 use crate::lake::{DailyTotals, Events, MonthlyReport, calendar, instant, migrations};
+use crate::service_lake::assets;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -86,6 +88,43 @@ async fn a_month_by_hand() {
       lake.daily_totals 2023-01-01..2023-01-31 succeeded
       lake.monthly_report 2023-01 succeeded
     ");
+}
+
+#[tokio::test]
+async fn a_night_without_anybody() {
+    let calendar = Calendar { zone: Berlin, first_day: "2026-03-28".parse().unwrap() };
+    let definitions = assets::definitions(calendar).unwrap();
+    let mut simulation =
+        Simulation::new(definitions, assets::migrations(), instant("2026-03-28T18:00:00Z")).await.unwrap();
+    let event = |event_id, at, person| assets::Event {
+        event_id,
+        occurred_at: instant(at),
+        person,
+        region: "europe".to_owned(),
+    };
+    simulation.append(&[event(1, "2026-03-28T17:00:00Z", 1), event(2, "2026-03-28T17:30:00Z", 2)]).await.unwrap();
+    // The clock is set forward at two.
+    let night = simulation.run_until(instant("2026-03-29T04:00:00Z"), HOUR).await.unwrap();
+    insta::assert_snapshot!(night, @"");
+    // Something that happened before midnight arrives in the morning.
+    simulation.append(&[event(3, "2026-03-28T22:30:00Z", 1)]).await.unwrap();
+    insta::assert_snapshot!(simulation.step().await.unwrap(), @"nothing happened until 2026-03-29 06:00+02:00");
+    insta::assert_snapshot!(simulation.status_text().await.unwrap(), @"");
+    let morning = simulation.run_until(instant("2026-03-29T06:00:00Z"), Duration::from_secs(600)).await.unwrap();
+    insta::assert_snapshot!(morning, @"");
+}
+
+#[tokio::test]
+async fn reconcilers_rest_until_something_wakes_them() {
+    let mut simulation = simulation(|| vec![cuckoo("clock")]).await;
+    simulation.let_rest(HOUR * 24);
+    simulation.step().await.unwrap();
+    // It asked for the next hour, and for nothing before.
+    assert!(simulation.advance(HOUR / 2).await.unwrap().is_nothing());
+    assert!(!simulation.advance(HOUR / 2).await.unwrap().is_nothing());
+    // A clock that was put back is something to look at, whoever rests.
+    simulation.jump(TimeDelta::hours(-3));
+    assert!(!simulation.step().await.unwrap().is_nothing());
 }
 
 #[tokio::test]

@@ -9,12 +9,12 @@ use super::{Simulation, SimulationError};
 use crate::asset::spec::AssetKind;
 use crate::service::{AssetStatusView, PartitionsView, RunQuery, RunView};
 
-/// More than a text for people to compare should have; older runs are left out.
-const SHOWN_RUNS: u32 = 200;
+/// The most of anything in a list: more than a text for people to compare should have. The newest are shown.
+const SHOWN: u32 = 200;
 
 impl Simulation {
-    /// How everything stands: each asset's partitions by state with the reasons, and all runs with their cause and
-    /// outcome. Runs are numbered in the order in which they were first heard of; times are in the calendar's zone, with the offset.
+    /// How everything stands: each asset's partitions by state with the reasons, rows in quarantine, the last tick of
+    /// each schedule, alerts that last, and all runs with their cause and outcome. Runs are numbered in the order in which they were first heard of; times are in the calendar's zone, with the offset.
     ///
     /// # Errors
     /// When the state cannot be read.
@@ -24,7 +24,22 @@ impl Simulation {
         for asset in self.service.status(None).await?.assets {
             asset_text(&mut text, &asset);
         }
-        let mut runs = self.service.runs(&RunQuery { limit: SHOWN_RUNS, ..RunQuery::default() }).await?;
+        for row in self.service.quarantine(None, None, SHOWN).await? {
+            let partition = row.partition.as_ref().map_or("no partition", |partition| partition.as_str());
+            // Writing to a text does not fail.
+            let _ = writeln!(text, "quarantine {} {partition}: {}", row.asset, row.reason);
+        }
+        for schedule in self.service.schedules().await? {
+            let tick = schedule.last_tick.map_or_else(
+                || "no tick yet".to_owned(),
+                |tick| format!("last tick {} {}", time_text(tick.tick_at, zone), tick.outcome),
+            );
+            let _ = writeln!(text, "schedule {} {}, {tick}", schedule.schedule, schedule.state.as_str());
+        }
+        for alert in self.service.alerts(true, None, SHOWN).await? {
+            let _ = writeln!(text, "alert {} since {}", alert.title, time_text(alert.opened_at, zone));
+        }
+        let mut runs = self.service.runs(&RunQuery { limit: SHOWN, ..RunQuery::default() }).await?;
         runs.reverse();
         for run in &runs {
             self.run_text(&mut text, run).await?;
