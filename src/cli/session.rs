@@ -13,6 +13,7 @@ use super::output::Output;
 use crate::asset::calendar::Calendar;
 use crate::asset::definitions::{DefinitionErrors, Definitions};
 use crate::clock::{SharedClock, SystemClock};
+use crate::daemon::alert_channel::AlertChannels;
 use crate::engine::logs::LogCollector;
 use crate::postgres::{self, EmbeddedServer, EmbeddedSettings};
 use crate::service::{ServePages, Service};
@@ -43,6 +44,8 @@ pub struct Application {
     pub definitions: fn(Calendar) -> Result<Definitions, DefinitionErrors>,
     /// Karat's migrations and its own.
     pub migrations: fn() -> Migrations,
+    /// Where its alerts go beside the generic webhook.
+    pub alert_channels: AlertChannels,
     /// What answers over HTTP while it runs by itself; [`web::serve`](crate::web::serve), or `None` for a program
     /// without pages.
     pub pages: Option<ServePages>,

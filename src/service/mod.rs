@@ -3,6 +3,7 @@
 //! Nothing here is generic and nothing prints: every method takes plain values and returns plain structs that `serde`
 //! can write. Times are instants; showing them in the calendar's zone is the caller's business.
 
+mod alerts;
 mod asset;
 mod assets;
 mod backfill;
@@ -28,6 +29,7 @@ mod run;
 mod schedules;
 mod schema;
 mod select;
+mod sensors;
 mod status;
 mod view;
 mod why;
@@ -39,6 +41,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 
+pub use self::alerts::{AlertDetailView, AlertView, DeliveryView, TestedChannelView};
 pub use self::asset::AssetDetailView;
 pub use self::assets::{AssetView, list_assets};
 pub use self::backfill::{BackfillDetailView, BackfillView, ControlledView};
@@ -64,6 +67,7 @@ pub use self::schedules::{
 };
 pub use self::schema::MigrationView;
 pub use self::select::asks_for_states;
+pub use self::sensors::{ChangedSensorView, EvaluationView, SensorDetailView, SensorView};
 pub use self::status::{
     AssetState, AssetStatusView, FailedView, FreshnessView, StaleReasonView, StaleView, StatusView,
 };

@@ -7,11 +7,14 @@
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 
+pub mod alert;
+pub mod alert_delivery;
 pub mod attempt;
 pub mod backfill;
 pub mod change;
 pub mod claim;
 pub mod error;
+pub mod failure;
 pub mod freshness;
 pub mod garbage;
 pub mod history;
@@ -26,6 +29,7 @@ pub mod quarantine;
 pub mod reconciler;
 pub mod run;
 pub mod schedule;
+pub mod sensor;
 pub mod signal;
 pub mod trigger;
 pub mod waiting;

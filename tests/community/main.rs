@@ -7,6 +7,7 @@ mod cli_bad_input;
 mod command_line;
 mod definitions;
 mod demo;
+mod discord_alert;
 mod evidence;
 mod fact_game_sessions;
 mod fact_voice_sessions;
