@@ -128,6 +128,7 @@ impl Removable {
             Self::Backfills => "backfills",
             Self::Quarantine => "released_rows",
             Self::Alerts => "alerts",
+            Self::Alerts => "alerts",
         }
     }
 
@@ -141,6 +142,7 @@ impl Removable {
             Self::Runs => "run",
             Self::Backfills => "backfill",
             Self::Quarantine => "released row",
+            Self::Alerts => "ended alert",
             Self::Alerts => "alert",
         }
     }
@@ -154,6 +156,7 @@ impl Removable {
             Self::Runs => ("karat.run", "t.launch_number"),
             Self::Backfills => ("karat.backfill", "t.backfill_id"),
             Self::Quarantine => ("karat.quarantine", "t.quarantine_id"),
+            Self::Alerts => ("karat.alert", "t.alert_id"),
             Self::Alerts => ("karat.alert", "t.alert_id"),
         }
     }
@@ -185,6 +188,7 @@ impl Removable {
             Self::Runs => run_goes("t", "true"),
             // What was refused for good stays: it is data, and is nowhere else.
             Self::Quarantine => "t.released_at < $1".to_owned(),
+            Self::Alerts => "t.recovered_at < $1".to_owned(),
             Self::Backfills => {
                 let stays = if ahead {
                     format!("not ({})", run_goes("r", &format!("not ({})", step_goes("s"))))
