@@ -128,7 +128,6 @@ impl Removable {
             Self::Backfills => "backfills",
             Self::Quarantine => "released_rows",
             Self::Alerts => "alerts",
-            Self::Alerts => "alerts",
         }
     }
 
@@ -142,7 +141,6 @@ impl Removable {
             Self::Runs => "run",
             Self::Backfills => "backfill",
             Self::Quarantine => "released row",
-            Self::Alerts => "ended alert",
             Self::Alerts => "alert",
         }
     }
@@ -157,7 +155,6 @@ impl Removable {
             Self::Backfills => ("karat.backfill", "t.backfill_id"),
             Self::Quarantine => ("karat.quarantine", "t.quarantine_id"),
             Self::Alerts => ("karat.alert", "t.alert_id"),
-            Self::Alerts => ("karat.alert", "t.alert_id"),
         }
     }
 
@@ -168,7 +165,6 @@ impl Removable {
     fn condition(self, ahead: bool) -> String {
         match self {
             Self::Materializations => "not t.current and t.materialized_at < $1".to_owned(),
-            Self::Alerts => "t.recovered_at < $1".to_owned(),
             Self::CheckResults => {
                 let other = "select from karat.check_result other
                      where other.asset_key = t.asset_key and other.partition_key = t.partition_key
