@@ -4,7 +4,7 @@ use super::exit::{Exit, Failure};
 use super::output::{counted, time_text};
 use super::session::Session;
 use super::verb::{GcArguments, MigrateArguments};
-use crate::service::{GarbageView, MigrationView, Retention};
+use crate::service::{GarbageView, MigrationView};
 
 pub(super) async fn check(session: &Session) -> Result<Exit, Failure> {
     let connected = session.connect_unverified().await?;
@@ -41,7 +41,7 @@ fn migration_text(view: &MigrationView) -> String {
 }
 
 pub(super) async fn gc(session: &Session, arguments: &GcArguments) -> Result<Exit, Failure> {
-    let retention = Retention { logs: arguments.keep_logs, history: arguments.keep_history };
+    let retention = arguments.keep.retention();
     let garbage = session
         .connected(async |connected| Ok(connected.service.collect_garbage(retention, arguments.dry_run).await?))
         .await?;

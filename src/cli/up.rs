@@ -15,9 +15,10 @@ use super::exit::{Exit, Failure};
 use super::interruptions::Interruptions;
 use super::output::{duration_text, short_id, table, time_text, toned};
 use super::session::{Connected, Session, place};
+use super::verb::KeepArguments;
 use crate::daemon::{self, Daemon};
 use crate::engine::{Shutdown, Wakeups, WorkerSettings};
-use crate::service::{DEFAULT_ADDRESS, PagesContext, Process, ServePages, WorkerView, listen};
+use crate::service::{DEFAULT_ADDRESS, PagesContext, Process, Retention, ServePages, WorkerView, listen};
 
 /// How long what was told to stop is waited for after an abort.
 const ABORT_LIMIT: Duration = Duration::from_secs(2);
@@ -42,6 +43,9 @@ pub struct UpArguments {
     /// Carry out no steps here, and leave them to workers elsewhere
     #[arg(long, conflicts_with = "slots")]
     pub no_worker: bool,
+    /// How long what is for people is kept.
+    #[command(flatten)]
+    pub keep: KeepArguments,
     /// Where the pages are
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = DEFAULT_ADDRESS)]
     pub address: SocketAddr,
@@ -87,7 +91,8 @@ struct StartedView {
 /// What of it a process does.
 struct Parts {
     slots: Option<usize>,
-    reconciles: bool,
+    /// How long history is kept, when it reconciles.
+    reconciles: Option<Retention>,
     pages: Option<(ServePages, TcpListener)>,
     shutdown_limit: Duration,
 }
@@ -99,13 +104,18 @@ pub(super) async fn up(session: &Session, arguments: &UpArguments) -> Result<Exi
         None => None,
     };
     let slots = if arguments.no_worker { Some(0) } else { slots(&arguments.serve) };
-    let parts = Parts { slots, reconciles: true, pages, shutdown_limit: arguments.serve.shutdown_limit };
+    let parts = Parts {
+        slots,
+        reconciles: Some(arguments.keep.retention()),
+        pages,
+        shutdown_limit: arguments.serve.shutdown_limit,
+    };
     session.connected(async |connected| serve(session, connected, parts).await).await
 }
 
 pub(super) async fn worker(session: &Session, arguments: &ServeArguments) -> Result<Exit, Failure> {
     let parts =
-        Parts { slots: slots(arguments), reconciles: false, pages: None, shutdown_limit: arguments.shutdown_limit };
+        Parts { slots: slots(arguments), reconciles: None, pages: None, shutdown_limit: arguments.shutdown_limit };
     session.connected(async |connected| serve(session, connected, parts).await).await
 }
 
@@ -146,7 +156,7 @@ async fn serve(session: &Session, connected: &Connected, parts: Parts) -> Result
         pools: vec![("commands", connected.pool.clone()), ("worker", worker.pool().clone())],
         ..Process::default()
     };
-    let daemon = parts.reconciles.then(|| service.daemon(worker_id, wakeups, daemon::reconcilers()));
+    let daemon = (parts.reconciles).map(|retention| service.daemon(worker_id, wakeups, daemon::reconcilers(retention)));
     let mut leads = daemon.as_ref().map(Daemon::leads);
     let mut working = tokio::spawn({
         let shutdown = shutdown.clone();

@@ -9,7 +9,7 @@ use super::schedule::ScheduleArguments;
 use super::session::Session;
 use super::up::{UpArguments, WorkerArguments, WorkerVerb};
 use super::{admin, explain, inspect, late, launch, runs, schedule, up};
-use crate::service::{Extent, PartitionState, Request};
+use crate::service::{Extent, PartitionState, Request, Retention};
 
 /// What can be asked of every application.
 #[derive(Clone, Debug, Subcommand)]
@@ -433,12 +433,26 @@ pub struct GcArguments {
     /// Show what would be removed, and remove nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// How long what is for people is kept.
+    #[command(flatten)]
+    pub keep: KeepArguments,
+}
+
+/// How long what is for people is kept.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct KeepArguments {
     /// How long log lines, events, attempts and ticks are kept, such as 30d or 12h
     #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = kept)]
     pub keep_logs: Duration,
     /// How long replaced versions are kept, runs that have ended with their steps, and check results
     #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = kept)]
     pub keep_history: Duration,
+}
+
+impl KeepArguments {
+    pub(super) const fn retention(self) -> Retention {
+        Retention { logs: self.keep_logs, history: self.keep_history }
+    }
 }
 
 fn kept(text: &str) -> Result<Duration, String> {

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
 use crate::engine::WorkerSettings;
+use crate::engine::marks::file_marks;
 use crate::store::StoreError;
 use crate::store::garbage::{Cutoffs, Removable, Retention};
 use crate::store::signal::Signal;
@@ -23,11 +24,14 @@ const HISTORY_INTERVAL: TimeDelta = TimeDelta::days(1);
 /// The most batches removed by one activation; what is left waits for the next, a moment later.
 const BATCHES: usize = 20;
 
+/// Marks that are younger keep who wrote them when: somebody may just be asking.
+const MARKS_KEPT_APART: TimeDelta = TimeDelta::hours(1);
+
 /// The pause before that, in which others come in.
 const BREATH: TimeDelta = TimeDelta::seconds(1);
 
-/// Keeps the state small: makes the tables of the coming days, drops those of days long gone, removes history that nobody
-/// asks for any more, and takes back what dead workers hold when no worker is left to do it.
+/// Keeps the state small: makes the tables of the coming days, drops those of days long gone, merges marks, removes history
+/// that nobody asks for any more, and takes back what dead workers hold when no worker is left to do it.
 ///
 /// Data are never touched, nor what is current.
 #[derive(Debug)]
@@ -70,6 +74,7 @@ impl Janitor {
         }
         note(&mut done, dropped, "day table");
         note(&mut done, store.remove_stray_rows(&cutoffs).await?, "stray log row");
+        note(&mut done, merge_marks(context).await?, "mark");
         let mut next_at = None;
         if self.history_at.is_none_or(|last| now < last || now - last >= HISTORY_INTERVAL) {
             if remove_history(context, &cutoffs, &mut done).await? {
@@ -101,6 +106,22 @@ impl Reconciler for Janitor {
     ) -> BoxFuture<'a, Result<Activation, ReconcilerError>> {
         Box::pin(async move { Ok(self.look(context).await?) })
     }
+}
+
+/// Files marks under their partitions, merges those that nothing tells apart, and returns how many rows that saved.
+async fn merge_marks(context: &ReconcilerContext) -> Result<u64, StoreError> {
+    let ReconcilerContext { store, definitions, .. } = context;
+    file_marks(store, definitions).await?;
+    let before = context.now() - MARKS_KEPT_APART;
+    let mut saved = 0;
+    for asset in definitions.assets().filter(|asset| !asset.is_materializable()) {
+        let readers: Vec<&str> = (definitions.assets())
+            .filter(|reader| reader.upstreams.iter().any(|upstream| upstream.key == asset.key))
+            .map(|reader| reader.key.as_str())
+            .collect();
+        saved += store.compact_marks(asset.key.as_str(), &readers, before).await?;
+    }
+    Ok(saved)
 }
 
 /// Removes history until none is left that is old enough, or until it has been enough for once; true when none is left.

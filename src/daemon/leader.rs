@@ -12,6 +12,7 @@ use super::reconciler::{Reconciler, ReconcilerContext};
 use crate::engine::Wakeups;
 use crate::engine::reconnect::{Backoff, until_reachable};
 use crate::store::leadership::RECONCILERS;
+use crate::store::signal::Signal;
 
 /// How often a process that does not lead looks whether the one that does is dead, on average.
 const STANDBY_INTERVAL: Duration = Duration::from_secs(4);
@@ -68,6 +69,8 @@ impl Daemon {
                 backoff = Backoff::new(FIRST_WAIT, STANDBY_INTERVAL);
                 tracing::info!(epoch, "this process leads: its reconcilers run");
                 self.say(true);
+                // Who led before may have left work behind; who misses this looks by itself.
+                let _ = self.context.store.signal(Signal::Work).await;
                 self.lead(epoch, stop).await;
                 tracing::info!(epoch, "this process does not lead any more");
             } else if !stop.is_cancelled() {

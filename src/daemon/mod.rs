@@ -24,13 +24,13 @@ pub use self::retirement::Retirement;
 pub use self::scheduler::Scheduler;
 use crate::store::garbage::Retention;
 
-/// The reconcilers that every program has.
+/// The reconcilers that every program has; what is kept for people is kept as `retention` says.
 #[must_use]
-pub fn reconcilers() -> Vec<Box<dyn Reconciler>> {
+pub fn reconcilers(retention: Retention) -> Vec<Box<dyn Reconciler>> {
     vec![
-        Box::new(Scheduler::default()),
+        Box::new(Scheduler),
         Box::new(AutomationReconciler::default()),
         Box::new(Retirement),
-        Box::new(Janitor::new(Retention::default())),
+        Box::new(Janitor::new(retention)),
     ]
 }

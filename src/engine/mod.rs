@@ -22,7 +22,7 @@
 //! # Leases
 //!
 //! A worker's row is its lease on all steps it runs; a thread of its own renews it. A worker is dead when its lease is
-//! over or when none of its connections is left. Whoever notices ends what connections remain and takes the steps back
+//! over or when none of its connections is left but those that build a partition. Whoever notices ends what connections remain and takes the steps back
 //! under a higher epoch, at which the fence refuses what the dead one may still try to commit.
 //!
 //! # Late data

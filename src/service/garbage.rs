@@ -30,8 +30,8 @@ pub struct GarbageRows {
     /// What one of them is called.
     #[serde(skip)]
     pub noun: &'static str,
-    /// `stray_log_rows` (what lies in no day's table), `replaced_materializations`, `check_results`, `steps`, `runs` or
-    /// `backfills`.
+    /// `stray_log_rows` (what lies in no day's table), `replaced_materializations`, `check_results`, `steps`, `runs`,
+    /// `backfills` or `released_rows` (of the quarantine).
     pub kind: &'static str,
     /// How many.
     pub count: u64,

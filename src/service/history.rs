@@ -118,7 +118,7 @@ pub struct StepView {
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
     /// When it is tried again at the earliest, while it waits for that.
-    pub ready_at: Option<DateTime<Utc>>,
+    pub retry_at: Option<DateTime<Utc>>,
     /// Its attempts, oldest first.
     pub attempts: Vec<AttemptView>,
 }
@@ -185,7 +185,7 @@ impl Service {
                 reason: step.reason,
                 started_at: step.started_at,
                 finished_at: step.finished_at,
-                ready_at: step.ready_at.filter(|_| step.state == "ready"),
+                retry_at: step.retry_at.filter(|_| step.state == "ready"),
                 state: step.state,
                 attempts: own.cloned().map(AttemptView::from).collect(),
             });

@@ -101,7 +101,7 @@ impl Service {
             obstacles.extend(self.unfinished_inputs(spec, ordinal, step.run_id, now).await?);
             return Ok(obstacles);
         }
-        if let Some(at) = step.ready_at.filter(|at| *at > now) {
+        if let Some(at) = step.retry_at.filter(|at| *at > now) {
             let sentence = format!("It is tried again at {}.", instant_text(at, zone));
             obstacles.push(ObstacleView::new(ObstacleKind::Delay, sentence));
         }

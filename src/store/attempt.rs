@@ -210,14 +210,14 @@ impl Store {
         findings: &[CheckFinding],
         lost_attempts_limit: i64,
     ) -> Result<u64, StoreError> {
-        let (state, outcome, reason, ready_at) = match ending {
+        let (state, outcome, reason, retry_at) = match ending {
             Ending::Skipped { reason } => ("skipped", Some("skipped"), Some(reason.as_str()), None),
             Ending::Retry { at } => ("ready", Some("failed"), Some(failure.message.as_str()), Some(*at)),
             Ending::Failed => ("failed", Some("failed"), Some(failure.message.as_str()), None),
             Ending::Blocked { reason } => ("blocked", Some("failed"), Some(reason.as_str()), None),
             Ending::Canceled => ("canceled", Some("canceled"), None, None),
-            Ending::Lost => ("ready", Some("lost"), Some(failure.message.as_str()), Some(record.finished_at)),
-            Ending::HandedBack => ("ready", None, None, Some(record.finished_at)),
+            Ending::Lost => ("ready", Some("lost"), Some(failure.message.as_str()), None),
+            Ending::HandedBack => ("ready", None, None, None),
         };
         let mut transaction = self.pool.begin().await.context("ending an attempt")?;
         let held: i64 = sqlx::query_scalar(include_str!("sql/end_attempts.sql"))
@@ -227,7 +227,7 @@ impl Store {
             .bind(state)
             .bind(outcome)
             .bind(reason)
-            .bind(ready_at)
+            .bind(retry_at)
             .bind(record.started_at)
             .bind(record.finished_at)
             .bind(&failure.kind)

@@ -71,6 +71,8 @@ pub enum Removable {
     Runs,
     /// Backfills without runs.
     Backfills,
+    /// Rows that came late and were put into their table after all.
+    Quarantine,
 }
 
 /// The condition under which the step `s` goes once its run has.
@@ -114,6 +116,7 @@ impl Removable {
             Self::Steps => "steps",
             Self::Runs => "runs",
             Self::Backfills => "backfills",
+            Self::Quarantine => "released_rows",
         }
     }
 
@@ -126,6 +129,7 @@ impl Removable {
             Self::Steps => "step",
             Self::Runs => "run",
             Self::Backfills => "backfill",
+            Self::Quarantine => "released row",
         }
     }
 
@@ -137,6 +141,7 @@ impl Removable {
             Self::Steps => ("karat.step", "t.step_id"),
             Self::Runs => ("karat.run", "t.launch_number"),
             Self::Backfills => ("karat.backfill", "t.backfill_id"),
+            Self::Quarantine => ("karat.quarantine", "t.quarantine_id"),
         }
     }
 
@@ -164,6 +169,8 @@ impl Removable {
             ),
             Self::Runs if ahead => run_goes("t", &format!("not ({})", step_goes("s"))),
             Self::Runs => run_goes("t", "true"),
+            // What was refused for good stays: it is data, and is nowhere else.
+            Self::Quarantine => "t.released_at < $1".to_owned(),
             Self::Backfills => {
                 let stays = if ahead {
                     format!("not ({})", run_goes("r", &format!("not ({})", step_goes("s"))))

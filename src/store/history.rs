@@ -31,7 +31,7 @@ pub struct StepRecord {
     /// The pool it counts against.
     pub pool: Option<String>,
     /// The earliest time of the next attempt.
-    pub ready_at: Option<DateTime<Utc>>,
+    pub retry_at: Option<DateTime<Utc>>,
     /// The worker that holds or held it.
     pub worker_id: Option<Uuid>,
     /// When its newest attempt began.
@@ -136,7 +136,7 @@ pub struct NewestStep {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-const STEP_COLUMNS: &str = "step_id, run_id, asset_key, partition_key, ordinal, state, reason, attempts, pool, ready_at, \
+const STEP_COLUMNS: &str = "step_id, run_id, asset_key, partition_key, ordinal, state, reason, attempts, pool, retry_at, \
      worker_id, started_at, finished_at";
 
 impl Store {

@@ -54,7 +54,7 @@ pub struct WorkerRecord {
     pub running: i64,
     /// Whether its reconcilers are the ones that run.
     pub leads: bool,
-    /// Whether a connection of it is left; one without any is dead.
+    /// Whether a connection of it is left, of those that only wait; a process without any is dead.
     pub connected: bool,
 }
 
@@ -63,7 +63,7 @@ pub struct WorkerRecord {
 pub struct Look {
     /// When the first ready step may be claimed, perhaps in the past; `None` when there is none. It may have to wait
     /// for a pool, a limit, or another step of its partition all the same.
-    pub ready_at: Option<DateTime<Utc>>,
+    pub claimable_at: Option<DateTime<Utc>>,
     /// Whether steps are recorded as running here that the worker does not know of.
     pub unknown: bool,
     /// Whether a worker is dead.
@@ -264,9 +264,9 @@ impl Store {
 
     /// Takes the running steps of dead workers back and returns them.
     ///
-    /// A worker is dead when its lease is over, or when none of its connections is left: without a connection it has no
-    /// open transaction and can publish nothing it had begun. Its remaining connections are ended first, so that
-    /// a stopped process holds no locks on the rows it was replacing. A step that was lost `lost_attempts_limit` times
+    /// A worker is dead when its lease is over, or when none of its connections is left but those that build a partition:
+    /// the server may still be at a statement of a process that is gone. The remaining connections are ended first, so
+    /// that they hold no locks on the rows they were replacing and publish nothing. A step that was lost `lost_attempts_limit` times
     /// in a row of claims fails instead of running again: it may be what kills the process. Steps whose run was
     /// asked to cancel are canceled.
     ///

@@ -11,6 +11,7 @@ use karat::daemon::{self, Activation, Daemon, Reconciler, ReconcilerContext, Rec
 use karat::engine::launch::LaunchError;
 use karat::engine::{Shutdown, Wakeups};
 use karat::prelude::*;
+use karat::store::garbage::Retention;
 use karat::store::leadership::RECONCILERS;
 use karat::store::signal::Signal;
 use karat::store::worker::{Registration, application_name};
@@ -288,7 +289,7 @@ async fn steps_of_a_retired_asset_end_with_a_reason_and_so_does_their_run() {
 /// What the retirement of every program reports.
 async fn activate_all(context: &ReconcilerContext) -> Vec<Option<String>> {
     let mut reports = Vec::new();
-    for mut reconciler in daemon::reconcilers() {
+    for mut reconciler in daemon::reconcilers(Retention::default()) {
         if reconciler.name() == "retirement" {
             reports.push(reconciler.activate(context).await.unwrap().report);
         }

@@ -54,5 +54,6 @@ mod subset;
 mod testing;
 mod time;
 mod triggers;
+mod up;
 mod verify;
 mod version;

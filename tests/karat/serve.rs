@@ -56,7 +56,7 @@ async fn what_waits_for_a_later_instant_is_left_until_the_clock_shows_it() {
     lake.settings.slots = 1;
     let worker = lake.worker();
     let retried = lake.launch(lake.request(&[("lake.troublesome", "retryable")])).await;
-    sqlx::query("update karat.step set ready_at = '2026-05-01T13:00:00Z'").execute(&lake.pool).await.unwrap();
+    sqlx::query("update karat.step set retry_at = '2026-05-01T13:00:00Z'").execute(&lake.pool).await.unwrap();
     assert_eq!(worker.work_until_idle().await.unwrap(), 0);
     // A jump of a day is longer than any lease; the worker does not take itself for dead.
     lake.clock.advance(Duration::from_secs(86_400));

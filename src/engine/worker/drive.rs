@@ -182,9 +182,13 @@ impl<'a> Drive<'a> {
         }
         self.said_clocks_differ = false;
         self.worker.prepare(self.stop).await?;
-        let take_back = self.last_take_back.is_none_or(|last| last.elapsed() >= TAKE_BACK_INTERVAL);
+        let earliest = self.last_take_back.map_or(now, |last| last + TAKE_BACK_INTERVAL);
+        let take_back = earliest <= now;
         if take_back {
             self.last_take_back = Some(now);
+        } else {
+            // What asked for this look may have been a death.
+            self.next_look = self.next_look.min(earliest);
         }
         let runs = self.listed_runs();
         let mut look = self.worker.look(runs.as_deref(), take_back, self.stop).await?;
@@ -198,8 +202,8 @@ impl<'a> Drive<'a> {
             self.tell(Signal::Work);
             look = self.worker.look(runs.as_deref(), false, self.stop).await?;
         }
-        if let Some(ready_at) = look.ready_at {
-            match (ready_at - self.environment.clock.now()).to_std() {
+        if let Some(claimable_at) = look.claimable_at {
+            match (claimable_at - self.environment.clock.now()).to_std() {
                 Ok(wait) if !wait.is_zero() => self.next_look = self.next_look.min(Instant::now() + wait),
                 _ => self.may_claim = true,
             }
@@ -369,8 +373,13 @@ impl<'a> Drive<'a> {
         };
         tokio::select! {
             biased;
-            result = self.finish(limit, &aborted) => result?,
-            // The database does not answer: what is left expires with the worker's lease.
+            result = self.finish(limit, &aborted) => match result {
+                // The database does not answer: what is left expires with the worker's lease.
+                Err(WorkerError::Store(error)) if error.is_transient() => {
+                    tracing::warn!(%error, "the database does not answer; what was not recorded is taken back later");
+                }
+                result => result?,
+            },
             () = out_of_patience => {}
         }
         self.slots.shutdown().await;

@@ -16,7 +16,8 @@ cross join lateral (
     offset 0
 ) r
 where s.state = 'ready'
-  and s.ready_at <= $1
+  -- not before its time, unless it waits since a clock that was ahead
+  and (s.retry_at is null or s.retry_at <= $1 or s.ready_at > $1)
   and ($2::uuid[] is null or s.run_id = any($2))
   and ($3::text[] is null or s.asset_key = any($3))
   and (s.pool is null or s.pool <> all ($5::text[]))

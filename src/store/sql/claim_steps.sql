@@ -14,7 +14,8 @@ set state = 'running',
     lease_epoch = s.lease_epoch + 1,
     attempts = s.attempts + 1,
     started_at = $3,
-    reason = null
+    reason = null,
+    retry_at = null
 where s.step_id = any($1)
   -- written so that no index is taken instead of the primary key
   and not (s.state is distinct from 'ready')

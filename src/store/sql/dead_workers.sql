@@ -4,9 +4,11 @@ from karat.worker w
 where w.worker_id is distinct from $1
   and (
       w.expires_at < $2
+      -- One that builds a partition goes by a longer name: the server may be at a statement for long after the process
+      -- that sent it died. Those that wait, the heartbeat's among them, end with the process.
       or not exists (
           select from pg_stat_activity a
-          where a.datname = current_database() and starts_with(a.application_name, $3 || w.worker_id::text)
+          where a.datname = current_database() and a.application_name = $3 || w.worker_id::text
       )
   )
 union

@@ -1,4 +1,4 @@
--- $1 steps, $2 epochs, $3 worker, $4 state, $5 outcome or null when untried, $6 reason, $7 ready at, $8 started at,
+-- $1 steps, $2 epochs, $3 worker, $4 state, $5 outcome or null when untried, $6 reason, $7 not to be tried before, $8 started at,
 -- $9 finished at, $10 error kind, $11 error, $12 backtrace, $13 how many losses make a step fail
 with runs as materialized (
     -- a step that goes back to waiting: the share lock makes a cancellation of its run either visible here or later than
@@ -22,7 +22,8 @@ with runs as materialized (
     update karat.step s
     set state = e.state,
         reason = case when e.state = 'canceled' then 'the run was canceled' else $6 end,
-        ready_at = case when e.state = 'ready' then coalesce($7, s.ready_at) else s.ready_at end,
+        ready_at = case when e.state = 'ready' then $9::timestamptz else s.ready_at end,
+        retry_at = case when e.state = 'ready' then $7::timestamptz end,
         -- a loss says nothing about the asset, and a step handed back was not tried
         attempts = case when $5::text is null or $5 = 'lost' then greatest(s.attempts - 1, 0) else s.attempts end,
         losses = case when $5 = 'lost' then s.losses + 1 else s.losses end,

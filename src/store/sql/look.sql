@@ -10,12 +10,13 @@
 -- the first that is due ends the search; only where none is, the few that are not are compared
 select case when exists (
            select from karat.step s join live using (run_id)
-           where s.state = 'ready' and s.ready_at <= $2 and live.going and ($6::text[] is null or s.asset_key = any ($6))
+           where s.state = 'ready' and (s.retry_at is null or s.retry_at <= $2 or s.ready_at > $2) and live.going
+             and ($6::text[] is null or s.asset_key = any ($6))
        ) then $2::timestamptz
        else (
-           select min(s.ready_at) from karat.step s join live using (run_id)
+           select min(s.retry_at) from karat.step s join live using (run_id)
            where s.state = 'ready' and live.going and ($6::text[] is null or s.asset_key = any ($6))
-       ) end as ready_at,
+       ) end as claimable_at,
        exists (
            select from karat.step s where s.worker_id = $1 and s.state = 'running' and s.step_id <> all ($4::bigint[])
        ) as unknown,

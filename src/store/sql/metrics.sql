@@ -18,7 +18,8 @@ from (
     select count(*)::double precision as steps, extract(epoch from $1 - min(s.ready_at))::double precision as age
     from karat.step s
     join karat.run r using (run_id)
-    where s.state = 'ready' and s.ready_at <= $1 and r.paused_at is null and r.cancel_requested_at is null
+    where s.state = 'ready' and (s.retry_at is null or s.retry_at <= $1 or s.ready_at > $1)
+      and r.paused_at is null and r.cancel_requested_at is null
 ) queue
 cross join lateral (values ('queued_steps', steps), ('oldest_queued', age)) as figures (figure, value)
 where value is not null

@@ -7,7 +7,8 @@ select r.paused_at, r.cancel_requested_at, r.concurrency_limit,
         from (select
               from karat.step o
               join karat.run q using (run_id)
-              where o.state = 'ready' and o.ready_at <= $2 and q.paused_at is null and q.cancel_requested_at is null
+              where o.state = 'ready' and (o.retry_at is null or o.retry_at <= $2 or o.ready_at > $2)
+                and q.paused_at is null and q.cancel_requested_at is null
                 and (-o.priority, o.run_id, o.rank, o.ordinal) < (-s.priority, s.run_id, s.rank, s.ordinal)
               limit $3) q) as before
 from karat.step s

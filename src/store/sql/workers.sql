@@ -4,7 +4,7 @@ select w.worker_id, w.host, w.process_id, w.slots, w.started_at, w.heartbeat_at,
        exists (select from karat.leadership l where l.worker_id = w.worker_id) as leads,
        exists (
            select from pg_stat_activity a
-           where a.datname = current_database() and starts_with(a.application_name, $1 || w.worker_id::text)
+           where a.datname = current_database() and a.application_name = $1 || w.worker_id::text
        ) as connected
 from karat.worker w
 order by w.started_at, w.worker_id
