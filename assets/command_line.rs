@@ -8,7 +8,7 @@ use karat::service::{ErrorKind, Extent, LaunchKind, PartitionState, Request};
 use crate::collect::batch::Writer;
 use crate::collect::ingest::{IngestArguments, ingest};
 use crate::collect::progress::{Bar, Progress, Silent};
-use crate::{definitions, demo};
+use crate::{definitions, demo, discord_alert};
 
 /// What can be asked of the platform.
 #[derive(Debug, Subcommand)]
@@ -35,6 +35,7 @@ pub fn application() -> Application {
         first_day: NaiveDate::from_ymd_opt(2026, 1, 1).unwrap_or_default(),
         definitions: definitions::definitions,
         migrations: definitions::migrations,
+        alert_channels: discord_alert::channels,
         pages: Some(karat::web::serve),
     }
 }

@@ -6,6 +6,7 @@ pub mod collect;
 pub mod command_line;
 pub mod definitions;
 pub mod demo;
+pub mod discord_alert;
 pub mod gold;
 pub mod parse;
 pub mod silver;

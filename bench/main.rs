@@ -3,7 +3,9 @@
 
 mod backfill;
 mod declarations;
+mod first_row;
 mod growth;
+mod idle;
 mod lake;
 mod launching;
 mod no_op;
@@ -27,17 +29,23 @@ pub(crate) struct Options {
     /// `--setting name=value`: settings of the server besides the usual ones.
     pub(crate) server_settings: Vec<(String, String)>,
     parts: Vec<String>,
+    /// How long an idle process is watched.
+    minutes: u64,
 }
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
-        let mut options = Self::default();
+        let mut options = Self { minutes: 10, ..Self::default() };
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 // Cargo adds this one.
                 "--bench" => {}
                 "--json" => options.format = Format::Json,
                 "--statements" => options.statements = true,
+                "--minutes" => {
+                    options.minutes =
+                        arguments.next().unwrap_or_default().parse().context("--minutes wants a number")?
+                }
                 "--setting" => {
                     let setting = arguments.next().unwrap_or_default();
                     let (name, value) = setting.split_once('=').context("--setting wants name=value")?;
@@ -51,7 +59,7 @@ impl Options {
     }
 }
 
-const PARTS: [&str; 5] = ["declarations", "no_op", "launching", "backfill", "growth"];
+const PARTS: [&str; 7] = ["declarations", "no_op", "launching", "first_row", "backfill", "growth", "idle"];
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse(std::env::args().skip(1))?;
@@ -76,6 +84,9 @@ fn main() -> anyhow::Result<()> {
                 server.print_statements().await?;
             }
         }
+        if wanted("first_row") {
+            first_row::measure(&server, &mut report).await?;
+        }
         if wanted("backfill") {
             backfill::measure(&server, &mut report).await?;
             if options.statements {
@@ -84,6 +95,10 @@ fn main() -> anyhow::Result<()> {
         }
         if wanted("growth") {
             growth::measure(&server, &mut report).await?;
+        }
+        // Takes ten minutes and needs another program: only when asked for.
+        if options.parts.iter().any(|part| part == "idle") {
+            idle::measure(&server, &mut report, options.minutes).await?;
         }
         server.stop().await
     })?;

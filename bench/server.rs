@@ -82,6 +82,14 @@ impl Server {
         self.server.connect_options()
     }
 
+    /// The same as a program takes it on its command line.
+    pub(crate) fn url(&self) -> String {
+        let options = self.options();
+        let directory = self.server.socket_directory().display();
+        let database = options.get_database().unwrap_or_default();
+        format!("postgres:///{database}?host={directory}&port={}&user={}", options.get_port(), options.get_username())
+    }
+
     /// Prints the statements that took most of the server's time since this was asked last.
     pub(crate) async fn print_statements(&self) -> anyhow::Result<()> {
         let mut connection = PgConnection::connect_with(&self.options()).await?;

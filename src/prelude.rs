@@ -14,6 +14,7 @@ pub use crate::asset::error::AssetError;
 pub use crate::asset::mapping::{All, History, Latest, Mapped, Overlap, Window};
 pub use crate::asset::partitions::{Daily, Hourly, Monthly, Static, StaticKeys, Unpartitioned, Weekly};
 pub use crate::asset::read::ReadUpstream;
+pub use crate::asset::sensor::{RunRequest, Sensor, SensorContext, SensorResult};
 pub use crate::core::key::AssetKey;
 pub use crate::core::partition::{Cadence, PartitionError, PartitionsDefinition};
 pub use crate::core::policy::{

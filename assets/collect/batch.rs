@@ -60,6 +60,8 @@ pub struct TableCount {
     pub duplicates: u64,
     /// New rows from before the calendar's first day: stored, but in no partition.
     pub outside: u64,
+    /// Rows that came later than the table's asset allows: in quarantine.
+    pub quarantined: u64,
 }
 
 /// Writes batches into the bronze tables, with the marks that make their readers stale.
@@ -105,6 +107,7 @@ impl Writer {
         count.inserted += appended.inserted;
         count.duplicates += appended.duplicates;
         count.outside += appended.outside;
+        count.quarantined += appended.quarantined;
         Ok(())
     }
 }

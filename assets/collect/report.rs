@@ -130,6 +130,9 @@ impl fmt::Display for FileReport {
                     count.outside
                 )?;
             }
+            if count.quarantined > 0 {
+                write!(formatter, "; {} came too late and wait in quarantine", count.quarantined)?;
+            }
             formatter.write_char('\n')?;
         }
         for (reason, count) in &self.ignored {

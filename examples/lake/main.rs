@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         first_day: NaiveDate::from_ymd_opt(2026, 3, 1).unwrap_or_default(),
         definitions: assets::definitions,
         migrations: assets::migrations,
+        alert_channels: || Ok(Vec::new()),
         pages: Some(karat::web::serve),
     };
     cli::main(application, async |session, verb: Verb| match verb {

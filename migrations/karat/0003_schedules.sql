@@ -6,7 +6,7 @@ create table karat.schedule (
     -- as they were when evaluated last; when the declaration says otherwise, nothing up to that moment fires any more
     expression      text not null,
     zone            text not null,
-    -- no tick at or before this instant ever fires; it only grows
+    -- no tick at or before this instant fires; only a resumption may set it back, to the present
     evaluated_until timestamptz not null,
     -- since when it is switched off
     paused_at       timestamptz,

@@ -153,3 +153,10 @@ begin
     return null;
 end
 $$;
+
+-- Whose transaction numbers the marks and snapshots are: one row. A database that was restored on another server finds
+-- another number there, and its numbers mean nothing any more.
+create table karat.cluster (
+    is_present        boolean primary key default true check (is_present),
+    system_identifier bigint not null
+);

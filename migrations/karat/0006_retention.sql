@@ -75,9 +75,12 @@ begin
 end
 $$;
 
--- Every index is written with each claim and each publication. The steps of a run are found by the key of its steps, and
--- the versions of a partition that were replaced need not share an index with the present one, which has its own.
+-- Whether a run has steps in one of these states is asked all the time: found at once, however many it has in others.
 drop index karat.step_open;
+create index step_open on karat.step (run_id, state) where state in ('pending', 'ready', 'running');
+
+-- Every index is written with each publication: the versions of a partition that were replaced need not share one with the
+-- present version, which has its own.
 drop index karat.materialization_partition;
 create index materialization_replaced on karat.materialization (asset_key, partition_key, materialization_id desc)
     where not current;

@@ -13,6 +13,7 @@ use super::declare::{Asset, ExternalAsset, RustAsset, SqlAsset};
 use super::definitions::{DefinitionError, DefinitionErrors, Definitions};
 use super::error::AssetError;
 use super::partitions::Partitions;
+use super::sensor::Sensor;
 use super::spec::{AssetKind, AssetSpec, Compute, PoolLimits, UpstreamSpec};
 use super::table::{Column, paragraphs};
 use super::upstream::Upstreams;
@@ -27,6 +28,7 @@ impl Definitions {
             specs: Vec::new(),
             pools: BTreeMap::new(),
             schedules: Vec::new(),
+            sensors: Vec::new(),
             errors: Vec::new(),
         }
     }
@@ -39,6 +41,7 @@ pub struct DefinitionsBuilder {
     specs: Vec<AssetSpec>,
     pools: PoolLimits,
     schedules: Vec<Schedule>,
+    sensors: Vec<Sensor>,
     errors: Vec<DefinitionError>,
 }
 
@@ -83,12 +86,31 @@ impl DefinitionsBuilder {
         self
     }
 
+    /// Declares a function that looks at something outside and requests runs.
+    pub fn sensor(mut self, sensor: Sensor) -> Self {
+        let twice = self.sensors.iter().any(|other| other.name == sensor.name);
+        let problem = sensor
+            .problem()
+            .or_else(|| twice.then(|| ("it is declared twice".to_owned(), "give each sensor its own name")));
+        match problem {
+            Some((problem, remedy)) => self.errors.push(DefinitionError {
+                asset: None,
+                file: String::new(),
+                problem: format!("sensor `{}`: {problem}", sensor.name),
+                remedy: remedy.to_owned(),
+            }),
+            None => self.sensors.push(sensor),
+        }
+        self
+    }
+
     /// Validates everything together.
     ///
     /// # Errors
     /// Everything that is wrong, at once.
     pub fn build(self) -> Result<Definitions, DefinitionErrors> {
-        Definitions::assemble(self.calendar, self.specs, self.pools, self.schedules, self.errors)
+        let definitions = Definitions::assemble(self.calendar, self.specs, self.pools, self.schedules, self.errors)?;
+        Ok(definitions.with_sensors(self.sensors))
     }
 
     fn register<A: Asset>(mut self, kind: AssetKind, complete: impl FnOnce(&mut AssetSpec)) -> Self {

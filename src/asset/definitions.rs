@@ -1,4 +1,4 @@
-//! The table of contents: all assets and schedules of an installation, validated together.
+//! The table of contents: all assets, schedules and sensors of an installation, validated together.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,6 +8,7 @@ use super::calendar::Calendar;
 use super::code_version::code_version;
 pub use super::problems::{DefinitionError, DefinitionErrors};
 use super::schedules::checked_schedules;
+use super::sensor::Sensor;
 use super::spec::{AssetSpec, PoolLimits};
 use super::validate::Review;
 use crate::core::graph::{AssetGraph, GraphProblem};
@@ -23,6 +24,7 @@ pub struct Definitions {
     pools: PoolLimits,
     graph: AssetGraph,
     schedules: Vec<ScheduleSpec>,
+    sensors: Vec<Sensor>,
 }
 
 impl Definitions {
@@ -58,7 +60,8 @@ impl Definitions {
         });
         match AssetGraph::build(edges) {
             Ok(graph) => {
-                let mut definitions = Self { calendar, assets, pools, graph, schedules: Vec::new() };
+                let mut definitions =
+                    Self { calendar, assets, pools, graph, schedules: Vec::new(), sensors: Vec::new() };
                 definitions.schedules = checked_schedules(schedules, &definitions, &mut errors);
                 if errors.is_empty() { Ok(definitions) } else { Err(sorted(errors)) }
             }
@@ -67,6 +70,13 @@ impl Definitions {
                 Err(sorted(errors))
             }
         }
+    }
+
+    /// The same with these sensors, which are known to be sound.
+    pub(super) fn with_sensors(mut self, mut sensors: Vec<Sensor>) -> Self {
+        sensors.sort_by(|left, right| left.name.cmp(&right.name));
+        self.sensors = sensors;
+        self
     }
 
     /// The calendar of the installation.
@@ -122,6 +132,12 @@ impl Definitions {
         &self.schedules
     }
 
+    /// The sensors in the order of their names.
+    #[must_use]
+    pub fn sensors(&self) -> &[Sensor] {
+        &self.sensors
+    }
+
     /// The named pools and how many steps of each may run at once.
     #[must_use]
     pub const fn pools(&self) -> &PoolLimits {
@@ -137,6 +153,7 @@ impl fmt::Debug for Definitions {
             .field("assets", &self.assets.keys())
             .field("pools", &self.pools)
             .field("schedules", &self.schedules)
+            .field("sensors", &self.sensors)
             .finish_non_exhaustive()
     }
 }

@@ -80,7 +80,7 @@ impl AssetError {
     pub fn report(&self) -> String {
         let mut report = String::new();
         for cause in causes(self.source.as_ref()) {
-            let text = cause.to_string();
+            let text = text_of(cause);
             if report.is_empty() {
                 report = text;
             } else if !report.contains(&text) {
@@ -89,6 +89,17 @@ impl AssetError {
             }
         }
         report
+    }
+}
+
+/// A database error says nothing of the line in PostgreSQL's own sources where it was raised, as sqlx would.
+fn text_of(cause: &(dyn Error + 'static)) -> String {
+    match cause.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error) {
+        Some(error) => format!("error returned from database: {}", error.message()),
+        None => match cause.downcast_ref::<Box<dyn sqlx::error::DatabaseError>>() {
+            Some(error) => error.message().to_owned(),
+            None => cause.to_string(),
+        },
     }
 }
 

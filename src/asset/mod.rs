@@ -21,6 +21,7 @@ pub mod read;
 pub mod rows;
 mod schedules;
 mod select;
+pub mod sensor;
 mod sentence;
 pub mod spec;
 pub mod statement;

@@ -90,7 +90,7 @@ pub(super) fn checked_schedules(
     sound
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let tail = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_' || char == '-';
     name.len() <= NAME_BYTES && name.starts_with(|char: char| char.is_ascii_lowercase()) && name.chars().all(tail)
 }

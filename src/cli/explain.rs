@@ -4,6 +4,7 @@ use chrono_tz::Tz;
 
 use super::exit::{Exit, Failure};
 use super::output::{counted, grouped, one_line, short_id, shortened, table, time_text, toned};
+use super::runs::request_text;
 use super::session::Session;
 use super::verb::{AssetShowArguments, WhyArguments};
 use crate::service::{AssetDetailView, MaterializationView, PartitionStanding, StepView, WhyView};
@@ -69,7 +70,15 @@ fn sentences(session: &Session, why: &WhyView, zone: Tz) -> Vec<String> {
             "Its rows come from outside; {} are known to have landed in the asset.",
             counted(u64::try_from(why.landed_rows.unwrap_or(0)).unwrap_or(0), "row")
         )),
-        PartitionStanding::Running => sentences.push("It is being built right now.".to_owned()),
+        PartitionStanding::Running => {
+            let step = why.steps.first().and_then(|step| Some((step, step.started_at?)));
+            sentences.push(match step {
+                Some((step, at)) => {
+                    format!("It is being built, by run {} since {}.", short_id(step.run_id), time_text(at, zone))
+                }
+                None => "It is being built.".to_owned(),
+            });
+        }
         PartitionStanding::Queued if why.obstacles.is_empty() => {
             sentences.push("A run has it to build, and it waits for nothing but its turn.".to_owned());
         }
@@ -90,13 +99,12 @@ fn sentences(session: &Session, why: &WhyView, zone: Tz) -> Vec<String> {
     sentences.extend(why.stale.iter().map(|reason| format!("Stale, because {}.", reason.sentence)));
     if let Some(version) = &why.version {
         sentences.push(version_text(version, zone));
-        let built_by = why.steps.iter().find(|step| step.run_id == version.run_id);
-        if let Some(step) = built_by {
+        if let Some(run) = &why.built_by {
             sentences.push(format!(
                 "That was run {} ({}): {}",
-                short_id(step.run_id),
-                step.because,
-                session.command(&step.command)
+                short_id(run.run_id),
+                run.because,
+                request_text(session, &run.cause, &run.command)
             ));
         }
     }
@@ -107,7 +115,9 @@ fn sentences(session: &Session, why: &WhyView, zone: Tz) -> Vec<String> {
             false => format!("It is not due: its window, {start} to {end}, has not ended."),
         });
     }
-    for missing in &why.missing_upstream {
+    // What is queued says itself what it waits for, and what runs had what it needs, or was told to do without.
+    let is_under_way = matches!(why.standing, PartitionStanding::Queued | PartitionStanding::Running);
+    for missing in why.missing_upstream.iter().filter(|_| !is_under_way) {
         sentences.push(format!("It cannot be built: {} {} is missing.", missing.asset, missing.partitions.text));
     }
     sentences.extend(what_comes(why, zone));
@@ -184,7 +194,7 @@ fn step_text(session: &Session, step: &StepView, zone: Tz) -> String {
         toned(&step.state),
         short_id(step.run_id),
         step.because,
-        session.command(&step.command)
+        request_text(session, &step.cause, &step.command)
     );
     if let Some(reason) = &step.reason {
         text.push_str(&format!("\n    {}", shortened(&one_line(reason), ERROR_CHARACTERS)));

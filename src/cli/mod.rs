@@ -23,6 +23,7 @@
 //! ```
 
 mod admin;
+mod alert;
 mod exit;
 mod explain;
 mod foreground;
@@ -35,6 +36,7 @@ mod options;
 mod output;
 mod runs;
 mod schedule;
+mod sensor;
 mod session;
 mod up;
 mod verb;
@@ -136,6 +138,9 @@ fn with_program_name(message: &str, name: &str) -> String {
         message = message.replace(command, &format!("`{name} {}", &command[1..]));
     }
     for command in [
+        "`alert ls",
+        "`sensor ls",
+        "`sensor resume ",
         "`run ls",
         "`run show ",
         "`run cancel",

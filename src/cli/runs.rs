@@ -18,7 +18,7 @@ use crate::store::run::StepCounts;
 const COMMAND_CHARACTERS: usize = 60;
 
 /// How much of a cause a list shows.
-const CAUSE_CHARACTERS: usize = 50;
+const CAUSE_CHARACTERS: usize = 60;
 
 /// How much of a reason is shown.
 const REASON_CHARACTERS: usize = 500;
@@ -256,7 +256,7 @@ fn run_text(session: &Session, detail: &RunDetailView) -> String {
         run.run_id,
         toned(&run.state),
         run.because,
-        session.command(&run.command),
+        request_text(session, &run.cause, &run.command),
         time_text(run.requested_at, zone),
     );
     if let Some(finished_at) = run.finished_at {
@@ -277,6 +277,14 @@ fn run_text(session: &Session, detail: &RunDetailView) -> String {
     text.push_str(&failures_text(&detail.failures));
     text.push_str(&hints(session, &Work::of(None, run.run_id), &run.state, Some(run.run_id)));
     text
+}
+
+/// What a run was asked for: as a command, unless nobody gave one.
+pub(super) fn request_text(session: &Session, cause: &str, command: &str) -> String {
+    match cause {
+        "automation" | "sensor" => command.to_owned(),
+        _ => session.command(command),
+    }
 }
 
 fn hints(session: &Session, work: &Work, state: &str, newest_run: Option<Uuid>) -> String {

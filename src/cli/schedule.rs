@@ -158,7 +158,7 @@ fn list_text(session: &Session, schedules: &[ScheduleView]) -> String {
             schedule.expression.clone(),
             schedule.selection.clone().unwrap_or_default(),
             toned(schedule.state.as_str()),
-            last.map_or_else(|| "never".to_owned(), |tick| time_text(tick.tick_at, zone)),
+            last.map_or_else(|| "none".to_owned(), |tick| time_text(tick.tick_at, zone)),
             last.map_or_else(String::new, |tick| {
                 let by_hand = if tick.kind == "manual" { ", by hand" } else { "" };
                 format!("{}{by_hand}", toned(&tick.outcome))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection, PgPool};
 
 use super::exit::{Exit, Failure};
@@ -13,11 +13,13 @@ use super::output::Output;
 use crate::asset::calendar::Calendar;
 use crate::asset::definitions::{DefinitionErrors, Definitions};
 use crate::clock::{SharedClock, SystemClock};
+use crate::daemon::alert_channel::AlertChannels;
 use crate::engine::logs::LogCollector;
 use crate::postgres::{self, EmbeddedServer, EmbeddedSettings};
 use crate::service::{ServePages, Service};
 use crate::store::error::sql_state;
 use crate::store::migrate::Migrations;
+use crate::store::pool_options;
 
 /// How long a database may take to answer the first time.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -43,6 +45,8 @@ pub struct Application {
     pub definitions: fn(Calendar) -> Result<Definitions, DefinitionErrors>,
     /// Karat's migrations and its own.
     pub migrations: fn() -> Migrations,
+    /// Where its alerts go beside the generic webhook.
+    pub alert_channels: AlertChannels,
     /// What answers over HTTP while it runs by itself; [`web::serve`](crate::web::serve), or `None` for a program
     /// without pages.
     pub pages: Option<ServePages>,
@@ -131,7 +135,7 @@ impl Session {
         let (connect_options, server) = postgres::connect_options(url, settings).await?;
         let connect_options = connect_options.application_name(self.application.name);
         probe(&connect_options, server.is_none()).await?;
-        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect_lazy_with(connect_options.clone());
+        let pool = pool_options().max_connections(CONNECTIONS).connect_lazy_with(connect_options.clone());
         let service = Service::new(
             pool.clone(),
             connect_options.clone(),

@@ -1,6 +1,7 @@
 //! Running by itself: the process that decides what is due, the workers, and the list of both.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::NaiveDate;
@@ -11,12 +12,14 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::alert::ChannelArguments;
 use super::exit::{Exit, Failure};
 use super::interruptions::Interruptions;
 use super::output::{duration_text, short_id, table, time_text, toned};
 use super::session::{Connected, Session, place};
 use super::verb::KeepArguments;
-use crate::daemon::{self, Daemon};
+use crate::daemon::alert_channel::AlertChannel;
+use crate::daemon::{self, AlertSender, Daemon};
 use crate::engine::{Shutdown, Wakeups, WorkerSettings};
 use crate::service::{DEFAULT_ADDRESS, PagesContext, Process, Retention, ServePages, WorkerView, listen};
 
@@ -52,6 +55,9 @@ pub struct UpArguments {
     /// Serve the pages on an address that other machines reach, although they have no login
     #[arg(long)]
     pub insecure_no_login: bool,
+    /// Where its alerts go.
+    #[command(flatten)]
+    pub channels: ChannelArguments,
 }
 
 /// Arguments of `worker`.
@@ -93,11 +99,14 @@ struct Parts {
     slots: Option<usize>,
     /// How long history is kept, when it reconciles.
     reconciles: Option<Retention>,
+    /// Where alerts go.
+    channels: Vec<Arc<dyn AlertChannel>>,
     pages: Option<(ServePages, TcpListener)>,
     shutdown_limit: Duration,
 }
 
 pub(super) async fn up(session: &Session, arguments: &UpArguments) -> Result<Exit, Failure> {
+    let channels = arguments.channels.channels(session)?;
     // Before anything starts: an address that cannot be had is the likeliest mistake.
     let pages = match session.application.pages {
         Some(pages) => Some((pages, listen(arguments.address, arguments.insecure_no_login).await?)),
@@ -107,15 +116,26 @@ pub(super) async fn up(session: &Session, arguments: &UpArguments) -> Result<Exi
     let parts = Parts {
         slots,
         reconciles: Some(arguments.keep.retention()),
+        channels,
         pages,
         shutdown_limit: arguments.serve.shutdown_limit,
     };
-    session.connected(async |connected| serve(session, connected, parts).await).await
+    session
+        .connected(async |connected| {
+            connected.service.prepare().await?;
+            serve(session, connected, parts).await
+        })
+        .await
 }
 
 pub(super) async fn worker(session: &Session, arguments: &ServeArguments) -> Result<Exit, Failure> {
-    let parts =
-        Parts { slots: slots(arguments), reconciles: None, pages: None, shutdown_limit: arguments.shutdown_limit };
+    let parts = Parts {
+        slots: slots(arguments),
+        reconciles: None,
+        channels: Vec::new(),
+        pages: None,
+        shutdown_limit: arguments.shutdown_limit,
+    };
     session.connected(async |connected| serve(session, connected, parts).await).await
 }
 
@@ -156,7 +176,11 @@ async fn serve(session: &Session, connected: &Connected, parts: Parts) -> Result
         pools: vec![("commands", connected.pool.clone()), ("worker", worker.pool().clone())],
         ..Process::default()
     };
-    let daemon = (parts.reconciles).map(|retention| service.daemon(worker_id, wakeups, daemon::reconcilers(retention)));
+    let daemon = parts.reconciles.map(|retention| {
+        let mut reconcilers = daemon::reconcilers(retention);
+        reconcilers.push(Box::new(AlertSender::new(session.application.name, parts.channels)));
+        service.daemon(worker_id, wakeups, reconcilers)
+    });
     let mut leads = daemon.as_ref().map(Daemon::leads);
     let mut working = tokio::spawn({
         let shutdown = shutdown.clone();

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::alert::AlertArguments;
 use super::exit::{Exit, Failure};
 use super::schedule::ScheduleArguments;
+use super::sensor::SensorArguments;
 use super::session::Session;
 use super::up::{UpArguments, WorkerArguments, WorkerVerb};
-use super::{admin, explain, inspect, late, launch, runs, schedule, up};
+use super::{admin, alert, explain, inspect, late, launch, runs, schedule, sensor, up};
 use crate::service::{Extent, PartitionState, Request, Retention};
 
 /// What can be asked of every application.
@@ -45,6 +47,10 @@ pub enum Verb {
     Run(RunArguments),
     /// List schedules, show when they fire, pause, resume and trigger them
     Schedule(ScheduleArguments),
+    /// List and show sensors, switch them on and off, and trigger them
+    Sensor(SensorArguments),
+    /// List and show alerts, and test whether they arrive
+    Alert(AlertArguments),
     /// Show an asset in detail
     Asset(AssetArguments),
     /// Say that an external asset changed where nobody saw it: what reads it becomes stale
@@ -91,7 +97,7 @@ pub struct StatusArguments {
     /// Which assets.
     #[command(flatten)]
     pub selection: SelectionArguments,
-    /// End with code 4 unless everything is fresh
+    /// End with code 4 when an asset is failed, missing or stale, or breaks its freshness policy
     #[arg(long)]
     pub exit_code: bool,
 }
@@ -539,6 +545,8 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
             Some(verb) => runs::backfill(session, verb).await,
         },
         Verb::Run(arguments) => runs::run(session, &arguments.verb).await,
+        Verb::Sensor(arguments) => sensor::sensor(session, &arguments.verb).await,
+        Verb::Alert(arguments) => alert::alert(session, &arguments.verb).await,
         Verb::Schedule(arguments) => schedule::schedule(session, &arguments.verb).await,
         Verb::Asset(AssetArguments { verb: AssetVerb::Show(arguments) }) => explain::asset(session, &arguments).await,
         Verb::Mark(arguments) => late::mark(session, &arguments).await,

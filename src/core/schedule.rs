@@ -1,7 +1,8 @@
 //! Schedules: what is built at which instants, and which of these instants are due.
 //!
 //! A tick is known by its schedule and its instant. Which ticks are due follows from one stored instant per schedule,
-//! the *watermark*: no tick at or before it ever fires. It only grows, whatever the clock does.
+//! the *watermark*: no tick at or before it fires. Whatever the clock does, it only grows; when somebody resumes the
+//! schedule, it is the present.
 
 use std::panic::Location;
 

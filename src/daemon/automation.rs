@@ -33,6 +33,7 @@ use crate::core::plan::PartitionSets;
 use crate::core::subset::PartitionSubset;
 use crate::engine::launch::{LaunchRequest, launch};
 use crate::engine::needs::{PartitionNeed, partition_needs};
+use crate::store::change::Changes;
 use crate::store::launch::RunCause;
 use crate::store::signal::Signal;
 
@@ -73,10 +74,17 @@ impl Reconciler for AutomationReconciler {
         context: &'a ReconcilerContext,
     ) -> BoxFuture<'a, Result<Activation, ReconcilerError>> {
         Box::pin(async move {
-            // An activation that fails halfway leaves nothing behind: the next one begins anew.
-            let remembered = self.memory.take();
             let now = context.now();
-            let mut memory = recall(remembered, context, now).await?;
+            let changes = self.changes(context, now).await?;
+            // An activation that fails from here on leaves nothing behind: the next one begins anew.
+            let mut memory = match (self.memory.take(), changes) {
+                (Some(mut memory), Some(changes)) => {
+                    memory.pass_time(&context.definitions, now);
+                    memory.note(&context.definitions, changes, now);
+                    memory
+                }
+                _ => Memory::new(&context.definitions, context.store.snapshot().await?, now),
+            };
             let mut candidates = Vec::new();
             let is_complete = look(&mut memory, context, now, &mut candidates).await?;
             let report = launch_all(&mut memory, context, now, candidates).await?;
@@ -87,24 +95,18 @@ impl Reconciler for AutomationReconciler {
     }
 }
 
-/// What is remembered, brought up to date; everything is new when there is nothing to go on.
-async fn recall(
-    remembered: Option<Memory>,
-    context: &ReconcilerContext,
-    now: DateTime<Utc>,
-) -> Result<Memory, ReconcilerError> {
-    let definitions = &context.definitions;
-    // A clock that was put back opens partitions again.
-    if let Some(mut memory) = remembered.filter(|memory| memory.looked_at() <= now) {
+impl AutomationReconciler {
+    /// What has changed since the last activation; `None` when there is nothing to go on, and everything is to be looked at.
+    async fn changes(
+        &self,
+        context: &ReconcilerContext,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Changes>, ReconcilerError> {
+        // A clock that was put back opens partitions again.
+        let Some(memory) = self.memory.as_ref().filter(|memory| memory.looked_at() <= now) else { return Ok(None) };
         let changes = context.store.changes_since(memory.snapshot(), &memory.watched_runs(), CHANGES_LIMIT).await?;
-        if !changes.truncated {
-            memory.pass_time(definitions, now);
-            memory.note(definitions, changes, now);
-            return Ok(memory);
-        }
+        Ok(Some(changes).filter(|changes| !changes.truncated))
     }
-    let snapshot = context.store.snapshot().await?;
-    Ok(Memory::new(definitions, snapshot, now))
 }
 
 /// A partition that is to be built.

@@ -24,7 +24,8 @@ const HISTORY_INTERVAL: TimeDelta = TimeDelta::days(1);
 /// The most batches removed by one activation; what is left waits for the next, a moment later.
 const BATCHES: usize = 20;
 
-/// Marks that are younger keep who wrote them when: somebody may just be asking.
+/// Marks that are younger stay as they were made: merging is exact for snapshots that the database knows of, not for the one
+/// that a reconciler remembers from its last look.
 const MARKS_KEPT_APART: TimeDelta = TimeDelta::hours(1);
 
 /// The pause before that, in which others come in.

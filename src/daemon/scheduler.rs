@@ -5,7 +5,8 @@
 //!
 //! # When the clock is wrong
 //! A clock that jumps ahead fires what lies between at once, as after a sleep. When it is put right again, the watermark
-//! stays ahead: nothing fires twice, and until the time has caught up nothing fires at all.
+//! stays ahead: nothing fires twice, and until the time has caught up nothing fires at all. Where that would take too
+//! long, pausing and resuming the schedule begins at the present again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Launching: a set of partitions becomes a run, unless it cannot be built.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -9,9 +9,11 @@ use uuid::Uuid;
 use super::inputs::ordinal_of;
 use crate::asset::definitions::Definitions;
 use crate::core::key::AssetKey;
-use crate::core::plan::{PartitionSets, StepSets, advance, missing_inputs};
+use crate::core::partition::Ordinal;
+use crate::core::plan::{PartitionSets, StepSets, advance, missing_inputs, partitions_read};
 use crate::core::subset::PartitionSubset;
 use crate::store::launch::{NewRun, NewStep, NewSteps, RunCause};
+use crate::store::materialization::VersionRange;
 use crate::store::{Store, StoreError};
 
 /// What is to be built, and how.
@@ -85,19 +87,28 @@ pub async fn present(
     definitions: &Definitions,
     keys: impl IntoIterator<Item = &AssetKey>,
 ) -> Result<PartitionSets, StoreError> {
-    let specs: Vec<_> = keys.into_iter().filter_map(|key| definitions.asset(key)).collect();
-    let (time, keyed): (Vec<_>, Vec<_>) = specs.iter().partition(|spec| spec.partitions.as_time().is_some());
-    let names = |specs: &[&&std::sync::Arc<crate::asset::spec::AssetSpec>]| {
-        specs.iter().map(|spec| spec.key.to_string()).collect::<Vec<_>>()
-    };
-    let (time, keyed) = (names(&time), names(&keyed));
-    let ranges = store
-        .present_ranges(
-            &time.iter().map(String::as_str).collect::<Vec<_>>(),
-            &keyed.iter().map(String::as_str).collect::<Vec<_>>(),
-        )
-        .await?;
-    let mut lists: std::collections::BTreeMap<AssetKey, Vec<(i64, i64)>> = std::collections::BTreeMap::new();
+    present_within(store, definitions, keys.into_iter().map(|key| (key, (Ordinal::MIN, Ordinal::MAX)))).await
+}
+
+/// The partitions of these assets that have been built, among those from the first to the last number of each; of assets
+/// not made of time, all.
+async fn present_within(
+    store: &Store,
+    definitions: &Definitions,
+    spans: impl IntoIterator<Item = (&AssetKey, (Ordinal, Ordinal))>,
+) -> Result<PartitionSets, StoreError> {
+    let mut time = Vec::new();
+    let mut keyed = Vec::new();
+    for (key, (first, last)) in spans {
+        let Some(spec) = definitions.asset(key) else { continue };
+        if spec.partitions.as_time().is_some() {
+            time.push(VersionRange { asset_key: key.to_string(), first, last });
+        } else {
+            keyed.push(key.as_str());
+        }
+    }
+    let ranges = store.present_ranges(&time, &keyed).await?;
+    let mut lists: BTreeMap<AssetKey, Vec<(i64, i64)>> = BTreeMap::new();
     for range in ranges {
         let Ok(key) = range.asset_key.parse::<AssetKey>() else { continue };
         let Some(spec) = definitions.asset(&key) else { continue };
@@ -126,12 +137,17 @@ pub async fn missing_upstream(
     plan: &PartitionSets,
     now: DateTime<Utc>,
 ) -> Result<PartitionSets, StoreError> {
-    let upstream: BTreeSet<AssetKey> = plan
-        .keys()
-        .filter_map(|key| definitions.asset(key))
-        .flat_map(|spec| spec.upstreams.iter().map(|upstream| upstream.key.clone()))
-        .collect();
-    let present = present(store, definitions, &upstream).await?;
+    let mut spans: BTreeMap<&AssetKey, (Ordinal, Ordinal)> = BTreeMap::new();
+    for (key, subset) in plan {
+        let Some(spec) = definitions.asset(key) else { continue };
+        for upstream in &spec.upstreams {
+            let read = partitions_read(definitions, key, subset, &upstream.key, upstream.mapping, now);
+            let Some((first, last)) = read.first().zip(read.last()) else { continue };
+            let span = spans.entry(&upstream.key).or_insert((first, last));
+            *span = (span.0.min(first), span.1.max(last));
+        }
+    }
+    let present = present_within(store, definitions, spans).await?;
     Ok(missing_inputs(definitions, plan, &present, now))
 }
 

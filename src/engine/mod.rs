@@ -32,6 +32,7 @@
 
 mod attempt;
 mod checks;
+pub mod cluster;
 mod ending;
 mod execute;
 pub mod extent;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::{NaiveDate, TimeDelta};
 use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ use crate::asset::definitions::Definitions;
 use crate::clock::SharedClock;
 use crate::store::error::sql_state;
 use crate::store::worker::application_name;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, pool_options};
 
 /// The machine's clock may differ from the database's by this part of the lease: two workers may differ by twice that, and
 /// a lease must not look expired to one of them while the other renews it.
@@ -130,7 +130,7 @@ impl Worker {
         let worker_id = Uuid::now_v7();
         let connect_options = connect_options.clone().application_name(&application_name(worker_id));
         let connections = u32::try_from(settings.slots).unwrap_or(1).saturating_add(2);
-        let pool = PgPoolOptions::new()
+        let pool = pool_options()
             .max_connections(connections)
             .test_before_acquire(false)
             .acquire_timeout(Duration::from_secs(30))

@@ -150,10 +150,12 @@ pub(super) fn process_families(process: &Process, started_at: DateTime<Utc>) -> 
     families
 }
 
-/// What the state says.
+/// What is in the state: one statement.
 pub(super) async fn state_families(service: &Service) -> Result<Vec<MetricFamily>, ServiceError> {
     let now = service.now();
-    let figures = service.store.figures(now).await?;
+    let assets = service.definitions.assets();
+    let external: Vec<&str> = assets.filter(|spec| !spec.is_materializable()).map(|spec| spec.key.as_str()).collect();
+    let figures = service.store.figures(&external, now).await?;
     let of = |figure: &'static str| figures.iter().filter(move |found| found.figure == figure);
     let single = |figure| of(figure).map(|found| found.value).next().unwrap_or(0.0);
     let family = |figure, name, help, labels: &[&'static str]| MetricFamily {
@@ -167,10 +169,7 @@ pub(super) async fn state_families(service: &Service) -> Result<Vec<MetricFamily
         pool_use.add([("pool", pool)], used);
         pool_limits.add([("pool", pool)], f64::from(limit));
     }
-    let (freshness, due) = freshness_families(service, now).await?;
     Ok(vec![
-        freshness,
-        due,
         family("live_runs", "karat_runs_live", "Runs that have not ended, by cause and state", &["cause", "state"]),
         family("open_steps", "karat_steps_open", "Steps that have not ended, by asset and state", &["asset", "state"]),
         MetricFamily::gauge("karat_queue_steps", "Steps that wait for nothing but a worker")
@@ -188,6 +187,20 @@ pub(super) async fn state_families(service: &Service) -> Result<Vec<MetricFamily
             &["reconciler"],
         ),
         family(
+            "alerts",
+            "karat_alerts_open",
+            "Alerts that have not ended, by kind and severity",
+            &["kind", "severity"],
+        ),
+        family("quarantined", "karat_quarantined_rows", "Late rows that wait in quarantine, by asset", &["asset"]),
+        family(
+            "waiting_rows",
+            "karat_marks_waiting_rows",
+            "Rows that landed in the external asset and that automation has not looked at",
+            &["asset"],
+        ),
+        family("mark_lag", "karat_mark_lag_seconds", "How long the first of them has waited", &["asset"]),
+        family(
             "oldest_log",
             "karat_log_oldest_timestamp_seconds",
             "The first day of which the log is kept, in seconds since 1970",
@@ -196,11 +209,9 @@ pub(super) async fn state_families(service: &Service) -> Result<Vec<MetricFamily
     ])
 }
 
-/// How each asset with a policy keeps it: one series per state, of which one is 1.
-async fn freshness_families(
-    service: &Service,
-    now: DateTime<Utc>,
-) -> Result<(MetricFamily, MetricFamily), ServiceError> {
+/// What the definitions make of the state, and changes with the minute at most: freshness and ticks.
+pub(super) async fn derived_families(service: &Service) -> Result<Vec<MetricFamily>, ServiceError> {
+    let now = service.now();
     let mut states = MetricFamily::gauge(
         "karat_asset_freshness",
         "How the asset keeps its freshness policy: 1 for the state that holds, 0 for the others",
@@ -219,7 +230,23 @@ async fn freshness_families(
         let late = kept.due_at.map_or(0.0, |due| (seconds(now) - seconds(due)).max(0.0));
         overdue.add([("asset", asset)], late);
     }
-    Ok((states, overdue))
+    let mut last = MetricFamily::gauge(
+        "karat_schedule_last_tick_timestamp_seconds",
+        "The instant of the schedule's newest tick, in seconds since 1970",
+    );
+    let mut next = MetricFamily::gauge(
+        "karat_schedule_next_tick_timestamp_seconds",
+        "When the schedule fires next, in seconds since 1970; missing while it is paused",
+    );
+    for schedule in service.schedules().await? {
+        if let Some(tick) = &schedule.last_tick {
+            last.add([("schedule", &schedule.schedule)], seconds(tick.tick_at));
+        }
+        if let Some(at) = schedule.next_tick_at {
+            next.add([("schedule", &schedule.schedule)], seconds(at));
+        }
+    }
+    Ok(vec![states, overdue, last, next])
 }
 
 fn sample(figure: &Figure, names: &[&'static str]) -> Sample {

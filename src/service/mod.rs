@@ -3,6 +3,7 @@
 //! Nothing here is generic and nothing prints: every method takes plain values and returns plain structs that `serde`
 //! can write. Times are instants; showing them in the calendar's zone is the caller's business.
 
+mod alerts;
 mod asset;
 mod assets;
 mod backfill;
@@ -28,7 +29,9 @@ mod run;
 mod schedules;
 mod schema;
 mod select;
+mod sensors;
 mod status;
+mod trigger;
 mod view;
 mod why;
 mod workers;
@@ -39,6 +42,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 
+pub use self::alerts::{AlertDetailView, AlertView, DeliveryView, TestedChannelView};
 pub use self::asset::AssetDetailView;
 pub use self::assets::{AssetView, list_assets};
 pub use self::backfill::{BackfillDetailView, BackfillView, ControlledView};
@@ -59,16 +63,17 @@ pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
 pub use self::request::{PartitionState, Request};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
 pub use self::schedules::{
-    ClockChange, ScheduleState, ScheduleView, SwitchedView, TickPlanView, TickView, TriggeredView, UpcomingTick,
-    UpcomingView,
+    ClockChange, ScheduleState, ScheduleView, SwitchedView, TickView, UpcomingTick, UpcomingView,
 };
 pub use self::schema::MigrationView;
 pub use self::select::asks_for_states;
+pub use self::sensors::{ChangedSensorView, EvaluationView, SensorDetailView, SensorView};
 pub use self::status::{
     AssetState, AssetStatusView, FailedView, FreshnessView, StaleReasonView, StaleView, StatusView,
 };
+pub use self::trigger::{TickPlanView, TriggeredView};
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
-pub use self::why::{InputView, NextTickView, PartitionStanding, WhyView};
+pub use self::why::{BuiltByView, InputView, NextTickView, PartitionStanding, WhyView};
 pub use self::workers::{WorkerState, WorkerView};
 
 pub use crate::core::plan::Extent;

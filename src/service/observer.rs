@@ -8,8 +8,8 @@ use sqlx::postgres::PgPoolOptions;
 use tokio::sync::Mutex;
 
 use super::health::Judged;
-use super::metrics::{process_families, state_families};
-use super::{HealthView, MetricFamily, Process, Service};
+use super::metrics::{derived_families, process_families, state_families};
+use super::{HealthView, MetricFamily, Process, Service, ServiceError};
 use crate::store::Store;
 use crate::store::migrate::SchemaError;
 
@@ -23,20 +23,26 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const HEALTH_AGE: Duration = Duration::from_secs(1);
 const SCHEMA_AGE: Duration = Duration::from_secs(60);
 const STATE_AGE: Duration = Duration::from_secs(5);
+const DERIVED_AGE: Duration = Duration::from_secs(60);
 
 /// Answers questions about a process and its installation, on connections of its own: a busy process still answers, and
 /// whoever asks cannot keep it from its work.
 ///
-/// A question about health is one statement, and four more once a minute; one about metrics is one statement and
-/// those of freshness. Questions asked sooner than a second, or five for metrics, after the last get its answer.
+/// A question about health is one statement, one about metrics another; four more once a minute find whether the database
+/// has the right version, and at most five how assets and schedules stand. Questions asked sooner than a second, or five
+/// for metrics, after the last get its answer. Who asks for metrics every 15 seconds causes some 540 statements an hour.
 pub struct Observer {
     service: Service,
     process: Process,
     started_at: DateTime<Utc>,
     health: Remembered<HealthView>,
     schema: Remembered<Option<String>>,
-    state: Remembered<Arc<Vec<MetricFamily>>>,
+    state: Remembered<Gathered>,
+    derived: Remembered<Gathered>,
 }
+
+/// Metrics of the state; `None` when it could not be read.
+type Gathered = Option<Arc<Vec<MetricFamily>>>;
 
 impl Observer {
     /// An observer of `process`, which works for the installation of `service`.
@@ -60,12 +66,13 @@ impl Observer {
             health: Remembered::default(),
             schema: Remembered::default(),
             state: Remembered::default(),
+            derived: Remembered::default(),
         }
     }
 
     /// Whether this process can do its work. Answers within seconds whatever the database does.
     pub async fn health(&self) -> HealthView {
-        self.health.get(HEALTH_AGE, async || self.judge().await).await
+        self.health.get(|_| HEALTH_AGE, async || self.judge().await).await
     }
 
     async fn judge(&self) -> HealthView {
@@ -78,7 +85,8 @@ impl Observer {
                 return HealthView::without_database(now, reason);
             }
         };
-        let schema = self.schema.get(SCHEMA_AGE, async || self.schema_problem().await.err()).await;
+        let age = |problem: &Option<String>| if problem.is_none() { SCHEMA_AGE } else { HEALTH_AGE };
+        let schema = self.schema.get(age, async || self.schema_problem().await.err()).await;
         Judged { process: &self.process, record: &record, schema, now }.health()
     }
 
@@ -92,28 +100,28 @@ impl Observer {
 
     /// The metrics: those of the process, and those of the state if it can be read.
     pub async fn metrics(&self) -> Vec<MetricFamily> {
-        let state = self.state.get(STATE_AGE, async || self.state_metrics().await).await;
         let mut families = process_families(&self.process, self.started_at);
-        families.extend(state.iter().cloned());
+        let state = self.state.get(|_| STATE_AGE, async || gathered(state_families(&self.service)).await).await;
+        // Without the one there is no use in waiting for the other.
+        let age = |derived: &Gathered| if derived.is_some() { DERIVED_AGE } else { STATE_AGE };
+        let derived = match state {
+            Some(_) => self.derived.get(age, async || gathered(derived_families(&self.service)).await).await,
+            None => None,
+        };
+        families.push(MetricFamily::readable(derived.is_some()));
+        families.extend([state, derived].into_iter().flatten().flat_map(|families| families.as_ref().clone()));
         families
     }
+}
 
-    async fn state_metrics(&self) -> Arc<Vec<MetricFamily>> {
-        let gathered = match tokio::time::timeout(PATIENCE, state_families(&self.service)).await {
-            Ok(Ok(families)) => Ok(families),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("it took longer than {} s", PATIENCE.as_secs())),
-        };
-        let readable = MetricFamily::readable(gathered.is_ok());
-        Arc::new(
-            std::iter::once(readable)
-                .chain(gathered.unwrap_or_else(|reason| {
-                    tracing::warn!(reason, "the state could not be read for metrics");
-                    Vec::new()
-                }))
-                .collect(),
-        )
-    }
+async fn gathered(families: impl Future<Output = Result<Vec<MetricFamily>, ServiceError>>) -> Gathered {
+    let reason = match tokio::time::timeout(PATIENCE, families).await {
+        Ok(Ok(families)) => return Some(Arc::new(families)),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("it took longer than {} s", PATIENCE.as_secs()),
+    };
+    tracing::warn!(reason, "the state could not be read for metrics");
+    None
 }
 
 /// An answer and its age. Who asks while it is being found waits for it, so that there is one question at a time.
@@ -128,11 +136,11 @@ impl<T> Default for Remembered<T> {
 }
 
 impl<T: Clone> Remembered<T> {
-    /// The last answer if it is younger than `age`, or a fresh one.
-    async fn get(&self, age: Duration, find: impl AsyncFnOnce() -> T) -> T {
+    /// The last answer if it is younger than the `age` for such an answer, or a fresh one.
+    async fn get(&self, age: impl Fn(&T) -> Duration, find: impl AsyncFnOnce() -> T) -> T {
         let mut last = self.last.lock().await;
         if let Some((at, value)) = &*last
-            && at.elapsed() < age
+            && at.elapsed() < age(value)
         {
             return value.clone();
         }

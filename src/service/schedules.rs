@@ -7,16 +7,12 @@ use chrono_tz::Tz;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::view::sets_view;
-use super::{AssetPartitionsView, Extent, LaunchedView, Service, ServiceError};
+use super::{Extent, Service, ServiceError};
 use crate::core::key::AssetKey;
 use crate::core::schedule::{ClockNote, ScheduleSpec, clock_note, ticks_around};
 use crate::core::suggest::did_you_mean;
 use crate::core::time::{next_offset_change, offset_seconds};
-use crate::daemon::tick::{plan_tick, prepare_tick};
-use crate::engine::extent::ExtentError;
-use crate::store::launch::RunCause;
-use crate::store::schedule::{ScheduleRecord, TickKind, TickRecord};
+use crate::store::schedule::{ScheduleRecord, TickRecord};
 use crate::store::signal::Signal;
 
 /// Whether a schedule fires.
@@ -136,36 +132,6 @@ pub struct SwitchedView {
     pub schedule: ScheduleView,
 }
 
-/// What a tick at an instant builds as things stand.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TickPlanView {
-    /// The schedule.
-    pub schedule: String,
-    /// The instant.
-    pub tick_at: DateTime<Utc>,
-    /// `launched`, `nothing` or `failed`: what would come of it.
-    pub outcome: &'static str,
-    /// What would be built, upstream first.
-    pub partitions: Vec<AssetPartitionsView>,
-    /// What is left out and why, or why nothing is built.
-    pub message: Option<String>,
-}
-
-/// What a manual tick came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TriggeredView {
-    /// The schedule.
-    pub schedule: String,
-    /// The instant whose partitions were asked for.
-    pub tick_at: DateTime<Utc>,
-    /// `launched`, `nothing` or `failed`.
-    pub outcome: &'static str,
-    /// What is left out and why, or why nothing was launched.
-    pub message: Option<String>,
-    /// The run; `None` when there was nothing to build.
-    pub launched: Option<LaunchedView>,
-}
-
 impl Service {
     /// All schedules by name: those declared, and after them those that only the state remembers.
     ///
@@ -258,16 +224,6 @@ impl Service {
         Ok(UpcomingView { zone: zone.name().to_owned(), ticks, clock_changes })
     }
 
-    /// The next tick at which a schedule that is on looks at `asset`, with the schedule's name.
-    ///
-    /// # Errors
-    /// When the state cannot be read.
-    pub async fn next_tick_of(&self, asset: &AssetKey) -> Result<Option<(String, DateTime<Utc>)>, ServiceError> {
-        let schedules = self.schedules().await?.into_iter().filter(|schedule| schedule.assets.contains(asset));
-        let ticks = schedules.filter_map(|schedule| Some((schedule.next_tick_at?, schedule.schedule)));
-        Ok(ticks.min().map(|(at, schedule)| (schedule, at)))
-    }
-
     /// Switches a schedule off: none of its ticks fires until it is resumed. What it launched goes on.
     ///
     /// # Errors
@@ -289,24 +245,12 @@ impl Service {
     }
 
     /// The declared schedule, which the state knows from now on.
-    async fn known(&self, name: &str) -> Result<&ScheduleSpec, ServiceError> {
+    pub(super) async fn known(&self, name: &str) -> Result<&ScheduleSpec, ServiceError> {
         let schedule = self.schedule(name)?;
         let (expression, zone) = (schedule.expression.to_string(), self.definitions.calendar().zone.name());
         let enabled = schedule.enabled_by_default;
         self.store.register_schedule(&schedule.name, &expression, zone, enabled, self.now()).await?;
         Ok(schedule)
-    }
-
-    /// The instant that is meant, now unless said; one that lies ahead is refused.
-    fn past(&self, at: Option<DateTime<Utc>>) -> Result<DateTime<Utc>, ServiceError> {
-        let now = self.now();
-        match at.unwrap_or(now) {
-            at if at <= now => Ok(at),
-            at => Err(ServiceError::Extent(ExtentError::NoPartitions(format!(
-                "{} lies ahead, and what such a tick builds has not ended: choose an earlier time, or leave it out for now",
-                at.format("%Y-%m-%d %H:%M:%SZ")
-            )))),
-        }
     }
 
     async fn switched(&self, name: &str, changed: bool) -> Result<SwitchedView, ServiceError> {
@@ -317,57 +261,7 @@ impl Service {
         Ok(SwitchedView { changed, schedule })
     }
 
-    /// What the tick of a schedule at the instant `at`, or now, builds as things stand; nothing is launched.
-    ///
-    /// # Errors
-    /// When there is no such schedule, `at` lies ahead, or the state cannot be read.
-    pub async fn plan_trigger(&self, name: &str, at: Option<DateTime<Utc>>) -> Result<TickPlanView, ServiceError> {
-        let schedule = self.schedule(name)?;
-        let now = self.now();
-        let at = self.past(at)?;
-        let plan = plan_tick(&self.store, &self.definitions, schedule, at, now).await?;
-        let mut partitions = sets_view(&self.definitions, &plan.sets);
-        let order: BTreeMap<&AssetKey, usize> = schedule.assets.iter().zip(0..).collect();
-        partitions.sort_by_key(|view| order.get(&view.asset).copied());
-        Ok(TickPlanView {
-            schedule: schedule.name.clone(),
-            tick_at: at,
-            outcome: plan.outcome().as_str(),
-            partitions,
-            message: plan.message(&self.definitions, schedule),
-        })
-    }
-
-    /// Carries out a tick of a schedule by hand, paused or not: what the tick at the instant `at` would build, or one
-    /// that came now. Scheduled ticks fire as if nothing had happened, and find fresh what this builds.
-    ///
-    /// # Errors
-    /// When there is no such schedule, `at` lies ahead, or the state cannot be used. That it cannot be made out what to build is an
-    /// outcome.
-    pub async fn trigger_schedule(&self, name: &str, at: Option<DateTime<Utc>>) -> Result<TriggeredView, ServiceError> {
-        let schedule = self.known(name).await?;
-        let now = self.now();
-        let at = self.past(at)?;
-        let tick = prepare_tick(&self.store, &self.definitions, schedule, TickKind::Manual, at, now).await?;
-        let recorded = tick.record(schedule, TickKind::Manual, now, now);
-        if !self.store.trigger_tick(&recorded, tick.launch()).await? {
-            return Err(ServiceError::Refused(format!(
-                "schedule `{name}` was triggered at this very instant already: `schedule ls` shows its run"
-            )));
-        }
-        let launched = tick.launch.as_ref().map(|(run, steps)| LaunchedView {
-            run_id: run.run_id,
-            backfill_id: None,
-            cause: RunCause::Schedule.as_str(),
-            steps: steps.iter().map(|asset| asset.partitions.len() as u64).sum(),
-            requested_at: now,
-            plan: None,
-        });
-        let outcome = tick.outcome.as_str();
-        Ok(TriggeredView { schedule: schedule.name.clone(), tick_at: at, outcome, message: tick.message, launched })
-    }
-
-    fn schedule(&self, name: &str) -> Result<&ScheduleSpec, ServiceError> {
+    pub(super) fn schedule(&self, name: &str) -> Result<&ScheduleSpec, ServiceError> {
         let schedules = self.definitions.schedules();
         schedules.iter().find(|schedule| schedule.name == name.trim()).ok_or_else(|| unknown(name, schedules))
     }

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Service, ServiceError};
+use crate::engine::cluster::adopt_cluster;
 use crate::engine::marks::marked_tables;
 use crate::engine::verify::{VerificationReport, verify};
 use crate::store::migrate::{SchemaError, SchemaState};
+use crate::store::trigger::TriggerState;
 
 /// What a migration did, or would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -50,8 +52,8 @@ impl Service {
         Ok(report)
     }
 
-    /// Brings the database up to date, triggers that leave marks included, or with `dry_run` only says what that takes. Any number of processes may do so
-    /// at once.
+    /// Brings the database up to date and makes it ready for the definitions ([`prepare`](Self::prepare)), or with
+    /// `dry_run` only says what that takes. Any number of processes may do so at once.
     ///
     /// # Errors
     /// When the database is newer than this program, or a migration fails, which is then rolled back.
@@ -62,11 +64,7 @@ impl Service {
             return Ok(MigrationView { migrations: state.pending, ..MigrationView::default() });
         }
         let migrations = self.migrations.migrate_pool(self.store.pool()).await?;
-        let triggers = self.store.install_mark_triggers(&marked_tables(&self.definitions)).await?;
-        for (table, unmarked) in &triggers.unmarked {
-            let reason = unmarked.reason.as_deref().unwrap_or_default();
-            tracing::warn!(table, reason, "rows that other programs write there will make nothing stale");
-        }
+        let triggers = self.prepare().await?;
         Ok(MigrationView {
             migrations,
             applied: true,
@@ -77,5 +75,23 @@ impl Service {
                 .map(|(table, unmarked)| (table, unmarked.reason.unwrap_or_default()))
                 .collect(),
         })
+    }
+
+    /// Makes a database that has all migrations ready for these definitions: carries over what is stale when it has come
+    /// from another server, and sees to it that whoever writes to external assets leaves marks. Two queries when there
+    /// is nothing to do.
+    ///
+    /// # Errors
+    /// When the database cannot be used. A table that could not get its triggers is in the result, and in the log.
+    pub async fn prepare(&self) -> Result<TriggerState, ServiceError> {
+        if adopt_cluster(&self.store, &self.definitions, self.now()).await? {
+            tracing::info!("the database has come from another server: what is stale was carried over");
+        }
+        let triggers = self.store.install_mark_triggers(&marked_tables(&self.definitions)).await?;
+        for (table, unmarked) in &triggers.unmarked {
+            let reason = unmarked.reason.as_deref().unwrap_or_default();
+            tracing::warn!(table, reason, "rows that other programs write there will make nothing stale");
+        }
+        Ok(triggers)
     }
 }

@@ -2,8 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use uuid::Uuid;
 
+use super::cause::partition_cause_text;
 use super::history::{CheckView, MaterializationView, StepView};
+use super::run::command_of;
 use super::status::{StaleReasonView, reason_view};
 use super::view::sets_view;
 use super::{AssetPartitionsView, FreshnessView, ObstacleView, PartitionsView, Service, ServiceError};
@@ -85,6 +88,8 @@ pub struct WhyView {
     pub standing: PartitionStanding,
     /// The present version.
     pub version: Option<MaterializationView>,
+    /// The run that built the present version.
+    pub built_by: Option<BuiltByView>,
     /// What the present version has against it.
     pub stale: Vec<StaleReasonView>,
     /// What it reads.
@@ -105,6 +110,19 @@ pub struct WhyView {
     pub checks: Vec<CheckView>,
     /// Of an external asset: rows known to have landed in the whole asset.
     pub landed_rows: Option<i64>,
+}
+
+/// The run that built a version; it is known for as long as the version is the present one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BuiltByView {
+    /// The run.
+    pub run_id: Uuid,
+    /// The kind of cause: `manual`, `backfill`, `retry`, `schedule`, `automation` or `sensor`.
+    pub cause: String,
+    /// Why it built this partition.
+    pub because: String,
+    /// What was asked for.
+    pub command: String,
 }
 
 /// When a schedule fires next.
@@ -175,6 +193,16 @@ impl Service {
         let freshness = spec.freshness.zip(kept.get(&spec.key)).map(|(policy, kept)| FreshnessView::new(policy, *kept));
         let window = spec.partitions.window(ordinal);
         let zone = self.definitions.calendar().zone;
+        let run = match &version {
+            Some(version) => self.store.run(version.run_id).await?,
+            None => None,
+        };
+        let built_by = run.map(|run| BuiltByView {
+            run_id: run.run_id,
+            because: partition_cause_text(&run, &spec.key, Some(ordinal), zone),
+            command: command_of(&run.request),
+            cause: run.cause,
+        });
         Ok(WhyView {
             asset: spec.key.clone(),
             partition: key,
@@ -184,6 +212,7 @@ impl Service {
             is_closed: window.is_none_or(|window| window.end <= now),
             standing,
             version,
+            built_by,
             stale: reasons.iter().map(|reason| reason_view(reason, zone)).collect(),
             inputs,
             missing_upstream: sets_view(&self.definitions, &missing),

@@ -73,6 +73,8 @@ pub enum Removable {
     Backfills,
     /// Rows that came late and were put into their table after all.
     Quarantine,
+    /// Alerts that have ended, with what was said about them.
+    Alerts,
 }
 
 /// The condition under which the step `s` goes once its run has.
@@ -105,7 +107,15 @@ fn run_goes(r: &str, steps_that_stay: &str) -> String {
 
 impl Removable {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Materializations, Self::CheckResults, Self::Steps, Self::Runs, Self::Backfills];
+    pub const ALL: [Self; 7] = [
+        Self::Materializations,
+        Self::CheckResults,
+        Self::Steps,
+        Self::Runs,
+        Self::Backfills,
+        Self::Quarantine,
+        Self::Alerts,
+    ];
 
     /// What it is called where programs read.
     #[must_use]
@@ -117,6 +127,7 @@ impl Removable {
             Self::Runs => "runs",
             Self::Backfills => "backfills",
             Self::Quarantine => "released_rows",
+            Self::Alerts => "alerts",
         }
     }
 
@@ -130,6 +141,7 @@ impl Removable {
             Self::Runs => "run",
             Self::Backfills => "backfill",
             Self::Quarantine => "released row",
+            Self::Alerts => "alert",
         }
     }
 
@@ -142,6 +154,7 @@ impl Removable {
             Self::Runs => ("karat.run", "t.launch_number"),
             Self::Backfills => ("karat.backfill", "t.backfill_id"),
             Self::Quarantine => ("karat.quarantine", "t.quarantine_id"),
+            Self::Alerts => ("karat.alert", "t.alert_id"),
         }
     }
 
@@ -152,6 +165,7 @@ impl Removable {
     fn condition(self, ahead: bool) -> String {
         match self {
             Self::Materializations => "not t.current and t.materialized_at < $1".to_owned(),
+            Self::Alerts => "t.recovered_at < $1".to_owned(),
             Self::CheckResults => {
                 let other = "select from karat.check_result other
                      where other.asset_key = t.asset_key and other.partition_key = t.partition_key

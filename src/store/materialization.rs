@@ -269,30 +269,34 @@ pub struct Landed {
 }
 
 impl Store {
-    /// Which partitions of `time_assets` (as stretches) and of `keyed_assets` (one by one) have a current version.
+    /// Which partitions have a current version: of `time_ranges`, at most one for each asset, as stretches; of
+    /// `keyed_assets` one by one.
     ///
     /// # Errors
     /// When the database cannot be used.
     pub async fn present_ranges(
         &self,
-        time_assets: &[&str],
+        time_ranges: &[VersionRange],
         keyed_assets: &[&str],
     ) -> Result<Vec<PresentRange>, StoreError> {
         sqlx::query_as(
             "select asset_key, min(ordinal) as first, max(ordinal) as last, min(partition_key) as first_key
              from (
-                 select asset_key, partition_key, ordinal,
-                        ordinal - row_number() over (partition by asset_key order by ordinal) as island
-                 from karat.materialization
-                 where current and asset_key = any($1)
+                 select m.asset_key, m.partition_key, m.ordinal,
+                        m.ordinal - row_number() over (partition by m.asset_key order by m.ordinal) as island
+                 from unnest($1::text[], $2::bigint[], $3::bigint[]) as wanted (asset_key, first, last)
+                 join karat.materialization m on m.current and m.asset_key = wanted.asset_key
+                      and m.ordinal between wanted.first and wanted.last
              ) versions
              group by asset_key, island
              union all
              select asset_key, ordinal, ordinal, partition_key
              from karat.materialization
-             where current and asset_key = any($2)",
+             where current and asset_key = any($4)",
         )
-        .bind(time_assets)
+        .bind(time_ranges.iter().map(|range| range.asset_key.as_str()).collect::<Vec<_>>())
+        .bind(time_ranges.iter().map(|range| range.first).collect::<Vec<_>>())
+        .bind(time_ranges.iter().map(|range| range.last).collect::<Vec<_>>())
         .bind(keyed_assets)
         .fetch_all(&self.pool)
         .await

@@ -5,13 +5,18 @@
 //! protocols in [`crate::engine`].
 
 use sqlx::pool::PoolConnection;
-use sqlx::{PgPool, Postgres};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{Executor, PgPool, Postgres};
 
+pub mod alert;
+pub mod alert_delivery;
 pub mod attempt;
 pub mod backfill;
 pub mod change;
 pub mod claim;
+pub mod cluster;
 pub mod error;
+pub mod failure;
 pub mod freshness;
 pub mod garbage;
 pub mod history;
@@ -26,12 +31,23 @@ pub mod quarantine;
 pub mod reconciler;
 pub mod run;
 pub mod schedule;
+pub mod sensor;
 pub mod signal;
 pub mod trigger;
 pub mod waiting;
 pub mod worker;
 
 pub use error::StoreError;
+
+/// Options for a pool of connections to the state.
+///
+/// Statements about thousands of partitions look expensive to the planner and take milliseconds; compiling them, which the
+/// server would do, takes a second.
+#[must_use]
+pub fn pool_options() -> PgPoolOptions {
+    PgPoolOptions::new()
+        .after_connect(|connection, _| Box::pin(async move { connection.execute("set jit = off").await.map(drop) }))
+}
 
 /// Access to the orchestration state. Cheap to clone.
 #[derive(Clone, Debug)]

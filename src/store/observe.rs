@@ -57,13 +57,14 @@ impl Store {
             .context("asking who is alive")
     }
 
-    /// The figures that metrics are made of, as of `now`.
+    /// The figures that metrics are made of, as of `now`; `external` are the assets that rows land in.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn figures(&self, now: DateTime<Utc>) -> Result<Vec<Figure>, StoreError> {
+    pub async fn figures(&self, external: &[&str], now: DateTime<Utc>) -> Result<Vec<Figure>, StoreError> {
         sqlx::query_as(include_str!("sql/metrics.sql"))
             .bind(now)
+            .bind(external)
             .fetch_all(&self.pool)
             .await
             .context("counting for metrics")

@@ -18,7 +18,7 @@ pub struct ScheduleRecord {
     pub expression: String,
     /// The zone of the calendar then.
     pub zone: String,
-    /// The watermark: no tick at or before it ever fires.
+    /// The watermark: no tick at or before it fires.
     pub evaluated_until: DateTime<Utc>,
     /// Since when it is switched off.
     pub paused_at: Option<DateTime<Utc>>,
@@ -209,14 +209,14 @@ impl Store {
         Ok(result.rows_affected() > 0)
     }
 
-    /// Switches a schedule on, if it is off; returns whether it was. What fell into the pause never fires.
+    /// Switches a schedule on, if it is off; returns whether it was. It goes on from `now`: what fell into the pause never
+    /// fires, and a watermark that a wrong clock left in the future is put right. Ticks on record do not fire again.
     ///
     /// # Errors
     /// When the database cannot be used.
     pub async fn resume_schedule(&self, name: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
         let result = sqlx::query(
-            "update karat.schedule set paused_at = null, evaluated_until = greatest(evaluated_until, $2)
-             where name = $1 and paused_at is not null",
+            "update karat.schedule set paused_at = null, evaluated_until = $2 where name = $1 and paused_at is not null",
         )
         .bind(name)
         .bind(now)
@@ -294,22 +294,6 @@ impl Store {
              ) t
              order by t.schedule",
         )
-        .fetch_all(&self.pool)
-        .await
-        .context("reading the ticks")
-    }
-
-    /// The newest ticks of a schedule, at most `limit`, newest first.
-    ///
-    /// # Errors
-    /// When the database cannot be used.
-    pub async fn ticks(&self, schedule: &str, limit: i64) -> Result<Vec<TickRecord>, StoreError> {
-        sqlx::query_as(
-            "select schedule, tick_at, kind, outcome, run_id, message, recorded_at
-             from karat.tick where schedule = $1 order by tick_at desc, kind limit $2",
-        )
-        .bind(schedule)
-        .bind(limit)
         .fetch_all(&self.pool)
         .await
         .context("reading the ticks")

@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection, PgPool};
 
 use super::error::TestingError;
 use super::server::{TestServer, drop_database};
 use crate::store::migrate::Migrations;
+use crate::store::pool_options;
 
 /// Enough for a test that runs several workers; all tests together have 400.
 const POOL_CONNECTIONS: u32 = 16;
@@ -66,7 +67,7 @@ impl TestDatabase {
     /// # Errors
     /// When the first connection cannot be made.
     pub async fn pool(&self) -> Result<PgPool, TestingError> {
-        PgPoolOptions::new()
+        pool_options()
             .max_connections(POOL_CONNECTIONS)
             .connect_with(self.connect_options())
             .await

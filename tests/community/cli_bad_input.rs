@@ -153,10 +153,12 @@ fn answer(mut stream: std::net::TcpStream) {
 async fn databases_of_others_are_left_alone() {
     let newer = TestDatabase::create(&migrations()).await.unwrap();
     let pool = newer.pool().await.unwrap();
-    sqlx::query("insert into karat.migration select 99, 'from later', now(), true, checksum, 1 from karat.migration")
-        .execute(&pool)
-        .await
-        .unwrap();
+    sqlx::query(
+        "insert into karat.migration select 99, 'from later', now(), true, checksum, 1 from karat.migration limit 1",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
     for verb in ["status", "migrate", "check"] {
         expect(&newer.url(), &[verb], 5, &["newer than this program", "karat/0099", "nothing was changed"]);
     }

@@ -31,7 +31,17 @@ async fn the_night_after_a_month_closes_builds_the_day_and_the_month() {
     .fetch_all(&platform.pool)
     .await
     .unwrap();
-    assert_eq!(steps, ["",]);
+    assert_eq!(
+        steps,
+        [
+            "silver.fact_game_sessions 2026-01-31",
+            "silver.fact_voice_sessions 2026-01-31",
+            "silver.user_activity 2026-01-31",
+            "gold.daily_active_users 2026-01-31",
+            "gold.retention_cohorts 2026-01",
+            "silver.dim_user all",
+        ]
+    );
 }
 
 #[tokio::test]

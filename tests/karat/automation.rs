@@ -581,7 +581,7 @@ async fn what_has_changed_is_all_there_is_to_look_at() {
         let mut robot = Robot::new(policies, "2026-04-29T12:00:00Z").await;
         robot.lake.add_event_a_day("2026-03-01", 62).await;
         let mut story = Vec::new();
-        for id in 0..60 {
+        for id in 0..45 {
             story.push(robot.disturb(&mut chance, id).await);
             let context = robot.context();
             let mut scratch = AutomationReconciler::default();

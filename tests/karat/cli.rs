@@ -28,6 +28,12 @@ fn parse(line: &str) -> Result<(Options, Extended), clap::Error> {
 #[test]
 fn every_verb_of_the_manual_is_understood() {
     for line in [
+        "up",
+        "up --slots 2 --shutdown-limit 5m --address 127.0.0.1:0",
+        "up --no-worker --address 0.0.0.0:4747 --insecure-no-login",
+        "worker",
+        "worker --slots 8 --shutdown-limit 0s",
+        "worker ls --json",
         "check",
         "migrate",
         "migrate --dry-run",
@@ -69,6 +75,11 @@ fn every_verb_of_the_manual_is_understood() {
         "schedule trigger nightly --at 2026-03-01T02:15Z --dry-run",
         "asset show lake.daily",
         "gc --dry-run --keep-logs 12h --keep-history 1w",
+        "mark lake.events --from 2026-03-01 --to 2026-03-05 --reason 'a disk was restored' --dry-run",
+        "quarantine ls lake.events --limit 5 --before 7",
+        "quarantine show 1",
+        "quarantine release 1 2 3",
+        "quarantine discard --asset lake.events",
         "record --days 4 --json",
         "status --json --zone America/Sao_Paulo --first-day 2026-01-01 -vv --log-format json --color never",
     ] {
@@ -81,6 +92,11 @@ fn every_verb_of_the_manual_is_understood() {
 fn what_cannot_be_meant_is_refused_with_the_code_for_usage() {
     for (line, said) in [
         ("statsu", "unrecognized subcommand 'statsu'"),
+        ("up --slots 2 --no-worker", "cannot be used with"),
+        ("up --address 4747", "invalid socket address"),
+        ("worker --slots 0", "0 is not in 1..=256"),
+        ("worker --shutdown-limit soon", "write for example 30s or 5m"),
+        ("worker ls --slots 2", "unexpected argument '--slots'"),
         ("why", "required arguments were not provided"),
         ("materialize lake.daily 2026-03-01 2026-03-02", "unexpected argument '2026-03-02'"),
         ("materialize lake.daily --detach --dry-run", "cannot be used with"),
@@ -94,6 +110,9 @@ fn what_cannot_be_meant_is_refused_with_the_code_for_usage() {
         ("status --zone Middle-Earth", "write an IANA name such as Europe/Berlin or UTC"),
         ("status --first-day 2026-02-30", "no date of the calendar"),
         ("status --quiet --verbose", "cannot be used with"),
+        ("mark lake.events --from 2026-03-01", "required arguments were not provided"),
+        ("quarantine release", "required arguments were not provided"),
+        ("quarantine release 1 --asset lake.events", "cannot be used with"),
         ("gc --keep-logs soon", "write for example 30d"),
         ("schedule next --around 2026-02-30", "write YYYY-MM-DD, such as 2026-10-25"),
         ("schedule next --count 0", "0 is not in 1..=1000"),

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod absences;
+mod alert_commands;
+mod alerts;
 mod asset_error;
 mod automation;
 mod automation_rules;
@@ -40,14 +42,17 @@ mod processes;
 mod prometheus;
 mod protocol;
 mod quarantine;
+mod receiver;
 mod rows;
 mod schedule_commands;
 mod scheduler;
 mod schedules;
 mod selection;
+mod sensors;
 mod serve;
 mod service;
 mod service_lake;
+mod simulation;
 mod sql_text;
 mod status;
 mod subset;
@@ -57,3 +62,4 @@ mod triggers;
 mod up;
 mod verify;
 mod version;
+mod why;

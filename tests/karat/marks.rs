@@ -213,3 +213,30 @@ async fn a_person_marks_what_nobody_could_see() {
     [2]
     ");
 }
+
+#[tokio::test]
+async fn a_database_restored_on_another_server_keeps_what_is_stale() {
+    let lake = built().await;
+    let now = lake.clock.now();
+    let adopt = async || karat::engine::cluster::adopt_cluster(&lake.store, &lake.definitions, now).await.unwrap();
+    assert!(!adopt().await, "the first look only notes the server");
+    lake.build(&[(DAILY, "2026-03-01")]).await;
+    lake.add_events(&[("2026-03-01T10:00:00Z", 100, 1)]).await;
+    // The other server had made many more transactions, and this one will make the same numbers again.
+    for shift in [
+        "update karat.mark set transaction_id = (transaction_id::text::bigint + 1000000000)::text::xid8",
+        "update karat.materialization set snapshot = (pg_snapshot_xmin(snapshot)::text::bigint + 1000000000 || ':'
+             || pg_snapshot_xmax(snapshot)::text::bigint + 1000000000 || ':')::pg_snapshot",
+        "update karat.cluster set system_identifier = 1",
+    ] {
+        sqlx::query(shift).execute(&lake.pool).await.unwrap();
+    }
+    assert!(lake.late(DAILY).await.starts_with("2026-03-01:"));
+    assert!(adopt().await && !adopt().await);
+    let late = lake.late(DAILY).await;
+    assert!(late.starts_with("2026-03-01: ") && late.lines().count() == 1, "{late}");
+    lake.add_events(&[("2026-03-02T10:00:00Z", 101, 1)]).await;
+    assert!(lake.late(DAILY).await.contains("2026-03-02: 1 row landed"), "{}", lake.late(DAILY).await);
+    lake.build(&[(DAILY, "2026-03-01..2026-03-02")]).await;
+    assert_eq!(lake.late(DAILY).await, "");
+}

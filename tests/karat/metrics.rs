@@ -1,5 +1,8 @@
 //! What Prometheus is told.
 
+use std::time::Duration;
+
+use karat::clock::Clock;
 use karat::engine::WorkerSettings;
 use karat::engine::measure::Measures;
 use karat::service::{Extent, LaunchKind, Process, Request, Service};
@@ -95,11 +98,16 @@ async fn the_queue_is_told_by_length_and_age() {
 }
 
 #[tokio::test]
-async fn freshness_is_a_figure_per_asset_and_state() {
+async fn freshness_and_ticks_are_figures_per_asset_and_schedule() {
     let lake = Lake::new().await;
     let (service, process) = built(&lake).await;
     let pages = Pages::of(service, process).await;
     let text = pages.get("/metrics").await.text().await.unwrap();
+    insta::assert_snapshot!(lines(&text, &["karat_schedule_"]), @r#"
+    # HELP karat_schedule_next_tick_timestamp_seconds When the schedule fires next, in seconds since 1970; missing while it is paused
+    # TYPE karat_schedule_next_tick_timestamp_seconds gauge
+    karat_schedule_next_tick_timestamp_seconds{schedule="nightly"} 1774059300.0
+    "#);
     insta::assert_snapshot!(lines(&text, &["karat_asset_"]), @r#"
     # HELP karat_asset_freshness How the asset keeps its freshness policy: 1 for the state that holds, 0 for the others
     # TYPE karat_asset_freshness gauge
@@ -110,5 +118,32 @@ async fn freshness_is_a_figure_per_asset_and_state() {
     # HELP karat_asset_overdue_seconds For how long the asset has broken its freshness policy; 0 when it keeps it
     # TYPE karat_asset_overdue_seconds gauge
     karat_asset_overdue_seconds{asset="lake.daily"} 1054800.0
+    "#);
+}
+
+#[tokio::test]
+async fn rows_that_automation_has_not_looked_at_are_told_with_their_age() {
+    let lake = Lake::new().await;
+    let (service, process) = built(&lake).await;
+    sqlx::query(
+        "insert into karat.reconciler (name, worker_id, started_at, finished_at, succeeded_at)
+         values ('automation', gen_random_uuid(), $1, $1, $1)",
+    )
+    .bind(lake.clock.now())
+    .execute(&lake.pool)
+    .await
+    .unwrap();
+    lake.clock.advance(Duration::from_secs(30));
+    lake.record(3, 4, 5).await;
+    lake.clock.advance(Duration::from_secs(12));
+    let pages = Pages::of(service, process).await;
+    let text = pages.get("/metrics").await.text().await.unwrap();
+    insta::assert_snapshot!(lines(&text, &["karat_mark"]), @r#"
+    # HELP karat_marks_waiting_rows Rows that landed in the external asset and that automation has not looked at
+    # TYPE karat_marks_waiting_rows gauge
+    karat_marks_waiting_rows{asset="lake.events"} 4.0
+    # HELP karat_mark_lag_seconds How long the first of them has waited
+    # TYPE karat_mark_lag_seconds gauge
+    karat_mark_lag_seconds{asset="lake.events"} 12.0
     "#);
 }

@@ -213,6 +213,26 @@ async fn the_clock_jumps_two_hours_either_way() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_a_year_ahead_is_put_right_by_a_resumption() {
+    let lake = lake(vec![Schedule::new("hourly", "0 * * * *").selection("daily_totals")]).await;
+    at(&lake, "2026-05-01T12:30:00Z").await;
+    at(&lake, "2026-05-01T13:00:00Z").await;
+    at(&lake, "2027-05-01T13:00:00Z").await;
+    let stuck = at(&lake, "2026-05-01T13:01:00Z").await;
+    assert_eq!(stuck.next_at, Some(instant("2027-05-01T14:00:00Z")));
+    // The pause began before the tick that is on record.
+    lake.clock.set(instant("2026-05-01T12:59:00Z"));
+    lake.store.pause_schedule("hourly", lake.clock.now()).await.unwrap();
+    lake.store.resume_schedule("hourly", lake.clock.now()).await.unwrap();
+    assert_eq!(activate(&lake).await.next_at, Some(instant("2026-05-01T13:00:00Z")));
+    assert_eq!(at(&lake, "2026-05-01T13:00:00Z").await.next_at, Some(instant("2026-05-01T14:00:00Z")));
+    at(&lake, "2026-05-01T14:00:00Z").await;
+    let fired = "select to_char(tick_at at time zone 'UTC', 'YYYY HH24') as hour from karat.tick
+                 where outcome = 'launched' order by recorded_at";
+    assert_eq!(lake.text(fired).await, "2026 13\n2026 14\n2027 13");
+}
+
+#[tokio::test]
 async fn both_days_of_change_have_one_night_each() {
     for (eve, days) in [("2026-03-28T12:00:00Z", 3), ("2026-10-24T12:00:00Z", 3)] {
         let lake = lake(vec![

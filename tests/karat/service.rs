@@ -953,6 +953,7 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
       Because: check plausible: 1 offending row(s); the version before stays
       Stale, because 57 rows landed in lake.events since 2026-03-23 11:00:00+01:00, written by a file.
       Its version of 2026-03-23 11:00:00+01:00 has 1 row.
+      That was run [--id--] (backfill [--id--]): lake backfill 'lake.daily lake.weekly' 2026-03-09..2026-03-15
       Its window was 2026-03-12 00:00:00+01:00 to 2026-03-13 00:00:00+01:00.
       Automation: waiting for a change; eager (after 1 min without a change) waits for a change: nothing has changed since the last step failed; the newest change was at 2026-03-23T11:00:00+01:00.
       Schedule nightly: next at 2026-03-24 03:15:00+01:00.
@@ -1001,7 +1002,7 @@ async fn a_database_of_another_version_is_not_used() {
     let lake = Lake::migrated_with(&karat::store::migrate::Migrations::karat()).await;
     let _guard = settings().bind_to_scope();
     assert_snapshot!(
-        lake.conversation(&["status", "check", "migrate --dry-run", "migrate", "migrate", "check", "status lake.events"]).await, @r#"
+        lake.conversation(&["status", "check", "migrate --dry-run", "migrate", "migrate", "check", "status lake.events"]).await, @r"
     $ lake status
     error: the database lacks the migration(s) lake/0001 lake. Bring it up to date with `lake migrate`
     [5]
@@ -1017,6 +1018,8 @@ async fn a_database_of_another_version_is_not_used() {
     $ lake migrate
     Applied 1 migration
       lake/0001 lake
+    Whoever writes into these tables makes their readers stale:
+      lake.events
     [0]
     $ lake migrate
     The database is up to date.
@@ -1028,7 +1031,7 @@ async fn a_database_of_another_version_is_not_used() {
     ASSET        STATE  FRESH  STALE  MISSING  FAILED  ACTIVE  ROWS  NEWEST
     lake.events  empty      ·      ·        ·       ·       ·     0  never
     [0]
-    "#);
+    ");
     sqlx::query("update karat.migration_lake set version = 2").execute(&lake.pool).await.unwrap();
     assert_snapshot!(lake.conversation(&["status", "migrate", "materialize lake.daily"]).await, @r#"
     $ lake status

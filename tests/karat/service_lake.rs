@@ -23,6 +23,7 @@ pub(crate) const APPLICATION: Application = Application {
     first_day: NaiveDate::from_ymd_opt(2026, 3, 1).unwrap(),
     definitions: assets::definitions,
     migrations: assets::migrations,
+    alert_channels: || Ok(Vec::new()),
     pages: Some(karat::web::serve),
 };
 

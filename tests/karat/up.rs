@@ -29,6 +29,7 @@ const APPLICATION: Application = Application {
     first_day: NaiveDate::from_ymd_opt(2023, 1, 1).unwrap(),
     definitions: |calendar| Ok(lake::definitions(calendar.zone)),
     migrations: lake::migrations,
+    alert_channels: || Ok(Vec::new()),
     pages: Some(karat::web::serve),
 };
 

@@ -80,7 +80,8 @@ pub(super) struct Drive<'a> {
     /// What others want to know.
     news: Vec<Signal>,
     last_news: Option<Instant>,
-    said_clocks_differ: bool,
+    /// Whether this machine's clock was too far from the database's at the last look.
+    clocks_differ: bool,
 }
 
 impl<'a> Drive<'a> {
@@ -103,7 +104,7 @@ impl<'a> Drive<'a> {
             poll: SHORTEST_POLL,
             news: Vec::new(),
             last_news: None,
-            said_clocks_differ: false,
+            clocks_differ: false,
         }
     }
 
@@ -125,7 +126,7 @@ impl<'a> Drive<'a> {
         if self.next_look <= Instant::now() {
             self.look().await?;
         }
-        if self.has_room() && self.may_claim {
+        if self.can_claim() {
             self.claim().await?;
         }
         if self.has_room() && !self.may_claim && !self.movable.is_empty() {
@@ -136,7 +137,7 @@ impl<'a> Drive<'a> {
         {
             self.start(held);
         }
-        if self.has_room() && self.may_claim {
+        if self.can_claim() {
             return Ok(false);
         }
         let at_rest = self.queue.is_empty() && self.slots.is_empty();
@@ -167,20 +168,24 @@ impl<'a> Drive<'a> {
         self.queue.len() < self.worker.settings.slots
     }
 
+    /// Whether claiming makes sense and is allowed.
+    fn can_claim(&self) -> bool {
+        self.may_claim && self.has_room() && !self.clocks_differ
+    }
+
     async fn look(&mut self) -> Result<(), WorkerError> {
         let now = Instant::now();
         self.last_look = Some(now);
         self.next_look = now + self.look_interval();
         if let Some(difference) = self.worker.clocks_differ().await {
             // Leases of others would look expired here, or what was claimed here would look expired to them.
-            self.may_claim = false;
-            if !std::mem::replace(&mut self.said_clocks_differ, true) {
+            if !std::mem::replace(&mut self.clocks_differ, true) {
                 let difference_seconds = difference.num_seconds();
                 tracing::error!("{}. Nothing is begun until then", WorkerError::ClocksDiffer { difference_seconds });
             }
             return Ok(());
         }
-        self.said_clocks_differ = false;
+        self.clocks_differ = false;
         self.worker.prepare(self.stop).await?;
         let earliest = self.last_take_back.map_or(now, |last| last + TAKE_BACK_INTERVAL);
         let take_back = earliest <= now;

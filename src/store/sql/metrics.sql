@@ -1,5 +1,5 @@
--- $1 now. One row per figure: what it is, up to two labels, the value. Only open work is counted, by its indexes: the
--- cost does not grow with history.
+-- $1 now, $2 external assets. One row per figure: what it is, up to two labels, the value. Only what is open or waits is
+-- counted, by its indexes: the cost does not grow with history.
 select 'live_runs' as figure, cause as first,
        case when cancel_requested_at is not null then 'canceling' when paused_at is not null then 'paused' else 'running' end as second,
        count(*)::double precision as value
@@ -41,6 +41,29 @@ union all
 select 'reconciler_success', name, null, extract(epoch from succeeded_at)
 from karat.reconciler
 where succeeded_at is not null
+union all
+select 'alerts', kind, severity, count(*)
+from karat.alert
+where recovered_at is null
+group by 2, 3
+union all
+select 'quarantined', asset_key, null, count(*)
+from karat.quarantine
+where released_at is null and discarded_at is null
+group by 2
+union all
+-- what landed since automation last began to look, and brought that to its end
+select figure, asset_key, null, value
+from unnest($2::text[]) as external (asset_key)
+cross join (select least(started_at, succeeded_at) as looked_at from karat.reconciler where name = 'automation') automation
+cross join lateral (
+    select coalesce(sum(m.row_count), 0)::double precision as landed,
+           extract(epoch from $1 - min(m.marked_at))::double precision as age
+    from karat.mark m
+    where m.asset_key = external.asset_key and m.marked_at > automation.looked_at
+) waiting
+cross join lateral (values ('waiting_rows', landed), ('mark_lag', coalesce(age, 0))) as figures (figure, value)
+where looked_at is not null
 union all
 -- the day of the oldest partition by its name, as `ensure_log_partitions` gives it
 select 'oldest_log', parent.relname, null,

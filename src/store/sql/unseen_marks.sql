@@ -1,5 +1,5 @@
 -- Marks of two kinds: filed under a partition, and by a stretch of less than a quarter of an hour.
--- Nothing at or above the snapshot's oldest transaction is left out by that condition: it is there for the index.
+-- What is below a snapshot's oldest running transaction is visible in it: that condition is there for the index.
 select q.question, q.asset_key, sum(k.row_count)::bigint as row_count, sum(k.rows_removed)::bigint as rows_removed,
        min(coalesce(k.first_marked_at, k.marked_at)) as since, max(k.marked_at) as newest,
        array_agg(distinct k.writer) as writers
@@ -10,11 +10,13 @@ cross join lateral (
     select * from karat.mark f
     where f.asset_key = q.asset_key and f.ordinal between q.first and q.last
       and (q.partition_key is null or f.partition_key = q.partition_key)
+      and f.transaction_id >= pg_snapshot_xmin(q.snapshot::pg_snapshot)
+      and not pg_visible_in_snapshot(f.transaction_id, q.snapshot::pg_snapshot)
     union all
     select * from karat.mark u
     where u.asset_key = q.asset_key and u.ordinal is null
       and u.first_at > q.start_at - interval '15 minutes' and u.first_at < q.end_at and u.last_at >= q.start_at
+      and u.transaction_id >= pg_snapshot_xmin(q.snapshot::pg_snapshot)
+      and not pg_visible_in_snapshot(u.transaction_id, q.snapshot::pg_snapshot)
 ) k
-where k.transaction_id >= pg_snapshot_xmin(q.snapshot::pg_snapshot)
-  and not pg_visible_in_snapshot(k.transaction_id, q.snapshot::pg_snapshot)
 group by q.question, q.asset_key

@@ -1,0 +1,100 @@
+//! How everything stands, as text that is the same in every run of a test.
+
+use std::fmt::Write;
+
+use chrono::{DateTime, Timelike, Utc};
+use chrono_tz::Tz;
+
+use super::{Simulation, SimulationError};
+use crate::asset::spec::AssetKind;
+use crate::service::{AssetStatusView, PartitionsView, RunQuery, RunView};
+
+/// More than a text for people to compare should have; older runs are left out.
+const SHOWN_RUNS: u32 = 200;
+
+impl Simulation {
+    /// How everything stands: each asset's partitions by state with the reasons, and all runs with their cause and
+    /// outcome. Runs are numbered in the order in which they were first heard of; times are in the calendar's zone, with the offset.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn status_text(&self) -> Result<String, SimulationError> {
+        let zone = self.service.definitions().calendar().zone;
+        let mut text = format!("{}\n", time_text(self.now(), zone));
+        for asset in self.service.status(None).await?.assets {
+            asset_text(&mut text, &asset);
+        }
+        let mut runs = self.service.runs(&RunQuery { limit: SHOWN_RUNS, ..RunQuery::default() }).await?;
+        runs.reverse();
+        for run in &runs {
+            self.run_text(&mut text, run).await?;
+        }
+        Ok(self.without_ids(&text))
+    }
+
+    async fn run_text(&self, text: &mut String, run: &RunView) -> Result<(), SimulationError> {
+        let zone = self.service.definitions().calendar().zone;
+        let number = self.number(run.run_id);
+        // Writing to a text does not fail.
+        let _ = write!(text, "run {number} {} {} {}", time_text(run.requested_at, zone), run.cause, run.state);
+        if let Some(finished_at) = run.finished_at.filter(|finished_at| *finished_at != run.requested_at) {
+            let _ = write!(text, " {}", time_text(finished_at, zone));
+        }
+        text.push('\n');
+        let detail = self.service.run(run.run_id).await?;
+        for part in &detail.partitions {
+            let _ = writeln!(text, "  {} {} {}", part.asset, keys(&part.partitions), part.state);
+        }
+        Ok(())
+    }
+}
+
+fn asset_text(text: &mut String, asset: &AssetStatusView) {
+    let mut lines: Vec<String> = Vec::new();
+    if asset.kind == AssetKind::External {
+        if !asset.materialized.is_empty() {
+            let plural = if asset.row_count == 1 { "" } else { "s" };
+            lines.push(format!("{} row{plural} landed in {}", asset.row_count, keys(&asset.materialized)));
+        }
+    } else {
+        let states = [
+            ("fresh", &asset.fresh),
+            ("open", &asset.open),
+            ("missing", &asset.missing),
+            ("queued", &asset.queued),
+            ("running", &asset.running),
+        ];
+        lines.extend(
+            states
+                .into_iter()
+                .filter(|(_, partitions)| !partitions.is_empty())
+                .map(|(state, partitions)| format!("{state} {}", keys(partitions))),
+        );
+        lines.extend(
+            asset.stale_reasons.iter().map(|stale| format!("stale {}: {}", keys(&stale.partitions), stale.reason.sentence)),
+        );
+        lines.extend(asset.failed_reasons.iter().map(|failed| {
+            let reason = failed.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
+            format!("{} {}{reason}", failed.state, keys(&failed.partitions))
+        }));
+    }
+    if lines.is_empty() {
+        lines.push("empty".to_owned());
+    }
+    for (index, line) in lines.iter().enumerate() {
+        let name = if index == 0 { asset.asset.as_str() } else { "" };
+        // Writing to a text does not fail.
+        let _ = writeln!(text, "{name:<24} {line}");
+    }
+}
+
+/// The set in words, without the count.
+fn keys(partitions: &PartitionsView) -> &str {
+    partitions.text.rsplit_once(" (").map_or(partitions.text.as_str(), |(keys, _)| keys)
+}
+
+/// The instant in the zone, with the offset; without seconds where they are none.
+pub(super) fn time_text(at: DateTime<Utc>, zone: Tz) -> String {
+    let format = if at.second() == 0 && at.nanosecond() == 0 { "%Y-%m-%d %H:%M%:z" } else { "%Y-%m-%d %H:%M:%S%:z" };
+    at.with_timezone(&zone).format(format).to_string()
+}

@@ -1,0 +1,249 @@
+//! Two years of a small community in simulated time, hour by hour, with all that goes wrong in two years.
+
+mod editions;
+mod ledger;
+mod world;
+
+use std::iter::Peekable;
+use std::slice;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+use community::definitions::migrations;
+use karat::core::time::{instant_of, start_of_day};
+use karat::prelude::AssetKey;
+use karat::service::{Extent, LaunchKind, PartitionState, Request};
+use karat::testing::Simulation;
+use sqlx::PgPool;
+
+use self::editions::{Edition, definitions};
+use self::ledger::Ledger;
+use self::world::{Delivery, Rows, ZONE};
+
+/// 1 March 2027, in Berlin. There is a 29 February on the way.
+const FIRST_DAY: NaiveDate = NaiveDate::from_ymd_opt(2027, 3, 1).unwrap();
+const DAYS: u64 = 731;
+
+/// Nobody looks after the community meanwhile; the second word says whether its collectors go on. Both changes of the
+/// clock, the leap day and a turn of the year are among it.
+const ABSENCES: [(&str, &str, bool); 4] = [
+    ("2027-03-26T22:00", "2027-03-29T08:00", false),
+    ("2027-10-30T01:00", "2027-11-02T01:00", true),
+    ("2028-02-28T20:00", "2028-03-02T20:00", false),
+    ("2028-12-30T12:00", "2029-01-02T12:00", true),
+];
+
+/// The machine's clock is wrong by so many hours. One of these ends a day too early, two happen in the night in which
+/// the clock changes anyway.
+const WRONG_CLOCKS: [(&str, &str, i64); 5] = [
+    ("2027-05-10T14:00", "2027-05-10T17:00", 2),
+    ("2027-08-01T23:00", "2027-08-02T01:00", 2),
+    ("2027-12-01T10:00", "2027-12-01T15:00", -2),
+    ("2028-03-26T00:00", "2028-03-26T04:00", 2),
+    ("2028-10-29T01:00", "2028-10-29T05:00", -2),
+];
+
+/// When the program changes.
+const EDITIONS: [(&str, Edition); 4] = [
+    ("2027-06-10T12:00", Edition::CohortsReworded),
+    ("2027-12-05T12:00", Edition::UsersRecounted),
+    ("2028-06-15T12:00", Edition::PeopleGivenUp),
+    ("2028-09-20T12:00", Edition::Last),
+];
+
+/// When somebody asks for what is stale.
+const BACKFILLS: [&str; 3] = ["2027-06-15T12:00", "2027-12-10T12:00", "2028-09-25T12:00"];
+
+/// From when to when some days of an asset cannot be written, among them the one that has just begun.
+const BROKEN: (&str, &str, &[&str], &str) =
+    ("2027-07-04T12:00", "2027-07-09T12:00", &["gold.daily_active_users"], "2027-06-20..2027-07-04");
+
+/// A local time as an instant.
+fn local(text: &str) -> DateTime<Utc> {
+    instant_of(NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M").unwrap(), ZONE)
+}
+
+fn within(now: DateTime<Utc>, from: &str, to: &str) -> bool {
+    local(from) <= now && now < local(to)
+}
+
+/// The community with the account of what must be so.
+struct Community {
+    simulation: Simulation,
+    ledger: Ledger,
+}
+
+impl Community {
+    async fn new() -> Self {
+        let start = start_of_day(FIRST_DAY, ZONE);
+        let mut simulation = Simulation::new(definitions(Edition::First, FIRST_DAY), migrations(), start).await.unwrap();
+        simulation.let_rest(Duration::from_secs(86_400));
+        let ledger = Ledger::new(simulation.service().definitions().clone());
+        Self { simulation, ledger }
+    }
+
+    async fn deliver(&mut self, deliveries: &mut Peekable<slice::Iter<'_, Delivery>>, until: DateTime<Utc>) {
+        self.ledger.time_passed(self.simulation.now());
+        while let Some(delivery) = deliveries.next_if(|delivery| delivery.at <= until) {
+            let (key, appended) = append(&mut self.simulation, delivery).await;
+            self.ledger.landed(&key, &appended.partitions, self.simulation.now());
+        }
+    }
+
+    /// A step, after which everything must be as it should.
+    async fn step(&mut self, excused: &[&str]) {
+        self.ledger.time_passed(self.simulation.now());
+        let happened = self.simulation.step().await.unwrap();
+        if !happened.is_nothing() {
+            self.ledger.observe(&self.simulation).await;
+        }
+        self.ledger.everything_is_fresh_or_waits_for_a_reason(&self.simulation, excused).await;
+    }
+
+    /// The program is replaced by its next edition. An asset that is given up has been asked for a moment before.
+    async fn becomes(&mut self, edition: Edition) {
+        let open = match edition {
+            Edition::PeopleGivenUp => {
+                let people = Request::new("silver.dim_user", Extent::All);
+                Some(self.simulation.launch(&people, LaunchKind::Materialize).await.unwrap().run_id)
+            }
+            _ => None,
+        };
+        self.simulation.restart(definitions(edition, FIRST_DAY)).await;
+        self.ledger.redefined(self.simulation.service().definitions().clone());
+        self.step(&[]).await;
+        if let Some(run_id) = open {
+            let run = self.simulation.service().run(run_id).await.unwrap().run;
+            assert!(run.finished_at.is_some(), "what nobody can build any more is {}", run.state);
+        }
+    }
+}
+
+/// Writes what a collector delivers; the asset, and what was new.
+async fn append(simulation: &mut Simulation, delivery: &Delivery) -> (AssetKey, karat::engine::external::Appended) {
+    fn key_of<R: karat::prelude::Asset>(_: &[R]) -> AssetKey {
+        R::KEY
+    }
+    let (key, appended) = match &delivery.rows {
+        Rows::Messages(rows) => (key_of(rows), simulation.append(rows).await),
+        Rows::Voice(rows) => (key_of(rows), simulation.append(rows).await),
+        Rows::Connection(rows) => (key_of(rows), simulation.append(rows).await),
+        Rows::Members(rows) => (key_of(rows), simulation.append(rows).await),
+        Rows::Games(rows) => (key_of(rows), simulation.append(rows).await),
+        Rows::Links(rows) => (key_of(rows), simulation.append(rows).await),
+    };
+    (key, appended.unwrap())
+}
+
+impl Community {
+    /// What is done by hand at this hour; the assets that are known to be broken.
+    async fn what_people_do(&mut self, hour: DateTime<Utc>) -> &'static [&'static str] {
+        if let Some((_, edition)) = EDITIONS.iter().find(|(at, _)| local(at) == hour) {
+            self.becomes(*edition).await;
+        }
+        let simulation = &self.simulation;
+        if BACKFILLS.iter().any(|at| local(at) == hour) {
+            let stale = Request { states: [PartitionState::Stale].into(), ..Request::new("*", Extent::All) };
+            simulation.launch(&stale, LaunchKind::Backfill).await.unwrap();
+        }
+        let (from, to, assets, partitions) = BROKEN;
+        if hour == local(from) {
+            simulation.break_partitions(assets[0], partitions).await.unwrap();
+        } else if hour == local(to) {
+            simulation.mend(assets[0]).await.unwrap();
+            let failed = Request { states: [PartitionState::Failed].into(), ..Request::new(assets[0], Extent::All) };
+            simulation.launch(&failed, LaunchKind::Materialize).await.unwrap();
+        }
+        if within(hour, from, to) { assets } else { &[] }
+    }
+}
+
+#[tokio::test]
+async fn two_years_hour_by_hour() {
+    let began = Instant::now();
+    let deliveries = world::deliveries(FIRST_DAY, DAYS);
+    let mut waiting = deliveries.iter().peekable();
+    let mut community = Community::new().await;
+    let end = start_of_day(FIRST_DAY + Days::new(DAYS), ZONE);
+    let mut hour = start_of_day(FIRST_DAY, ZONE);
+    let mut hours = 0;
+    while hour < end {
+        hour += TimeDelta::hours(1);
+        hours += 1;
+        let wrong = WRONG_CLOCKS.iter().find(|(from, to, _)| within(hour, from, to));
+        let by = TimeDelta::hours(wrong.map_or(0, |(_, _, hours)| *hours));
+        community.simulation.jump(hour + by - community.simulation.now());
+        let absence = ABSENCES.iter().find(|(from, to, _)| within(hour, from, to));
+        if absence.is_none_or(|(_, _, collects)| *collects) {
+            community.deliver(&mut waiting, hour).await;
+        }
+        if absence.is_none() {
+            let excused = community.what_people_do(hour).await;
+            community.step(excused).await;
+        }
+        if hours % (24 * 30) == 0 && absence.is_none() {
+            community.ledger.agrees(&community.simulation).await;
+            is_bounded(community.simulation.pool(), hour).await;
+        }
+    }
+    // What came in the last hour is worked off within the next ones.
+    for _ in 0..6 {
+        community.simulation.jump(TimeDelta::hours(1));
+        community.step(&[]).await;
+    }
+    community.ledger.agrees(&community.simulation).await;
+    assert_eq!(community.ledger.behind(), 0, "something waits for ever");
+    assert_eq!(hours, 731 * 24);
+    // A tick a day. Of the three in each absence the last is made up for, and one entry says that the others were not.
+    assert_eq!(community.ledger.ticks(), 731 - ABSENCES.len());
+
+    let scratch = from_scratch(deliveries, end, community.simulation.now()).await;
+    for table in
+        ["silver.fact_voice_sessions", "silver.fact_game_sessions", "silver.user_activity", "gold.daily_active_users", "gold.retention_cohorts"]
+    {
+        let (lived, computed) = (content(community.simulation.pool(), table).await, content(scratch.pool(), table).await);
+        assert!(lived.0 > 20, "{table} has {} rows", lived.0);
+        assert_eq!(lived, computed, "{table}: two years of repairs and a computation from scratch");
+    }
+    println!("{hours} hours, {} publications in {:?}", community.ledger.publications(), began.elapsed());
+}
+
+/// Everything that was ever delivered, computed at once.
+async fn from_scratch(deliveries: Vec<Delivery>, until: DateTime<Utc>, now: DateTime<Utc>) -> Simulation {
+    let definitions = definitions(Edition::Last, FIRST_DAY);
+    let mut simulation = Simulation::with_reconcilers(definitions, migrations(), now, Vec::new).await.unwrap();
+    for rows in world::together(deliveries.into_iter().filter(|delivery| delivery.at <= until)) {
+        append(&mut simulation, &Delivery { at: now, rows }).await;
+    }
+    simulation.launch(&Request::new("*", Extent::All), LaunchKind::Backfill).await.unwrap();
+    simulation.step().await.unwrap();
+    simulation
+}
+
+/// How many rows a table has, and a hash of all of them.
+async fn content(pool: &PgPool, table: &str) -> (i64, Option<String>) {
+    let statement = format!("select count(*), md5(string_agg(t::text, E'\\n' order by t::text)) from {table} t");
+    sqlx::query_as(sqlx::AssertSqlSafe(statement)).fetch_one(pool).await.unwrap()
+}
+
+/// Three months of history and one of logs: no table of Karat's own grows beyond what these hold.
+async fn is_bounded(pool: &PgPool, at: DateTime<Utc>) {
+    let bounds = [
+        ("karat.run", 3_000),
+        ("karat.step", 12_000),
+        ("karat.attempt", 12_000),
+        ("karat.check_result", 24_000),
+        ("karat.event", 10_000),
+        ("karat.log_line", 10_000),
+        ("karat.tick", 200),
+        ("karat.worker", 5),
+        ("karat.mark", 10_000),
+        ("karat.materialization where not current", 12_000),
+    ];
+    for (table, bound) in bounds {
+        let statement = format!("select count(*) from {table}");
+        let rows: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_one(pool).await.unwrap();
+        println!("{at} {table} {rows}");
+        assert!(rows <= bound, "{table} has {rows} rows at {at}");
+    }
+}
