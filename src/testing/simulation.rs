@@ -28,9 +28,8 @@ use crate::engine::{Worker, WorkerSettings};
 use crate::service::{LaunchKind, LaunchedView, Request, Service};
 use crate::store::Store;
 use crate::store::garbage::Retention;
-use crate::store::signal::Signal;
-use crate::store::garbage::Retention;
 use crate::store::migrate::Migrations;
+use crate::store::signal::Signal;
 
 /// A step that has not settled after so many rounds never will: two parts undo each other's work, or one starts the same
 /// again and again.
@@ -144,7 +143,19 @@ impl Simulation {
         let shared: SharedClock = clock.clone();
         let service = Service::new(pool.clone(), database.connect_options(), definitions, migrations.clone(), shared);
         let worker = service.worker(logs.clone(), worker_settings());
-        Ok(Self { clock, service, pool, migrations, make, reconcilers: sleepers(make), rest: Duration::ZERO, worker, logs, runs: Mutex::default(), database })
+        Ok(Self {
+            clock,
+            service,
+            pool,
+            migrations,
+            make,
+            reconcilers: sleepers(make),
+            rest: Duration::ZERO,
+            worker,
+            logs,
+            runs: Mutex::default(),
+            database,
+        })
     }
 
     /// Ends the process and starts another with these definitions: reconcilers and worker are made anew and know only

@@ -209,10 +209,7 @@ async fn what_has_ended_in_quarantine_and_among_alerts_goes_and_what_has_not_sta
     .execute(&lake.pool)
     .await
     .unwrap();
-    assert_eq!(
-        janitor.activate(&context(&lake)).await.unwrap().report.unwrap(),
-        "cleared 1 released row, 1 alert"
-    );
+    assert_eq!(janitor.activate(&context(&lake)).await.unwrap().report.unwrap(), "cleared 1 released row, 1 alert");
     assert_eq!(lake.text("select reason from karat.quarantine order by 1").await, "refused\nwaiting");
     assert_eq!(lake.text("select subject from karat.alert").await, "open");
 }

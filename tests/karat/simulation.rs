@@ -130,7 +130,8 @@ async fn reconcilers_rest_until_something_wakes_them() {
 #[tokio::test]
 async fn what_is_broken_fails_until_it_is_mended() {
     let mut simulation = simulation(Vec::new).await;
-    let rows = [event(1, "2023-01-01T11:00:00Z", 1), event(2, "2023-01-02T11:00:00Z", 2), event(3, "2023-01-03T11:00:00Z", 3)];
+    let rows =
+        [event(1, "2023-01-01T11:00:00Z", 1), event(2, "2023-01-02T11:00:00Z", 2), event(3, "2023-01-03T11:00:00Z", 3)];
     simulation.append(&rows).await.unwrap();
     simulation.advance(HOUR * 72).await.unwrap();
     simulation.break_partitions("daily_totals", "2023-01-02").await.unwrap();
