@@ -21,6 +21,9 @@ const SHORTEST_DISTANCE: Duration = Duration::from_millis(200);
 /// The clock is read again after this time at the latest: it may jump.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
+/// No activation takes so long: what it waits for will not come. What it has committed stays.
+const ACTIVATION_LIMIT: Duration = Duration::from_secs(3_600);
+
 /// The first and the longest wait after a failure.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
@@ -92,12 +95,14 @@ pub(super) async fn drive(mut driver: Driver, mut reconciler: Box<dyn Reconciler
     reconciler
 }
 
-/// One activation; a panic in it is an error like any other.
+/// One activation; a panic in it, and that it does not end, is an error like any other.
 async fn activate(reconciler: &mut dyn Reconciler, context: &ReconcilerContext) -> Result<Activation, String> {
-    match AssertUnwindSafe(reconciler.activate(context)).catch_unwind().await {
-        Ok(Ok(activation)) => Ok(activation),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(panic) => Err(format!("it panicked: {}", panics::text(panic.as_ref()))),
+    let activated = AssertUnwindSafe(reconciler.activate(context)).catch_unwind();
+    match tokio::time::timeout(ACTIVATION_LIMIT, activated).await {
+        Ok(Ok(Ok(activation))) => Ok(activation),
+        Ok(Ok(Err(error))) => Err(error.to_string()),
+        Ok(Err(panic)) => Err(format!("it panicked: {}", panics::text(panic.as_ref()))),
+        Err(_) => Err(format!("it did not end within {} s", ACTIVATION_LIMIT.as_secs())),
     }
 }
 

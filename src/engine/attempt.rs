@@ -4,6 +4,7 @@
 //! check, compute data versions, fence, record, commit. A process that dies anywhere leaves everything as it was.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -41,6 +42,8 @@ pub(super) struct Environment {
     pub(super) worker_id: Uuid,
     pub(super) fault: Option<FaultHook>,
     pub(super) lost_attempts_limit: i64,
+    /// How often it is looked whether the server still has an attempt's connection.
+    pub(super) watch_interval: Duration,
     /// Cancelled when a database that is away is not to be waited for any more.
     pub(super) give_up: CancellationToken,
     pub(super) measures: Measures,
@@ -90,7 +93,7 @@ pub(super) enum Problem {
     /// The state could not be read or written.
     Store(StoreError),
     /// It took longer than the asset allows.
-    TimedOut(std::time::Duration),
+    TimedOut(Duration),
     /// The run was canceled.
     Canceled,
     /// The worker stops.

@@ -16,6 +16,7 @@ use super::units::Unit;
 use crate::asset::compute::AssetError;
 use crate::asset::spec::AssetSpec;
 use crate::core::key::AssetKey;
+use crate::store::StoreError;
 use crate::store::error::sql_state;
 use crate::store::worker::attempt_name;
 
@@ -193,6 +194,7 @@ async fn attempt_stoppable(
     let stopping = CancellationToken::new();
     let body = attempt(environment, asset, unit, started_at, &stopping);
     tokio::pin!(body);
+    let name = attempt_name(environment.worker_id, unit.steps[0].step.step_id);
     let limit = async {
         match asset.timeout {
             Some(timeout) => tokio::time::sleep(timeout).await,
@@ -204,11 +206,14 @@ async fn attempt_stoppable(
         () = signal.canceled.cancelled() => Problem::Canceled,
         () = signal.handed_back.cancelled() => Problem::HandedBack,
         () = limit => Problem::TimedOut(asset.timeout.unwrap_or_default()),
+        () = connection_is_gone(environment, &name) => Problem::Store(StoreError::new(
+            format!("building {}", asset.key),
+            sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "the server has lost the connection")),
+        )),
     };
     stopping.cancel();
     // Dropping the future would leave the statement running on the server, so the server is told; the future ends by
     // the error that follows. A commit that was under way wins.
-    let name = attempt_name(environment.worker_id, unit.steps[0].step.step_id);
     let mut ended = None;
     for _ in 0..STOP_PATIENCE.as_millis() / STOP_INTERVAL.as_millis() {
         let ask = environment.store.stop_attempt(&name, false);
@@ -242,6 +247,23 @@ async fn attempt_stoppable(
                 tracing::warn!(%error, "a stopped connection could not be ended");
             }
             Err(stopped)
+        }
+    }
+}
+
+/// Until the server has not had the connection named `name` for two looks in a row.
+///
+/// When a server's machine dies, or a network forgets a connection, nobody tells whoever waits for an answer on it: it
+/// would wait for ever, and hold the step under a lease that other connections renew.
+async fn connection_is_gone(environment: &Environment, name: &str) {
+    let mut misses = 0;
+    while misses < 2 {
+        tokio::time::sleep(environment.watch_interval).await;
+        match environment.store.has_attempt(name).await {
+            Ok(true) => misses = 0,
+            Ok(false) => misses += 1,
+            // A database that does not answer says nothing about the connection.
+            Err(error) => tracing::debug!(%error, "an attempt's connection cannot be looked for"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Getting through a database that is away for a while.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -11,6 +12,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(50);
 
 /// No wait is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// No call takes so long on a server that is there: the connection has died without anybody saying so.
+const CALL_LIMIT: Duration = Duration::from_secs(300);
 
 /// How long a call that is under way may still take once it is to be given up: a database that is there answers.
 const GIVE_UP_PATIENCE: Duration = Duration::from_secs(1);
@@ -34,7 +38,9 @@ pub(crate) async fn until_reachable<T, F: Future<Output = Result<T, StoreError>>
     loop {
         let result = tokio::select! {
             biased;
-            result = attempt() => result,
+            result = tokio::time::timeout(CALL_LIMIT, attempt()) => {
+                result.unwrap_or_else(|_| Err(StoreError::new(what, sqlx::Error::Io(ErrorKind::TimedOut.into()))))
+            }
             () = &mut given_up => return Err(StoreError::new(what, sqlx::Error::PoolTimedOut)),
         };
         match result {

@@ -144,6 +144,7 @@ impl Worker {
             worker_id,
             fault: settings.fault.clone(),
             lost_attempts_limit: i64::from(settings.lost_attempts_limit),
+            watch_interval: settings.lease * 2,
             measures: settings.measures.clone(),
             give_up: CancellationToken::new(),
         };

@@ -112,6 +112,20 @@ impl Store {
         Ok(())
     }
 
+    /// Whether the server still has the connection named `name`.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn has_attempt(&self, name: &str) -> Result<bool, StoreError> {
+        sqlx::query_scalar(
+            "select exists (select from pg_stat_activity where datname = current_database() and application_name = $1)",
+        )
+        .bind(name)
+        .fetch_one(&self.pool)
+        .await
+        .context("looking whether an attempt has its connection")
+    }
+
     /// Registers a worker whose lease ends at `expires_at`; returns the database's own time, so that the caller can
     /// compare clocks. Registering again renews.
     ///

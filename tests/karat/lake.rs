@@ -122,8 +122,18 @@ table! {
 pub struct Troubles;
 
 impl StaticKeys for Troubles {
-    const KEYS: &'static [&'static str] =
-        &["none", "panics", "fatal", "retryable", "recovers", "hangs", "other_partition", "keeps_context", "pooled", "zero_byte"];
+    const KEYS: &'static [&'static str] = &[
+        "none",
+        "panics",
+        "fatal",
+        "retryable",
+        "recovers",
+        "hangs",
+        "other_partition",
+        "keeps_context",
+        "pooled",
+        "zero_byte",
+    ];
 }
 
 impl Asset for Troublesome {

@@ -253,6 +253,35 @@ async fn every_connection_of_the_database_ended_and_the_work_goes_on() {
 }
 
 #[tokio::test]
+async fn an_attempt_whose_connection_is_gone_without_a_word_is_tried_again() {
+    let mut lake = Lake::open().await;
+    lake.settings.heartbeat = Duration::from_millis(100);
+    lake.settings.lease = Duration::from_millis(500);
+    let worker = lake.worker();
+    let launched = lake.launch(lake.request(&[("lake.troublesome", "hangs")])).await;
+    let shutdown = Shutdown::new(Duration::ZERO);
+    let ask = async {
+        becomes_true(&lake, A_STEP_RUNS).await;
+        // It waits for something else, and hears nothing of its connection.
+        becomes_true(
+            &lake,
+            "select count(pg_terminate_backend(pid)) > 0 from pg_stat_activity
+             where datname = current_database() and application_name like 'karat worker %/%'",
+        )
+        .await;
+        becomes_true(&lake, "select exists (select from karat.step where losses = 1)").await;
+        lake.store.control_runs(&[launched.run_id], Control::Cancel, instant("2026-05-01T12:01:00Z")).await.unwrap();
+        becomes_true(&lake, NO_RUN_IS_LIVE).await;
+        shutdown.begin();
+    };
+    beside(worker.serve(&shutdown), ask).await;
+    assert_eq!(
+        lake.text("select outcome, error_kind from karat.attempt order by lease_epoch limit 1").await,
+        "lost | connection"
+    );
+}
+
+#[tokio::test]
 async fn a_statement_that_somebody_stopped_and_a_server_that_only_reads_are_waited_out() {
     let lake = Lake::open().await;
     for (state, statements) in [
