@@ -76,7 +76,8 @@ struct Community {
 impl Community {
     async fn new() -> Self {
         let start = start_of_day(FIRST_DAY, ZONE);
-        let mut simulation = Simulation::new(definitions(Edition::First, FIRST_DAY), migrations(), start).await.unwrap();
+        let mut simulation =
+            Simulation::new(definitions(Edition::First, FIRST_DAY), migrations(), start).await.unwrap();
         simulation.let_rest(Duration::from_secs(86_400));
         let ledger = Ledger::new(simulation.service().definitions().clone());
         Self { simulation, ledger }
@@ -141,7 +142,7 @@ impl Community {
         if let Some((_, edition)) = EDITIONS.iter().find(|(at, _)| local(at) == hour) {
             self.becomes(*edition).await;
         }
-        let simulation = &self.simulation;
+        let simulation = &mut self.simulation;
         if BACKFILLS.iter().any(|at| local(at) == hour) {
             let stale = Request { states: [PartitionState::Stale].into(), ..Request::new("*", Extent::All) };
             simulation.launch(&stale, LaunchKind::Backfill).await.unwrap();
@@ -198,10 +199,15 @@ async fn two_years_hour_by_hour() {
     assert_eq!(community.ledger.ticks(), 731 - ABSENCES.len());
 
     let scratch = from_scratch(deliveries, end, community.simulation.now()).await;
-    for table in
-        ["silver.fact_voice_sessions", "silver.fact_game_sessions", "silver.user_activity", "gold.daily_active_users", "gold.retention_cohorts"]
-    {
-        let (lived, computed) = (content(community.simulation.pool(), table).await, content(scratch.pool(), table).await);
+    for table in [
+        "silver.fact_voice_sessions",
+        "silver.fact_game_sessions",
+        "silver.user_activity",
+        "gold.daily_active_users",
+        "gold.retention_cohorts",
+    ] {
+        let (lived, computed) =
+            (content(community.simulation.pool(), table).await, content(scratch.pool(), table).await);
         assert!(lived.0 > 20, "{table} has {} rows", lived.0);
         assert_eq!(lived, computed, "{table}: two years of repairs and a computation from scratch");
     }

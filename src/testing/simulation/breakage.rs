@@ -25,7 +25,8 @@ impl Simulation {
         self.mend(asset).await?;
         let condition = partition_condition(&spec, &subset);
         let constraint = identifier(CONSTRAINT);
-        let statement = format!("alter table {} add constraint {constraint} check (not ({condition})) not valid", spec.key);
+        let statement =
+            format!("alter table {} add constraint {constraint} check (not ({condition})) not valid", spec.key);
         self.alter(&spec, statement).await
     }
 
@@ -40,11 +41,7 @@ impl Simulation {
     }
 
     fn spec(&self, asset: &str) -> Result<Arc<AssetSpec>, SimulationError> {
-        self.service
-            .definitions()
-            .find(asset)
-            .cloned()
-            .map_err(|unknown| SimulationError::Unknown(unknown.to_string()))
+        self.service.definitions().find(asset).cloned().map_err(|unknown| SimulationError::Unknown(unknown.to_string()))
     }
 
     async fn alter(&self, spec: &AssetSpec, statement: String) -> Result<(), SimulationError> {

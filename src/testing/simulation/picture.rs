@@ -86,7 +86,10 @@ fn asset_text(text: &mut String, asset: &AssetStatusView) {
                 .map(|(state, partitions)| format!("{state} {}", keys(partitions))),
         );
         lines.extend(
-            asset.stale_reasons.iter().map(|stale| format!("stale {}: {}", keys(&stale.partitions), stale.reason.sentence)),
+            asset
+                .stale_reasons
+                .iter()
+                .map(|stale| format!("stale {}: {}", keys(&stale.partitions), stale.reason.sentence)),
         );
         lines.extend(asset.failed_reasons.iter().map(|failed| {
             let reason = failed.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));

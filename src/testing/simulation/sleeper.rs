@@ -32,9 +32,7 @@ impl Sleeper {
     /// Whether it is activated at `now`, where one that nothing wakes is left alone for `rest`.
     pub(super) fn is_due(&self, now: DateTime<Utc>, rest: Duration) -> bool {
         let is_rested = |last: DateTime<Utc>| (now - last).to_std().is_ok_and(|slept| slept < rest);
-        self.is_woken
-            || self.next_at.is_some_and(|next_at| next_at <= now)
-            || !self.activated_at.is_some_and(is_rested)
+        self.is_woken || self.next_at.is_some_and(|next_at| next_at <= now) || !self.activated_at.is_some_and(is_rested)
     }
 
     pub(super) async fn activate(&mut self, context: &ReconcilerContext) -> Result<Activation, ReconcilerError> {

@@ -178,7 +178,11 @@ impl Ledger {
     /// Whatever is behind after a step has a reason to wait: a change within the debounce, something upstream that is
     /// behind itself, or a window that a clock put back has not seen the end of. Karat is asked now and then, and must
     /// have a reason as well. `excused` assets may wait for ever.
-    pub(super) async fn everything_is_fresh_or_waits_for_a_reason(&mut self, simulation: &Simulation, excused: &[&str]) {
+    pub(super) async fn everything_is_fresh_or_waits_for_a_reason(
+        &mut self,
+        simulation: &Simulation,
+        excused: &[&str],
+    ) {
         let now = simulation.now();
         let mut waiting = None;
         for (key, behind) in &self.behind {
@@ -196,7 +200,9 @@ impl Ledger {
                 waiting = Some((asset.clone(), ordinal));
             }
         }
-        let Some((asset, ordinal)) = waiting.filter(|(asset, _)| !excused.contains(&asset.key.as_str())) else { return };
+        let Some((asset, ordinal)) = waiting.filter(|(asset, _)| !excused.contains(&asset.key.as_str())) else {
+            return;
+        };
         self.waits += 1;
         if self.waits.is_multiple_of(ASKED) {
             let context = simulation.context();
@@ -227,7 +233,11 @@ impl Ledger {
         for (key, status) in statuses.await.unwrap() {
             let accounted = PartitionSubset::from_ordinals(self.behind[&key].keys().copied());
             let partitions = &self.definitions.asset(&key).unwrap().partitions;
-            assert_eq!(partitions.describe(&not_up_to_date(&status)), partitions.describe(&accounted), "{key}, at {now}");
+            assert_eq!(
+                partitions.describe(&not_up_to_date(&status)),
+                partitions.describe(&accounted),
+                "{key}, at {now}"
+            );
         }
     }
 }
