@@ -31,7 +31,7 @@ pub struct GarbageRows {
     #[serde(skip)]
     pub noun: &'static str,
     /// `stray_log_rows` (what lies in no day's table), `replaced_materializations`, `check_results`, `steps`, `runs`,
-    /// `backfills` or `released_rows` (of the quarantine).
+    /// `backfills`, `released_rows` (of the quarantine) or `alerts` (that have ended).
     pub kind: &'static str,
     /// How many.
     pub count: u64,

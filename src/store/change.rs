@@ -21,7 +21,8 @@ pub struct Changes {
     pub landed: Vec<ChangedPartition>,
     /// Those of the watched runs that are not live any more.
     pub ended_runs: Vec<Uuid>,
-    /// Whether there was more than could be told: whoever keeps something must look at everything again.
+    /// Whether there was more than could be told, or the database was restored on a server with lower transaction ids:
+    /// whoever keeps something must look at everything again.
     pub truncated: bool,
 }
 
@@ -101,12 +102,13 @@ impl Store {
             match row.kind.as_str() {
                 "snapshot" => changes.snapshot = row.detail,
                 "ended" => changes.ended_runs.extend(row.detail.parse::<Uuid>().ok()),
+                "restored" => changes.truncated = true,
                 "landed" => changes.landed.extend(row.partition(true)),
                 "published" => changes.published.extend(row.partition(true)),
                 _ => changes.published.extend(row.partition(false)),
             }
         }
-        changes.truncated = changes.published.len() >= limit || changes.landed.len() >= limit;
+        changes.truncated |= changes.published.len() >= limit || changes.landed.len() >= limit;
         Ok(changes)
     }
 }

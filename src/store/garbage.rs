@@ -165,7 +165,6 @@ impl Removable {
     fn condition(self, ahead: bool) -> String {
         match self {
             Self::Materializations => "not t.current and t.materialized_at < $1".to_owned(),
-            Self::Alerts => "t.recovered_at < $1".to_owned(),
             Self::CheckResults => {
                 let other = "select from karat.check_result other
                      where other.asset_key = t.asset_key and other.partition_key = t.partition_key
@@ -185,6 +184,7 @@ impl Removable {
             Self::Runs => run_goes("t", "true"),
             // What was refused for good stays: it is data, and is nowhere else.
             Self::Quarantine => "t.released_at < $1".to_owned(),
+            Self::Alerts => "t.recovered_at < $1".to_owned(),
             Self::Backfills => {
                 let stays = if ahead {
                     format!("not ({})", run_goes("r", &format!("not ({})", step_goes("s"))))

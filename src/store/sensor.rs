@@ -312,12 +312,13 @@ async fn record_tick(
     if repeated.rows_affected() > 0 {
         return Ok(());
     }
-    // After the clock was set back an instant may come again: what came of it then is what counts.
+    // An instant may come again, when the clock was set back: that runs were requested at it stays.
     sqlx::query(
         "insert into karat.sensor_tick as t (sensor, tick_at, until_at, outcome, message, run_ids)
          values ($1, $2, $2, $3, $4, $5)
          on conflict (sensor, tick_at) do update
-         set until_at = excluded.until_at, outcome = excluded.outcome, message = excluded.message,
+         set until_at = excluded.until_at, message = excluded.message,
+             outcome = case when cardinality(t.run_ids) > 0 then t.outcome else excluded.outcome end,
              run_ids = t.run_ids || excluded.run_ids",
     )
     .bind(&evaluation.sensor.name)

@@ -171,8 +171,8 @@ async fn two_years_hour_by_hour() {
     let mut waiting = deliveries.iter().peekable();
     let mut community = Community::new().await;
     let days = std::env::var(FEWER_DAYS).map_or(DAYS, |days| days.parse().unwrap());
-    let (start, end) = (start_of_day(FIRST_DAY, ZONE), start_of_day(FIRST_DAY + Days::new(days), ZONE));
-    let mut hour = start;
+    let end = start_of_day(FIRST_DAY + Days::new(days), ZONE);
+    let mut hour = start_of_day(FIRST_DAY, ZONE);
     let mut hours = 0;
     while hour < end {
         hour += TimeDelta::hours(1);
@@ -200,7 +200,6 @@ async fn two_years_hour_by_hour() {
     }
     community.ledger.agrees(&community.simulation).await;
     assert_eq!(community.ledger.behind(), 0, "something waits for ever");
-    assert_eq!(hours, (end - start).num_hours());
     // A tick a day. Of the three in each absence the last is made up for, and one entry says that the others were not.
     let absences = ABSENCES.iter().filter(|(_, to, _)| local(to) < end).count();
     assert_eq!(community.ledger.ticks(), usize::try_from(days).unwrap() + 1 - absences);

@@ -190,6 +190,49 @@ async fn a_backlog_is_worked_off_in_portions() {
 }
 
 #[tokio::test]
+async fn what_has_ended_in_quarantine_and_among_alerts_goes_and_what_has_not_stays() {
+    let lake = Lake::open().await;
+    let mut janitor = settled(&lake).await;
+    sqlx::query(
+        "insert into karat.quarantine (asset_key, row_data, reason, writer, quarantined_at, released_at, discarded_at)
+         select 'lake.events', '{}', kind, 'test', at, case kind when 'released' then at end, case kind when 'refused' then at end
+         from unnest(array['released', 'refused', 'waiting']) as kind, (select timestamptz '2026-01-01' as at) moment",
+    )
+    .execute(&lake.pool)
+    .await
+    .unwrap();
+    sqlx::query(
+        "insert into karat.alert (kind, subject, severity, title, explanation, command, opened_at, last_seen_at, recovered_at)
+         select 'run_failed', subject, 'error', '', '', '', at, at, case subject when 'ended' then at end
+         from unnest(array['ended', 'open']) as subject, (select timestamptz '2026-01-01' as at) moment",
+    )
+    .execute(&lake.pool)
+    .await
+    .unwrap();
+    assert_eq!(janitor.activate(&context(&lake)).await.unwrap().report.unwrap(), "cleared 1 released row, 1 alert");
+    assert_eq!(lake.text("select reason from karat.quarantine order by 1").await, "refused\nwaiting");
+    assert_eq!(lake.text("select subject from karat.alert").await, "open");
+}
+
+#[tokio::test]
+async fn marks_that_nothing_tells_apart_become_one() {
+    let lake = Lake::open().await;
+    let mut janitor = settled(&lake).await;
+    for id in 0..5 {
+        lake.add_events(&[("2026-03-01T12:00:00Z", id, 1)]).await;
+    }
+    lake.build(&[(DAILY, "2026-03-01")]).await;
+    lake.add_events(&[("2026-03-01T12:00:00Z", 9, 1)]).await;
+    lake.clock.advance(DAY);
+    assert_eq!(janitor.activate(&context(&lake)).await.unwrap().report.unwrap(), "cleared 4 marks");
+    assert_eq!(
+        lake.text("select row_count from karat.mark order by mark_id").await,
+        "1\n5",
+        "what was read, and what was not"
+    );
+}
+
+#[tokio::test]
 async fn a_log_that_is_being_read_is_left_for_later() {
     let lake = Lake::open().await;
     let mut janitor = settled(&lake).await;

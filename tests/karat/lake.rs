@@ -384,16 +384,21 @@ impl Lake {
         sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
     }
 
-    /// A query's rows as text, one per line, columns separated by ` | `.
+    /// A query's rows as text, as [`text`].
     pub async fn text(&self, sql: &'static str) -> String {
-        let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!(
-            "select array_to_string(array(select value from json_each_text(row_to_json(q))), ' | ', '∅') from ({sql}) q"
-        )))
-        .fetch_all(&self.pool)
-        .await
-        .unwrap();
-        rows.join("\n")
+        text(&self.pool, sql).await
     }
+}
+
+/// A query's rows as text, one per line, columns separated by ` | `.
+pub async fn text(pool: &PgPool, sql: &'static str) -> String {
+    let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!(
+        "select array_to_string(array(select value from json_each_text(row_to_json(q))), ' | ', '∅') from ({sql}) q"
+    )))
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    rows.join("\n")
 }
 
 /// Awaits a worker and what goes on beside it; a worker that fails ends the test instead of leaving the other waiting.

@@ -22,6 +22,7 @@ mod embedded_processes;
 mod embedded_programs;
 mod embedded_support;
 mod engine;
+mod faults;
 mod freshness;
 mod graph;
 mod http;

@@ -12,10 +12,13 @@ use serde_json::Value;
 /// The part of the path that only who may post knows.
 pub const SECRET: &str = "T0PS3CR3T";
 
+/// A status, and perhaps what its `retry-after` says.
+type Answer = (u16, Option<&'static str>);
+
 #[derive(Clone, Default)]
 struct Inbox {
     messages: Arc<Mutex<Vec<Value>>>,
-    answers: Arc<Mutex<VecDeque<(u16, Option<&'static str>)>>>,
+    answers: Arc<Mutex<VecDeque<Answer>>>,
 }
 
 /// A server on this machine that takes messages until it is dropped.
@@ -50,7 +53,7 @@ impl Receiver {
     }
 
     /// The next answers, in this order; then it accepts everything.
-    pub fn answer(&self, answers: &[(u16, Option<&'static str>)]) {
+    pub fn answer(&self, answers: &[Answer]) {
         self.inbox.answers.lock().unwrap().extend(answers);
     }
 

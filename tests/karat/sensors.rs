@@ -68,7 +68,7 @@ async fn a_sensor_requests_runs_and_goes_on_from_its_cursor() {
         async move {
             let seen: usize = context.cursor.as_deref().map_or(Ok(0), str::parse).map_err(AssetError::fatal)?;
             if seen == files.len() {
-                return Ok(SensorResult::skip(format!("no file after the {seen}th")));
+                return Ok(SensorResult::skip(format!("no file after number {seen}")));
             }
             let requests = files[seen..].iter().map(|day| RunRequest::new(DAILY).partitions(day).run_key(*day));
             Ok(SensorResult::requests(requests.collect()).with_cursor(files.len().to_string()))
@@ -96,12 +96,14 @@ async fn a_sensor_requests_runs_and_goes_on_from_its_cursor() {
     files.lock().unwrap().push("2026-04-22");
     assert_eq!(next(&lake).await.report.as_deref(), Some("1 launched"));
     // The cursor is lost, and yet nothing is requested twice.
+    lake.clock.advance(MINUTE);
     lake.store.change_sensor("files", &SensorChange::Cursor(None), lake.clock.now()).await.unwrap();
     assert_eq!(next(&lake).await.report, None);
     assert_snapshot!(ticks(&lake).await, @r"
     12:00..12:00 | requested | ∅ | 2
-    12:01..12:03 | skipped | no file after the 2th | 0
+    12:01..12:03 | skipped | no file after number 2 | 0
     12:04..12:04 | requested | ∅ | 1
+    12:05..12:05 | skipped | 3 runs were requested before | 0
     ");
 }
 

@@ -16,3 +16,7 @@ union all
 select 'ended', '', null, null, null, run_id::text
 from unnest($2::uuid[]) as watched (run_id)
 where not exists (select from karat.run r where r.run_id = watched.run_id and r.finished_at is null)
+union all
+-- Another server's numbers: the database was restored.
+select 'restored', '', null, null, null, ''
+where pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax($1::pg_snapshot)
