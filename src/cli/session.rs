@@ -27,6 +27,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Connections of a command itself; workers have their own.
 const CONNECTIONS: u32 = 4;
 
+/// How long connections in use may take to come back in the end: one whose server does not answer never does.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
 /// The oldest major version of PostgreSQL that works.
 const OLDEST_SERVER: i32 = 15;
 
@@ -168,7 +171,9 @@ impl Session {
 impl Connected {
     /// Leaves the database; the private server stops when nobody else uses it.
     pub async fn close(self) {
-        self.pool.close().await;
+        if tokio::time::timeout(CLOSE_LIMIT, self.pool.close()).await.is_err() {
+            tracing::warn!("the database does not answer: a connection to it is left behind");
+        }
         if let Some(server) = self.server
             && let Err(error) = server.stop().await
         {

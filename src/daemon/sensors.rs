@@ -199,9 +199,15 @@ async fn requested(
     if result.cursor.as_ref().is_some_and(|cursor| cursor.len() > CURSOR_BYTES) {
         return Ok(Err(format!("its cursor is longer than {CURSOR_BYTES} bytes: keep a position, not the data")));
     }
+    if result.cursor.as_ref().is_some_and(|cursor| cursor.contains('\0')) {
+        return Ok(Err("its cursor has a zero byte, which PostgreSQL does not store: write it in another way".to_owned()));
+    }
     let keys: Vec<&str> = result.requests.iter().filter_map(|request| request.run_key.as_deref()).collect();
     if keys.iter().any(|key| key.len() > RUN_KEY_BYTES) {
         return Ok(Err(format!("a run_key is longer than {RUN_KEY_BYTES} bytes")));
+    }
+    if keys.iter().any(|key| key.contains('\0')) {
+        return Ok(Err("a run_key has a zero byte, which PostgreSQL does not store: write it in another way".to_owned()));
     }
     let mut used = context.store.used_run_keys(&sensor.name, &keys).await?;
     let (mut runs, mut left_out) = (Vec::new(), 0);

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::clock::SharedClock;
 use crate::store::log::LogLine;
+use crate::store::text::storable;
 
 /// The most lines that wait to be written; further ones are counted and replaced by one line for each attempt that says
 /// how many.
@@ -255,7 +256,7 @@ impl Visit for Fields {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        let text = storable(value);
+        let text = kept(value);
         self.text_bytes += text.len();
         if field.name() == "message" {
             self.message = text;
@@ -269,7 +270,8 @@ impl Visit for Fields {
     }
 }
 
-/// PostgreSQL stores no NUL in text.
-fn storable(text: &str) -> String {
-    text.chars().take(TEXT_LIMIT).map(|character| if character == '\0' { '\u{fffd}' } else { character }).collect()
+/// The text as far as it is kept.
+fn kept(text: &str) -> String {
+    let end = text.char_indices().nth(TEXT_LIMIT).map_or(text.len(), |(end, _)| end);
+    storable(&text[..end]).into_owned()
 }

@@ -58,7 +58,7 @@ impl Service {
     /// Removes what is older than `retention`, or with `dry_run` only says what that is.
     ///
     /// Data are never touched, nor the present version of a partition and the run that made it, nor the newest step of a
-    /// partition that failed. May be repeated and interrupted at any time.
+    /// partition that failed or was canceled. May be repeated and interrupted at any time.
     ///
     /// # Errors
     /// When the state cannot be used; what was removed before stays removed.

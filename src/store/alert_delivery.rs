@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::alert::{ALERT_COLUMNS, AlertRecord};
 use super::error::Context;
+use super::text::storable;
 use super::{Store, StoreError};
 
 /// Something that is to be said, and what about.
@@ -203,7 +204,7 @@ impl Store {
         )
         .bind(channel)
         .bind(deliveries)
-        .bind(failed.error)
+        .bind(storable(failed.error))
         .bind(failed.retry_at)
         .bind(failed.give_up_before)
         .fetch_one(&self.pool)

@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::error::Context;
+use super::text::storable;
 use super::{Store, StoreError};
 
 /// What one partition's publication records.
@@ -184,7 +185,7 @@ async fn record_findings(
     .bind(findings.iter().map(|finding| finding.blocking).collect::<Vec<_>>())
     .bind(findings.iter().map(|finding| finding.passed).collect::<Vec<_>>())
     .bind(findings.iter().map(|finding| finding.offending_rows).collect::<Vec<_>>())
-    .bind(findings.iter().map(|finding| finding.message.as_str()).collect::<Vec<_>>())
+    .bind(findings.iter().map(|finding| storable(&finding.message)).collect::<Vec<_>>())
     .execute(connection)
     .await
     .context("recording check results")?;
@@ -226,13 +227,13 @@ impl Store {
             .bind(record.worker_id)
             .bind(state)
             .bind(outcome)
-            .bind(reason)
+            .bind(reason.map(storable))
             .bind(retry_at)
             .bind(record.started_at)
             .bind(record.finished_at)
             .bind(&failure.kind)
-            .bind(&failure.message)
-            .bind(&failure.backtrace)
+            .bind(storable(&failure.message))
+            .bind(failure.backtrace.as_deref().map(storable))
             .bind(lost_attempts_limit)
             .fetch_one(&mut *transaction)
             .await

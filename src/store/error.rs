@@ -37,8 +37,8 @@ impl StoreError {
         error
     }
 
-    /// Whether the same call can succeed later without any change: connection trouble, a server that starts or stops,
-    /// or a conflict between transactions.
+    /// Whether the same call can succeed later without any change: connection trouble, a server that starts, stops or
+    /// hands over to another, a statement that somebody stopped, or a conflict between transactions.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         is_transient(&self.source)
@@ -101,8 +101,9 @@ pub fn advice(error: &sqlx::Error) -> Option<&'static str> {
     }
 }
 
-/// Whether an error of the database says "later": the connection or the server went away, resources ran out, or
-/// transactions collided (SQLSTATE classes 08, 40, 53, 55P03, 57P01–57P03).
+/// Whether an error of the database says "later": the connection or the server went away or only reads (as one that has
+/// handed over to another does), resources or time ran out, somebody stopped the statement, or transactions collided
+/// (SQLSTATE classes 08, 40, 53, 25006, 25P03, 55P03, 57014, 57P01–57P03).
 #[must_use]
 pub fn is_transient(error: &sqlx::Error) -> bool {
     match error {
@@ -115,7 +116,7 @@ pub fn is_transient(error: &sqlx::Error) -> bool {
             code.starts_with("08")
                 || code.starts_with("40")
                 || code.starts_with("53")
-                || matches!(&*code, "55P03" | "57P01" | "57P02" | "57P03" | "25P03")
+                || matches!(&*code, "25006" | "25P03" | "55P03" | "57014" | "57P01" | "57P02" | "57P03")
         }),
         _ => false,
     }

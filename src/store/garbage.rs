@@ -79,11 +79,12 @@ pub enum Removable {
 
 /// The condition under which the step `s` goes once its run has.
 ///
-/// The newest step of a partition says why that failed, and stays until another follows. Steps go oldest first, and a step
-/// that hides an older failure stays as long as that does: what was repaired must not look failed again.
+/// The newest step of a partition that was not built says why, and stays until another follows: without it, automation
+/// would begin again what failed or what somebody canceled. Steps go oldest first, and a step that hides an older one of
+/// these stays as long as that does: what was repaired must not look failed again.
 fn step_goes(s: &str) -> String {
     format!(
-        "not ({s}.state in ('failed', 'blocked')
+        "not ({s}.state in ('failed', 'blocked', 'canceled')
               and not exists (
                   select from karat.step newer
                   where newer.asset_key = {s}.asset_key and newer.partition_key = {s}.partition_key
@@ -91,7 +92,7 @@ fn step_goes(s: &str) -> String {
          and not exists (
              select from karat.step older join karat.run kept on kept.run_id = older.run_id
              where older.asset_key = {s}.asset_key and older.partition_key = {s}.partition_key
-               and older.step_id < {s}.step_id and older.state in ('failed', 'blocked')
+               and older.step_id < {s}.step_id and older.state in ('failed', 'blocked', 'canceled')
                and (kept.finished_at is null or kept.finished_at >= $1))"
     )
 }
@@ -161,7 +162,7 @@ impl Removable {
     /// The condition on the rows `t` that go, with the cutoff as `$1`; with `ahead`, as if what goes before them had gone.
     ///
     /// Nothing current goes: neither the present version of a partition, nor the run that made it, nor a partition's
-    /// newest step or check when that failed.
+    /// newest step or check when that failed or was canceled.
     fn condition(self, ahead: bool) -> String {
         match self {
             Self::Materializations => "not t.current and t.materialized_at < $1".to_owned(),

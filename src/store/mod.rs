@@ -33,6 +33,7 @@ pub mod run;
 pub mod schedule;
 pub mod sensor;
 pub mod signal;
+pub mod text;
 pub mod trigger;
 pub mod waiting;
 pub mod worker;

@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 
 use super::error::Context;
 use super::{Store, StoreError};
+use crate::asset::statement::identifier;
 
 /// Which staged rows of an asset come too late.
 #[derive(Clone, Debug)]
@@ -42,7 +43,7 @@ pub async fn quarantine_staged(
     let known = if natural_key.is_empty() {
         String::new()
     } else {
-        let same = |column: &String| format!("t.{0} = s.{0}", quoted(column));
+        let same = |column: &String| format!("t.{0} = s.{0}", identifier(column));
         let same: Vec<String> = natural_key.iter().map(same).collect();
         format!("and not exists (select from {asset_key} t where {})", same.join(" and "))
     };
@@ -70,10 +71,6 @@ pub async fn quarantine_staged(
         .await
         .context(DOING)?;
     Ok(u64::try_from(added).unwrap_or(0))
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// Rows that were taken out of quarantine and are staged.

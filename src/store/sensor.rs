@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::error::Context;
 use super::launch::{NewRun, NewSteps, launch_in};
+use super::text::storable;
 use super::{Store, StoreError};
 
 /// How many ticks of a sensor are kept.
@@ -304,7 +305,7 @@ async fn record_tick(
     .bind(&evaluation.sensor.name)
     .bind(evaluation.tick_at)
     .bind(evaluation.outcome.as_str())
-    .bind(&evaluation.message)
+    .bind(evaluation.message.as_deref().map(storable))
     .bind(run_ids)
     .execute(&mut *transaction)
     .await
@@ -324,7 +325,7 @@ async fn record_tick(
     .bind(&evaluation.sensor.name)
     .bind(evaluation.tick_at)
     .bind(evaluation.outcome.as_str())
-    .bind(&evaluation.message)
+    .bind(evaluation.message.as_deref().map(storable))
     .bind(run_ids)
     .execute(&mut *transaction)
     .await

@@ -6,6 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection};
 
 use super::error::{Context, describe};
 use super::{Store, StoreError};
+use crate::asset::statement::identifier;
 
 /// What the triggers on the table of an external asset are told, as plain data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,7 +161,7 @@ fn differences(tables: &[MarkedTable], found: &[Found]) -> BTreeMap<String, (Opt
             triggers.iter().filter(|wanted| !is_there(wanted)).map(|wanted| wanted.statement(relation)).collect();
         let foreign = rows.iter().filter_map(|row| row.trigger.as_deref());
         let foreign = foreign.filter(|name| triggers.iter().all(|wanted| wanted.name != *name));
-        statements.extend(foreign.map(|name| format!("drop trigger if exists {name} on {relation}")));
+        statements.extend(foreign.map(|name| format!("drop trigger if exists {} on {relation}", identifier(name))));
         differences.insert(relation.to_owned(), (table.map(|table| table.asset_key.clone()), statements));
     }
     differences

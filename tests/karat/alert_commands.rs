@@ -75,7 +75,7 @@ async fn alerts_are_listed_shown_and_tested() {
     assert_eq!(receiver.titles(), ["open: This is a test"]);
     receiver.answer(&[(401, None)]);
     let refused = lake.says(&test).await;
-    assert_eq!(refused, format!("webhook: not delivered: {place} answered 401 Unauthorized: not now\n[1]"));
+    assert_eq!(refused, format!("webhook: not delivered: {place} answered 401 Unauthorized: not\u{fffd}now\n[1]"));
     let wrong = lake.says(&format!("alert test --alert-webhook {SECRET}")).await;
     assert!(wrong.starts_with("error: --alert-webhook: that is no URL") && !wrong.contains(SECRET), "{wrong}");
 }

@@ -335,7 +335,7 @@ async fn a_receiver_that_fails_is_tried_again_and_may_say_when() {
     assert_eq!(waits[2], 77.5);
     let (failed, place) =
         (lake.text("select distinct last_error from karat.alert_delivery").await, receiver.url().place());
-    assert_eq!(failed, format!("{place} answered 429 Too Many Requests: not now"));
+    assert_eq!(failed, format!("{place} answered 429 Too Many Requests: not\u{fffd}now"));
     lake.activate(&mut sender).await;
     assert_eq!(receiver.titles(), ["open: lake.first is odd", "open: lake.second is odd"]);
     assert_eq!(
@@ -356,6 +356,8 @@ async fn a_message_that_is_refused_holds_nothing_up_and_a_dead_receiver_is_given
     assert_eq!(receiver.titles(), ["open: lake.second is odd"]);
     let states = "select state, tries, last_error is not null as error from karat.alert_delivery order by delivery_id";
     assert_eq!(lake.text(states).await, "given_up | 1 | true\ndelivered | 1 | false");
+    let said = lake.text("select last_error from karat.alert_delivery where delivery_id = 1").await;
+    assert!(said.ends_with("answered 400 Bad Request: not\u{fffd}now"), "an answer is text from outside: {said}");
 
     lake.raise("lake.third").await;
     let url = receiver.url();

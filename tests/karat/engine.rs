@@ -206,6 +206,15 @@ async fn ways_to_go_wrong_are_failed_steps_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn what_postgres_cannot_store_of_a_reason_does_not_keep_a_step_running() {
+    let lake = Lake::open().await;
+    let outcome = tokio::time::timeout(Duration::from_secs(20), lake.build(&[("lake.troublesome", "zero_byte")]));
+    assert_eq!(outcome.await.unwrap(), "failed: 1 failed");
+    assert_eq!(lake.text("select attempts, reason from karat.step").await, "1 | the file begins with `\u{fffd}`");
+    assert_eq!(lake.text("select error from karat.attempt").await, "the file begins with `\u{fffd}`");
+}
+
+#[tokio::test]
 async fn what_an_asset_says_is_kept_with_its_step() {
     use tracing_subscriber::layer::SubscriberExt;
     let lake = Lake::open().await;

@@ -6,6 +6,7 @@ use karat::daemon::{Activation, Janitor, Reconciler, ReconcilerContext};
 use karat::engine::logs::LogCollector;
 use karat::store::garbage::Retention;
 use karat::store::log::LogLine;
+use karat::store::run::Control;
 
 use crate::lake::{Lake, instant, listen};
 
@@ -121,6 +122,21 @@ async fn history_goes_when_it_is_old_and_nothing_current_does() {
         .await,
         "0 | 3\n0 | 1\n1 | 0\n1 | 0\n1 | 1"
     );
+}
+
+#[tokio::test]
+async fn what_was_canceled_is_not_forgotten_and_so_not_begun_again() {
+    let lake = Lake::open().await;
+    let mut janitor = settled(&lake).await;
+    lake.add_event_a_day("2026-03-01", 2).await;
+    let run = lake.launch(lake.request(&[(DAILY, "2026-03-01..2026-03-02")])).await;
+    lake.store.control_runs(&[run.run_id], Control::Cancel, karat::clock::Clock::now(&*lake.clock)).await.unwrap();
+    lake.work_off(run).await.unwrap();
+    // One of them somebody asks for again.
+    assert_eq!(lake.build(&[(DAILY, "2026-03-02")]).await, "succeeded: 1 succeeded");
+    lake.clock.advance(DAY * 91);
+    janitor.activate(&context(&lake)).await.unwrap();
+    assert_eq!(lake.text("select partition_key, state from karat.step").await, "2026-03-01 | canceled");
 }
 
 #[tokio::test]

@@ -123,7 +123,7 @@ pub struct Troubles;
 
 impl StaticKeys for Troubles {
     const KEYS: &'static [&'static str] =
-        &["none", "panics", "fatal", "retryable", "recovers", "hangs", "other_partition", "keeps_context", "pooled"];
+        &["none", "panics", "fatal", "retryable", "recovers", "hangs", "other_partition", "keeps_context", "pooled", "zero_byte"];
 }
 
 impl Asset for Troublesome {
@@ -144,6 +144,7 @@ impl RustAsset for Troublesome {
         match kind.as_str() {
             "panics" => panic!("the flux capacitor is empty"),
             "fatal" => return Err(AssetError::fatal("the answer is not 42")),
+            "zero_byte" => return Err(AssetError::fatal("the file begins with `\0`")),
             "retryable" => return Err(AssetError::retryable("the line is busy")),
             "recovers" if TRIES.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 2 => {
                 return Err(AssetError::retryable("not yet"));

@@ -76,7 +76,7 @@ async fn take(State(inbox): State<Inbox>, body: String) -> (StatusCode, HeaderMa
         if let Some(seconds) = retry_after {
             headers.insert("retry-after", seconds.parse().unwrap());
         }
-        return (StatusCode::from_u16(status).unwrap(), headers, "not now");
+        return (StatusCode::from_u16(status).unwrap(), headers, "not\0now");
     }
     inbox.messages.lock().unwrap().push(serde_json::from_str(&body).unwrap());
     (StatusCode::NO_CONTENT, HeaderMap::new(), "")

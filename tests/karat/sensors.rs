@@ -192,6 +192,34 @@ async fn failures_panics_and_silence_are_recorded_and_tried_again_ever_more_rare
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_postgres_cannot_store_is_a_failure_of_the_sensor_and_not_of_the_reconciler() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let sensor = Sensor::new("files", MINUTE, move |_| {
+        let call = calls.fetch_add(1, Ordering::SeqCst);
+        async move {
+            match call {
+                0 => Err(AssetError::fatal("`\0` is no digit")),
+                1 => Ok(SensorResult::skip("nothing").with_cursor("\0")),
+                2 => Ok(SensorResult::requests(vec![RunRequest::new(DAILY).run_key("\0")])),
+                _ => Ok(SensorResult::skip("`\0` is no file")),
+            }
+        }
+    });
+    let lake = lake_of(sensor).await;
+    evaluate(&lake).await;
+    for _ in 0..3 {
+        next(&lake).await;
+    }
+    assert_eq!(
+        lake.text("select outcome, message from karat.sensor_tick order by tick_at").await,
+        "failed | `\u{fffd}` is no digit\n\
+         failed | its cursor has a zero byte, which PostgreSQL does not store: write it in another way\n\
+         failed | a run_key has a zero byte, which PostgreSQL does not store: write it in another way\n\
+         skipped | `\u{fffd}` is no file"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_paused_sensor_rests_and_a_clock_that_is_put_back_stops_none() {
     let lake = lake_of(Sensor::new("files", MINUTE, async |_| Ok(SensorResult::skip("nothing"))).off()).await;
     assert_eq!(evaluate(&lake).await, Activation::default());

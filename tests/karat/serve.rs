@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use karat::engine::{FailurePoint, Shutdown, Wakeups};
+use karat::store::StoreError;
 use karat::store::run::Control;
 use karat::store::signal::Signal;
 
@@ -249,6 +250,21 @@ async fn every_connection_of_the_database_ended_and_the_work_goes_on() {
     };
     beside(worker.serve(&shutdown), ask).await;
     assert_eq!(lake.text("select state, count(*) from karat.step group by 1").await, "succeeded | 3");
+}
+
+#[tokio::test]
+async fn a_statement_that_somebody_stopped_and_a_server_that_only_reads_are_waited_out() {
+    let lake = Lake::open().await;
+    for (state, statements) in [
+        ("57014", "select pg_sleep(0.001), pg_cancel_backend(pg_backend_pid()), pg_sleep(10)"),
+        ("25006", "begin read only; create table lake.never ()"),
+    ] {
+        let mut connection = lake.pool.acquire().await.unwrap().detach();
+        let error = sqlx::raw_sql(statements).execute(&mut connection).await.unwrap_err();
+        let error = StoreError::new("trying", error);
+        assert!(error.to_string().contains(state), "{error}");
+        assert!(error.is_transient(), "{error}");
+    }
 }
 
 #[tokio::test]

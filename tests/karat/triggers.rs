@@ -159,6 +159,16 @@ async fn triggers_are_made_once_kept_right_and_taken_away() {
     assert_eq!(lake.store.mark_triggers(&tables).await.unwrap().unmarked.keys().collect::<Vec<_>>(), ["lake.events"]);
     assert_eq!(lake.store.install_mark_triggers(&tables).await.unwrap().changed.len(), 1);
     assert_eq!(lake.text(triggers).await.matches('O').count(), 4);
+    // Somebody else's, under any name at all.
+    sqlx::raw_sql(
+        r#"create trigger "a ""b"" on c" after insert on lake.events referencing new table as new_rows
+           for each statement execute function karat.mark_rows('lake.events', 'instant', 'at')"#,
+    )
+    .execute(&lake.pool)
+    .await
+    .unwrap();
+    assert_eq!(lake.store.install_mark_triggers(&tables).await.unwrap().changed.len(), 1);
+    assert_eq!(lake.scalar::<i64>("select count(*) from pg_trigger where tgname like 'a %'").await, 0);
     // The asset is retired: its table is nobody's business any more.
     assert_eq!(lake.store.install_mark_triggers(&[]).await.unwrap().changed.len(), 1);
     assert_eq!(lake.text(triggers).await, "");

@@ -188,6 +188,17 @@ async fn when_the_first_of_two_is_killed_the_second_leads_and_takes_its_work_ove
 }
 
 #[tokio::test]
+async fn a_connection_that_never_comes_back_keeps_no_program_from_ending() {
+    let lake = Lake::open().await;
+    let line = format!("lake --database-url {} status", lake.database.url());
+    let (options, _) = cli::parse::<Verb>(&APPLICATION, words(&line)).unwrap();
+    let connected = Session::new(APPLICATION, options).connect().await.unwrap();
+    let held = connected.pool.acquire().await.unwrap();
+    tokio::time::timeout(PATIENCE, connected.close()).await.unwrap();
+    drop(held);
+}
+
+#[tokio::test]
 async fn an_outage_is_survived_and_in_one_a_single_signal_ends_the_process() {
     let folder = tempfile::tempdir().unwrap();
     // The server's account must be able to reach the folder.
