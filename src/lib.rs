@@ -70,7 +70,7 @@
 //! | [`web`] | what a process answers over HTTP |
 //! | [`cli`] | the verbs of the command line |
 //! | [`postgres`] | the private server, for when there is no `DATABASE_URL` |
-//! | [`testing`] | test databases |
+//! | [`testing`] | test databases, and whole installations in simulated time |
 //!
 //! The architecture chapter of `README.md`, in the root of the repository, has the invariants, the protocol of an
 //! attempt, and a walk through a backfill from the command line to the commit. `examples/lake` is a whole application.

@@ -25,7 +25,7 @@ use crate::daemon::{Reconciler, ReconcilerContext};
 use crate::engine::external::{Appended, append_rows};
 use crate::engine::logs::LogCollector;
 use crate::engine::{Worker, WorkerSettings};
-use crate::service::{LaunchKind, LaunchedView, Request, Service};
+use crate::service::{LaunchKind, LaunchedView, Request, RunQuery, Service};
 use crate::store::Store;
 use crate::store::garbage::Retention;
 use crate::store::migrate::Migrations;
@@ -102,6 +102,8 @@ pub struct Simulation {
     make: MakeReconcilers,
     reconcilers: Vec<Sleeper>,
     rest: Duration,
+    /// When nothing wakes a reconciler there is nothing for the worker either: no run is live.
+    is_quiet: bool,
     worker: Worker,
     logs: LogCollector,
     /// The runs in the order in which they were first heard of.
@@ -151,6 +153,7 @@ impl Simulation {
             make,
             reconcilers: sleepers(make),
             rest: Duration::ZERO,
+            is_quiet: false,
             worker,
             logs,
             runs: Mutex::default(),
@@ -167,6 +170,7 @@ impl Simulation {
         self.service = Service::new(self.pool.clone(), options, definitions, self.migrations.clone(), clock);
         self.worker = self.service.worker(self.logs.clone(), worker_settings());
         self.reconcilers = sleepers(self.make);
+        self.is_quiet = false;
     }
 
     /// Leaves a reconciler alone for so long when nothing wakes it: neither an instant that it named, nor a signal that it
@@ -189,6 +193,9 @@ impl Simulation {
         let now = self.now();
         let context = self.context();
         let mut happened = Happened::new(now, self.service.definitions().calendar().zone);
+        if self.is_quiet && !self.reconcilers.iter().any(|sleeper| sleeper.is_due(now, self.rest)) {
+            return Ok(happened);
+        }
         for _ in 0..ROUNDS_LIMIT {
             // The worker first: with a clock that has jumped, its lease is over until it shows a sign of life.
             let units = self.worker.work_until_idle().await?;
@@ -215,10 +222,18 @@ impl Simulation {
                 }
             }
             if !moved {
+                if !happened.is_nothing() || !self.is_quiet {
+                    self.is_quiet = !self.rest.is_zero() && self.is_without_live_runs().await?;
+                }
                 return Ok(happened);
             }
         }
         Err(SimulationError::NotSettled { rounds: ROUNDS_LIMIT, happened: happened.to_string() })
+    }
+
+    async fn is_without_live_runs(&self) -> Result<bool, SimulationError> {
+        let query = RunQuery { live: true, limit: 1, ..RunQuery::default() };
+        Ok(self.service.runs(&query).await?.is_empty())
     }
 
     fn wake(&mut self, signal: Signal) {
@@ -267,9 +282,10 @@ impl Simulation {
     ///
     /// # Errors
     /// When the request is refused.
-    pub async fn launch(&self, request: &Request, kind: LaunchKind) -> Result<LaunchedView, SimulationError> {
+    pub async fn launch(&mut self, request: &Request, kind: LaunchKind) -> Result<LaunchedView, SimulationError> {
         let launched = self.service.launch(request, kind).await?;
         self.number(launched.run_id);
+        self.is_quiet = false;
         Ok(launched)
     }
 

@@ -24,6 +24,9 @@ use self::world::{Delivery, Rows, ZONE};
 const FIRST_DAY: NaiveDate = NaiveDate::from_ymd_opt(2027, 3, 1).unwrap();
 const DAYS: u64 = 731;
 
+/// Names fewer days to live through, for whoever works on the simulation.
+const FEWER_DAYS: &str = "KARAT_SIMULATED_DAYS";
+
 /// Nobody looks after the community meanwhile; the second word says whether its collectors go on. Both changes of the
 /// clock, the leap day and a turn of the year are among it.
 const ABSENCES: [(&str, &str, bool); 4] = [
@@ -71,6 +74,7 @@ fn within(now: DateTime<Utc>, from: &str, to: &str) -> bool {
 struct Community {
     simulation: Simulation,
     ledger: Ledger,
+    edition: Edition,
 }
 
 impl Community {
@@ -80,7 +84,7 @@ impl Community {
             Simulation::new(definitions(Edition::First, FIRST_DAY), migrations(), start).await.unwrap();
         simulation.let_rest(Duration::from_secs(86_400));
         let ledger = Ledger::new(simulation.service().definitions().clone());
-        Self { simulation, ledger }
+        Self { simulation, ledger, edition: Edition::First }
     }
 
     async fn deliver(&mut self, deliveries: &mut Peekable<slice::Iter<'_, Delivery>>, until: DateTime<Utc>) {
@@ -111,6 +115,7 @@ impl Community {
             _ => None,
         };
         self.simulation.restart(definitions(edition, FIRST_DAY)).await;
+        self.edition = edition;
         self.ledger.redefined(self.simulation.service().definitions().clone());
         self.step(&[]).await;
         if let Some(run_id) = open {
@@ -142,7 +147,7 @@ impl Community {
         if let Some((_, edition)) = EDITIONS.iter().find(|(at, _)| local(at) == hour) {
             self.becomes(*edition).await;
         }
-        let simulation = &self.simulation;
+        let simulation = &mut self.simulation;
         if BACKFILLS.iter().any(|at| local(at) == hour) {
             let stale = Request { states: [PartitionState::Stale].into(), ..Request::new("*", Extent::All) };
             simulation.launch(&stale, LaunchKind::Backfill).await.unwrap();
@@ -165,7 +170,8 @@ async fn two_years_hour_by_hour() {
     let deliveries = world::deliveries(FIRST_DAY, DAYS);
     let mut waiting = deliveries.iter().peekable();
     let mut community = Community::new().await;
-    let end = start_of_day(FIRST_DAY + Days::new(DAYS), ZONE);
+    let days = std::env::var(FEWER_DAYS).map_or(DAYS, |days| days.parse().unwrap());
+    let end = start_of_day(FIRST_DAY + Days::new(days), ZONE);
     let mut hour = start_of_day(FIRST_DAY, ZONE);
     let mut hours = 0;
     while hour < end {
@@ -194,11 +200,11 @@ async fn two_years_hour_by_hour() {
     }
     community.ledger.agrees(&community.simulation).await;
     assert_eq!(community.ledger.behind(), 0, "something waits for ever");
-    assert_eq!(hours, 731 * 24);
     // A tick a day. Of the three in each absence the last is made up for, and one entry says that the others were not.
-    assert_eq!(community.ledger.ticks(), 731 - ABSENCES.len());
+    let absences = ABSENCES.iter().filter(|(_, to, _)| local(to) < end).count();
+    assert_eq!(community.ledger.ticks(), usize::try_from(days).unwrap() + 1 - absences);
 
-    let scratch = from_scratch(deliveries, end, community.simulation.now()).await;
+    let scratch = from_scratch(community.edition, deliveries, end, community.simulation.now()).await;
     for table in [
         "silver.fact_voice_sessions",
         "silver.fact_game_sessions",
@@ -208,15 +214,20 @@ async fn two_years_hour_by_hour() {
     ] {
         let (lived, computed) =
             (content(community.simulation.pool(), table).await, content(scratch.pool(), table).await);
-        assert!(lived.0 > 20, "{table} has {} rows", lived.0);
+        assert!(lived.0 > 0, "{table} is empty");
         assert_eq!(lived, computed, "{table}: two years of repairs and a computation from scratch");
     }
     println!("{hours} hours, {} publications in {:?}", community.ledger.publications(), began.elapsed());
 }
 
 /// Everything that was ever delivered, computed at once.
-async fn from_scratch(deliveries: Vec<Delivery>, until: DateTime<Utc>, now: DateTime<Utc>) -> Simulation {
-    let definitions = definitions(Edition::Last, FIRST_DAY);
+async fn from_scratch(
+    edition: Edition,
+    deliveries: Vec<Delivery>,
+    until: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Simulation {
+    let definitions = definitions(edition, FIRST_DAY);
     let mut simulation = Simulation::with_reconcilers(definitions, migrations(), now, Vec::new).await.unwrap();
     for rows in world::together(deliveries.into_iter().filter(|delivery| delivery.at <= until)) {
         append(&mut simulation, &Delivery { at: now, rows }).await;
@@ -232,24 +243,24 @@ async fn content(pool: &PgPool, table: &str) -> (i64, Option<String>) {
     sqlx::query_as(sqlx::AssertSqlSafe(statement)).fetch_one(pool).await.unwrap()
 }
 
-/// Three months of history and one of logs: no table of Karat's own grows beyond what these hold.
+/// History is kept for three months and logs for one, and of what is current what explains it: no table of Karat's own
+/// grows beyond that.
 async fn is_bounded(pool: &PgPool, at: DateTime<Utc>) {
     let bounds = [
-        ("karat.run", 3_000),
-        ("karat.step", 12_000),
-        ("karat.attempt", 12_000),
-        ("karat.check_result", 24_000),
-        ("karat.event", 10_000),
-        ("karat.log_line", 10_000),
-        ("karat.tick", 200),
-        ("karat.worker", 5),
-        ("karat.mark", 10_000),
-        ("karat.materialization where not current", 12_000),
+        ("karat.run", 2_500),
+        ("karat.step", 6_000),
+        ("karat.attempt", 6_000),
+        ("karat.check_result", 12_000),
+        ("karat.event", 2_000),
+        ("karat.log_line", 1_000),
+        ("karat.tick", 100),
+        ("karat.worker", 2),
+        ("karat.mark", 5_000),
+        ("karat.materialization where not current", 5_000),
     ];
     for (table, bound) in bounds {
         let statement = format!("select count(*) from {table}");
         let rows: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_one(pool).await.unwrap();
-        println!("{at} {table} {rows}");
         assert!(rows <= bound, "{table} has {rows} rows at {at}");
     }
 }

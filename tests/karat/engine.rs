@@ -220,7 +220,7 @@ async fn what_an_asset_says_is_kept_with_its_step() {
     let lake = Lake::open().await;
     lake.add_event_a_day("2026-03-01", 31).await;
     let subscriber = tracing_subscriber::registry().with(lake.logs.layer(lake.shared_clock()));
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = lake::listen(subscriber);
     lake.build(&[(DAILY, "2026-03"), (MONTHLY, "2026-03")]).await;
     assert_eq!(
         lake.text(
@@ -341,7 +341,7 @@ fn dropped_log_lines_are_counted_for_the_step_that_said_them() {
     let logs = karat::engine::logs::LogCollector::default();
     let clock = Arc::new(karat::clock::ManualClock::new(instant("2026-05-01T12:00:00Z")));
     let subscriber = tracing_subscriber::registry().with(logs.layer(clock));
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = lake::listen(subscriber);
     let step = |step_id: i64| tracing::info_span!(target: "karat::step", "step", step_id, lease_epoch = 1_i64);
     step(1).in_scope(|| (0..10_001).for_each(|line| tracing::info!(line)));
     step(2).in_scope(|| (0..5).for_each(|line| tracing::info!(line)));

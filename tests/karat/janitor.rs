@@ -8,7 +8,7 @@ use karat::store::garbage::Retention;
 use karat::store::log::LogLine;
 use karat::store::run::Control;
 
-use crate::lake::{Lake, instant};
+use crate::lake::{Lake, instant, listen};
 
 const DAILY: &str = "lake.daily_totals";
 const DAY: Duration = Duration::from_secs(86_400);
@@ -287,7 +287,7 @@ async fn the_log_of_a_run_has_a_limit_that_shows() {
     lake.logs = LogCollector::with_run_limit(4_096);
     lake.settings.slots = 1;
     let subscriber = tracing_subscriber::registry().with(lake.logs.layer(lake.shared_clock()));
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = listen(subscriber);
     let mut request = lake.request(&[("lake.monthly_report", "2024-01..2025-12")]);
     request.force = true;
     let launched = lake.launch(request).await;

@@ -412,6 +412,16 @@ pub async fn text(pool: &PgPool, sql: &'static str) -> String {
     rows.join("\n")
 }
 
+/// Makes `subscriber` hear what happens on this thread until the result is dropped.
+///
+/// While there is a single subscriber, `tracing` asks only the thread that comes first to a line whether anybody listens,
+/// and remembers its "no" for all: another test on another thread would silence this one. So there is always a second.
+pub fn listen(subscriber: impl Into<tracing::Dispatch>) -> tracing::subscriber::DefaultGuard {
+    static SECOND: std::sync::OnceLock<tracing::Dispatch> = std::sync::OnceLock::new();
+    SECOND.get_or_init(|| tracing_subscriber::registry().into());
+    tracing::dispatcher::set_default(&subscriber.into())
+}
+
 /// Awaits a worker and what goes on beside it; a worker that fails ends the test instead of leaving the other waiting.
 pub async fn beside<T>(work: impl Future<Output = Result<(), WorkerError>>, other: impl Future<Output = T>) -> T {
     tokio::pin!(work, other);

@@ -555,7 +555,7 @@ async fn a_run_by_itself_is_taken_up_again_and_keeps_what_was_said_in_it() {
     let said = Targets::new().with_target("karat", LevelFilter::INFO);
     let layer = lake.logs.layer(lake.clock.clone()).with_filter(said);
     let subscriber = tracing_subscriber::registry().with(layer);
-    let _subscribed = tracing::subscriber::set_default(subscriber);
+    let _subscribed = crate::lake::listen(subscriber);
     let _guard = settings().bind_to_scope();
     lake.record(2, 19, 3).await;
     let run = id_in(&lake.says("materialize '+weekly' 2026-03-09..2026-03-15 --detach --json").await, "run_id");

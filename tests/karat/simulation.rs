@@ -105,13 +105,39 @@ async fn a_night_without_anybody() {
     simulation.append(&[event(1, "2026-03-28T17:00:00Z", 1), event(2, "2026-03-28T17:30:00Z", 2)]).await.unwrap();
     // The clock is set forward at two.
     let night = simulation.run_until(instant("2026-03-29T04:00:00Z"), HOUR).await.unwrap();
-    insta::assert_snapshot!(night, @"");
+    insta::assert_snapshot!(night, @r"
+    2026-03-29 01:00+01:00
+      automation   launched run 1 with 1 partition(s) of lake.daily
+      worker       carried out 1 unit
+    2026-03-29 04:00+02:00
+      scheduler    ticks: 1 launched
+      worker       carried out 1 unit
+    ");
     // Something that happened before midnight arrives in the morning.
     simulation.append(&[event(3, "2026-03-28T22:30:00Z", 1)]).await.unwrap();
     insta::assert_snapshot!(simulation.step().await.unwrap(), @"nothing happened until 2026-03-29 06:00+02:00");
-    insta::assert_snapshot!(simulation.status_text().await.unwrap(), @"");
+    insta::assert_snapshot!(simulation.status_text().await.unwrap(), @r"
+    2026-03-29 06:00+02:00
+    lake.events              3 rows landed in 2026-03-28
+    lake.daily               stale 2026-03-28: 1 row landed in lake.events since 2026-03-29 06:00:00+02:00, written by simulation
+    lake.regions             missing europe..asia
+    lake.weekly              empty
+    lake.summary             fresh all
+    schedule hourly paused, no tick yet
+    schedule nightly on, last tick 2026-03-29 03:15+02:00 launched
+    run 1 2026-03-29 01:00+01:00 automation succeeded
+      lake.daily 2026-03-28 succeeded
+    run 2 2026-03-29 04:00+02:00 schedule succeeded
+      lake.summary all succeeded
+    ");
     let morning = simulation.run_until(instant("2026-03-29T06:00:00Z"), Duration::from_secs(600)).await.unwrap();
-    insta::assert_snapshot!(morning, @"");
+    insta::assert_snapshot!(morning, @r"
+    2026-03-29 06:10+02:00
+      automation   launched run 3 with 1 partition(s) of lake.daily
+      worker       carried out 1 unit
+    2026-03-29 07:10+02:00
+      janitor      cleared 1 mark
+    ");
 }
 
 #[tokio::test]

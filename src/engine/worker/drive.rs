@@ -225,6 +225,8 @@ impl<'a> Drive<'a> {
         match &self.until {
             Until::Stopped(_) if self.slots.is_empty() => self.worker.settings.heartbeat * IDLE_FACTOR,
             Until::Stopped(_) => self.worker.settings.heartbeat,
+            // The end of what runs here is seen by itself; what others do may be seen a little later.
+            Until::RunsEnded(_) | Until::Idle if !self.slots.is_empty() => LONGEST_POLL,
             Until::RunsEnded(_) | Until::Idle => {
                 let poll = self.poll;
                 self.poll = (poll * 2).min(LONGEST_POLL);
