@@ -60,16 +60,22 @@ impl Reconciler for Scheduler {
             let mut records: BTreeMap<String, ScheduleRecord> =
                 records.into_iter().map(|record| (record.name.clone(), record)).collect();
             let mut report = Report::default();
+            let mut refusal: Option<StoreError> = None;
             for schedule in context.definitions.schedules() {
-                let record = as_declared(context, schedule, records.remove(&schedule.name), now).await?;
-                if record.paused_at.is_none() {
-                    carry_out(context, schedule, record, now, &mut report).await?;
+                let record = records.remove(&schedule.name);
+                match look(context, schedule, record, now, &mut report).await {
+                    // It may concern this schedule alone: the others fire all the same.
+                    Err(error) if !error.is_transient() => _ = refusal.get_or_insert(error),
+                    looked => looked?,
                 }
             }
             for record in records.values().filter(|record| record.retired_at.is_none()) {
                 context.store.retire_schedule(&record.name, now).await?;
             }
-            Ok(Activation { report: report.sentence(), next_at: report.next_at })
+            match refusal {
+                Some(error) => Err(error.into()),
+                None => Ok(Activation { report: report.sentence(), next_at: report.next_at }),
+            }
         })
     }
 }
@@ -88,6 +94,21 @@ impl Report {
     fn due_at(&mut self, instant: Option<DateTime<Utc>>) {
         self.next_at = [self.next_at, instant].into_iter().flatten().min();
     }
+}
+
+/// Looks at one schedule, and carries out what is due of it unless it is paused.
+async fn look(
+    context: &ReconcilerContext,
+    schedule: &ScheduleSpec,
+    record: Option<ScheduleRecord>,
+    now: DateTime<Utc>,
+    report: &mut Report,
+) -> Result<(), StoreError> {
+    let record = as_declared(context, schedule, record, now).await?;
+    if record.paused_at.is_some() {
+        return Ok(());
+    }
+    carry_out(context, schedule, record, now, report).await
 }
 
 /// The schedule's row, which is made or brought up to date when it differs from the declaration.

@@ -332,6 +332,28 @@ async fn a_crash_before_the_commit_leaves_neither_tick_nor_run() {
 }
 
 #[tokio::test]
+async fn a_schedule_that_cannot_fire_keeps_no_other_from_firing() {
+    let named = |name: &str| Schedule::new(name, "15 3 * * *").selection("daily_totals");
+    let lake = lake(vec![named("first"), named("second")]).await;
+    at(&lake, "2026-05-01T12:00:00Z").await;
+    sqlx::query("alter table karat.tick add constraint refuse check (schedule <> 'first')")
+        .execute(&lake.pool)
+        .await
+        .unwrap();
+    lake.clock.set(instant("2026-05-02T01:15:00Z"));
+    let error = Scheduler.activate(&context(&lake)).await.unwrap_err();
+    assert!(error.to_string().contains("refuse"), "{error}");
+    assert_eq!(lake.text("select schedule, outcome from karat.tick").await, "second | launched");
+    // It is tried again, and what has fired does not.
+    sqlx::query("alter table karat.tick drop constraint refuse").execute(&lake.pool).await.unwrap();
+    activate(&lake).await;
+    assert_eq!(
+        lake.text("select schedule, outcome from karat.tick order by 1").await,
+        "first | launched\nsecond | launched"
+    );
+}
+
+#[tokio::test]
 async fn a_tick_that_is_overtaken_launches_nothing() {
     let lake = lake(vec![nightly().selection("daily_totals")]).await;
     at(&lake, "2026-05-01T12:00:00Z").await;
