@@ -21,6 +21,10 @@ use crate::core::subset::PartitionSubset;
 /// Inputs that change without a pause are waited for at most so many debounces.
 const DEBOUNCES: i32 = 10;
 
+/// A change may seem to come from so far in the future: clocks of machines differ. One from beyond was noted by a clock
+/// that was ahead, and is not waited for.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(1);
+
 /// Why a partition needs to be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -82,8 +86,8 @@ pub struct Situation {
 
 impl Situation {
     /// Whether nothing it reads changed since the newest step failed.
-    fn would_only_fail_again(&self) -> bool {
-        self.failure.is_some_and(|failure| self.changes.newest <= failure.began)
+    fn would_only_fail_again(&self, now: DateTime<Utc>) -> bool {
+        self.failure.is_some_and(|failure| self.changes.newest <= known(failure.began, now))
     }
 }
 
@@ -204,14 +208,15 @@ impl Rule {
             Self::Manual => Due::OnChange,
             Self::Cron(expression) => {
                 // A change at the instant of a tick is in time for it; a failure at that instant is its result.
-                let changed = before(situation.changes.first);
-                let since = situation.failure.map_or(changed, |failure| changed.max(failure.ended));
+                let changed = before(known(situation.changes.first, now));
+                let since = situation.failure.map_or(changed, |failure| changed.max(known(failure.ended, now)));
                 expression.next_after(since, zone).map_or(Due::OnChange, |tick| Due::by(tick, now))
             }
-            Self::Eager(_) | Self::OnClose(_) if situation.would_only_fail_again() => Due::OnChange,
+            Self::Eager(_) | Self::OnClose(_) if situation.would_only_fail_again(now) => Due::OnChange,
             Self::Eager(debounce) => {
                 let Changes { first, newest } = situation.changes;
-                let waiting_since = situation.failure.map_or(first, |failure| first.max(failure.began));
+                let first = known(first, now);
+                let waiting_since = situation.failure.map_or(first, |failure| first.max(known(failure.began, now)));
                 let quiet = later(newest, *debounce);
                 let at_the_latest = later(waiting_since, debounce.checked_mul(DEBOUNCES).unwrap_or(TimeDelta::MAX));
                 Due::by(quiet.min(at_the_latest), now)
@@ -236,7 +241,7 @@ impl Rule {
         let waits = |due: Due| match due {
             Due::Now => "is met".to_owned(),
             Due::At(instant) => format!("will be met at {}", shown(instant, zone)),
-            Due::OnChange if situation.would_only_fail_again() && !matches!(self, Self::Manual) => {
+            Due::OnChange if situation.would_only_fail_again(now) && !matches!(self, Self::Manual) => {
                 "waits for a change: nothing has changed since the last step failed".to_owned()
             }
             Due::OnChange => "waits for a change".to_owned(),
@@ -326,6 +331,11 @@ fn delta(duration: Duration) -> TimeDelta {
 
 fn later(instant: DateTime<Utc>, delta: TimeDelta) -> DateTime<Utc> {
     instant.checked_add_signed(delta).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// The instant, or the beginning of time for one from a clock that was ahead: how long ago that was, nobody knows.
+fn known(instant: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    if instant > later(now, CLOCK_TOLERANCE) { DateTime::UNIX_EPOCH } else { instant }
 }
 
 fn before(instant: DateTime<Utc>) -> DateTime<Utc> {

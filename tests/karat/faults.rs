@@ -21,7 +21,7 @@ use karat::testing::TestServer;
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, PgPool, SqlSafeStr};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, SqlSafeStr};
 
 use self::proxy::Proxy;
 use crate::lake::{self, Events, Lake};
@@ -237,6 +237,13 @@ impl House {
         }
     }
 
+    /// Lets the program answer on the test's output.
+    fn say(&self, arguments: &str) {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "faults::program", "--nocapture"]).env(ARGUMENTS, arguments);
+        command.env(CLOCK_FILE, &self.clock_file).env("DATABASE_URL", &self.url).status().unwrap();
+    }
+
     fn wake_sleepers(&mut self, all: bool) {
         for member in &mut self.members {
             if member.stopped_until.is_some_and(|until| all || until <= Instant::now())
@@ -395,6 +402,16 @@ const STUCK: &str = "
     select 'run', run_id::text, cause from karat.run where finished_at is null
     union all select 'step', asset_key || ' ' || partition_key, state from karat.step where state in ('pending', 'ready', 'running')";
 
+/// What a failure shows of the state.
+const STATE: [&str; 5] = [
+    "select * from karat.reconciler order by name",
+    "select * from karat.leadership",
+    "select * from karat.worker order by started_at",
+    "select cause, outcome, count(*), max(requested_at), max(finished_at) from karat.run group by 1, 2 order by 1, 2",
+    "select asset_key, state, reason, count(*), max(finished_at) from karat.step where state not in ('succeeded', 'skipped')
+     group by 1, 2, 3 order by 1, 2, 3",
+];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_two_hundred_faults_everything_is_as_if_nothing_had_happened() {
     let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
@@ -407,6 +424,12 @@ async fn after_two_hundred_faults_everything_is_as_if_nothing_had_happened() {
     let server = TestServer::start(directory.clone(), Duration::from_secs(60)).await.unwrap();
     let database = server.create_database(&migrations()).await.unwrap();
     let direct = database.connect_options();
+    // What the server of tests otherwise does not promise: a commit that was acknowledged survives the server.
+    let name = database.name();
+    sqlx::query(AssertSqlSafe(format!("alter database \"{name}\" set synchronous_commit = on")))
+        .execute(&mut PgConnection::connect_with(&direct).await.unwrap())
+        .await
+        .unwrap();
     let socket = direct.get_socket().unwrap().join(format!(".s.PGSQL.{}", direct.get_port()));
     let proxy = Proxy::start(socket).await;
     let url = format!(
@@ -469,6 +492,12 @@ async fn after_two_hundred_faults_everything_is_as_if_nothing_had_happened() {
             let log = std::fs::read_to_string(&house.log).unwrap_or_default();
             let tail: Vec<&str> = log.lines().rev().take(60).collect();
             println!("{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+            for state in STATE {
+                println!("{state}\n{}\n", lake::text(&pool, state).await);
+            }
+            for words in ["status", "why fault.daily 2026-02-05", "why fault.month_report 2026-02"] {
+                house.say(words);
+            }
             let [tables, versions, stuck] = now;
             assert_eq!(stuck, "", "stuck after the faults of seed {seed}");
             assert_eq!(tables, built, "other rows after the faults of seed {seed}");
