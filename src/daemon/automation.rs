@@ -31,7 +31,7 @@ use crate::core::mapping::PartitionMapping;
 use crate::core::partition::Ordinal;
 use crate::core::plan::PartitionSets;
 use crate::core::subset::PartitionSubset;
-use crate::engine::launch::{LaunchRequest, launch};
+use crate::engine::launch::{LaunchError, LaunchRequest, launch};
 use crate::engine::needs::{PartitionNeed, partition_needs};
 use crate::store::change::Changes;
 use crate::store::launch::RunCause;
@@ -178,7 +178,8 @@ async fn launch_all(
 ) -> Result<Option<String>, ReconcilerError> {
     let (forced, complete): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|candidate| candidate.incomplete);
     let mut reports = Vec::new();
-    for (group, force) in [(complete, false), (forced, true)] {
+    let mut groups = vec![(forced, true), (complete, false)];
+    while let Some((group, force)) = groups.pop() {
         if group.is_empty() {
             continue;
         }
@@ -200,12 +201,29 @@ async fn launch_all(
             retry_of: None,
             request: json!({ "command": format!("automation: {words}") }),
         };
-        let launched = launch(&context.store, &context.definitions, request, now).await?;
-        for (asset, subset) in &plan {
-            memory.watch(asset, subset, launched.run_id);
+        match launch(&context.store, &context.definitions, request, now).await {
+            Ok(launched) => {
+                for (asset, subset) in &plan {
+                    memory.watch(asset, subset, launched.run_id);
+                }
+                let without = if force { " although not all they read is there" } else { "" };
+                reports.push(format!("launched run {} with {words}{without}", launched.run_id));
+            }
+            Err(LaunchError::Store(error)) => return Err(error.into()),
+            // Something changed since the facts were read. It is not in the way of other assets, and is looked at again
+            // with the next change.
+            Err(refused) if plan.len() == 1 => {
+                tracing::warn!(%refused, "automation could not launch {words}");
+                reports.push(format!("could not launch {words}: {refused}"));
+            }
+            Err(_) => {
+                let mut by_asset: BTreeMap<AssetKey, Vec<Candidate>> = BTreeMap::new();
+                for candidate in group {
+                    by_asset.entry(candidate.asset.clone()).or_default().push(candidate);
+                }
+                groups.extend(by_asset.into_values().map(|group| (group, force)));
+            }
         }
-        let without = if force { " although not all they read is there" } else { "" };
-        reports.push(format!("launched run {} with {words}{without}", launched.run_id));
     }
     Ok((!reports.is_empty()).then(|| reports.join("; ")))
 }
