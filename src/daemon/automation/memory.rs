@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{CHUNK_READS, ReadState};
@@ -206,10 +206,11 @@ impl Memory {
         });
     }
 
-    /// The partitions are to be looked at then.
+    /// The partitions are to be looked at then, or within the second: what was published one after the other is built
+    /// together.
     pub(super) fn remind(&mut self, asset: &AssetKey, subset: &PartitionSubset, instant: DateTime<Utc>) {
         if let Some(memory) = self.assets.get_mut(asset) {
-            let reminded = memory.reminders.entry(instant).or_default();
+            let reminded = memory.reminders.entry(full_second(instant)).or_default();
             *reminded = reminded.union(subset);
         }
     }
@@ -303,4 +304,12 @@ fn by_asset(
         ranges.entry(spec.key.clone()).or_default().extend(range);
     }
     ranges.into_iter().map(|(key, list)| (key, PartitionSubset::from_ranges(list))).collect()
+}
+
+/// The instant, or the next one without a fraction of a second.
+fn full_second(instant: DateTime<Utc>) -> DateTime<Utc> {
+    match instant.duration_trunc(TimeDelta::seconds(1)) {
+        Ok(second) if second < instant => second.checked_add_signed(TimeDelta::seconds(1)).unwrap_or(instant),
+        _ => instant,
+    }
 }
