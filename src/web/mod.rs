@@ -2,7 +2,9 @@
 //!
 //! Handlers ask [`crate::service`] and render what it returns. Nothing here needs a login or changes anything.
 
+pub mod chart;
 mod connection;
+pub mod language;
 mod metrics;
 
 use std::fmt;
