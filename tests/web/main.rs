@@ -2,3 +2,9 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod charts;
+mod files;
+mod frame;
+mod server;
+#[allow(dead_code)]
+#[path = "../karat/service_lake.rs"]
+mod service_lake;
