@@ -34,7 +34,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// When the listener breaks.
 pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
     Box::pin(async move {
-        let PagesContext { service, process, listener, stop } = context;
+        let PagesContext { service, process, login: _, listener, stop } = context;
         let observer = Arc::new(Observer::new(&service, process));
         let routes = Router::new()
             .route("/", get(index))
