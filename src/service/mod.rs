@@ -25,6 +25,7 @@ mod progress;
 mod quarantine;
 mod request;
 mod retry;
+mod rows;
 mod run;
 mod schedules;
 mod schema;
@@ -61,6 +62,7 @@ pub use self::process::{DEFAULT_ADDRESS, ListenError, PagesContext, Process, Ser
 pub use self::progress::{FailureView, ProgressView, SummaryView};
 pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
 pub use self::request::{PartitionState, Request};
+pub use self::rows::{MOST_DOWNLOADED_ROWS, MOST_ROWS, ROWS, RowView, RowsRequest, RowsView, StandingView};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
 pub use self::schedules::{
     ClockChange, ScheduleState, ScheduleView, SwitchedView, TickView, UpcomingTick, UpcomingView,
