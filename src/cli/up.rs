@@ -179,7 +179,7 @@ async fn serve(session: &Session, connected: &Connected, parts: Parts) -> Result
     let daemon = parts.reconciles.map(|retention| {
         let mut reconcilers = daemon::reconcilers(retention);
         reconcilers.push(Box::new(AlertSender::new(session.application.name, parts.channels)));
-        service.daemon(worker_id, wakeups, reconcilers)
+        service.daemon(worker_id, wakeups.clone(), reconcilers)
     });
     let mut leads = daemon.as_ref().map(Daemon::leads);
     let mut working = tokio::spawn({
@@ -201,9 +201,10 @@ async fn serve(session: &Session, connected: &Connected, parts: Parts) -> Result
     let pages = parts.pages.map(|(pages, listener)| {
         let (service, stop) = (service.clone(), stop_pages.clone());
         let guard = shutdown.begun().clone().drop_guard();
+        let program = session.application.name;
         tokio::spawn(async move {
             let _guard = guard;
-            pages(PagesContext { service, process, listener, stop }).await
+            pages(PagesContext { service, program, process, wakeups: Some(wakeups), listener, stop }).await
         })
     });
     session.output.result(&started, |started| started_text(session, started))?;
