@@ -60,6 +60,8 @@ pub struct Dashboard {
     pub about: Option<Text>,
     /// Lets the reader choose which columns the charts show.
     pub switch: Option<Switch>,
+    /// The time that is shown until the reader chooses another.
+    pub span: Span,
     /// What is shown, in order.
     pub charts: Vec<Chart>,
     /// The source file of the declaration, for error messages.
@@ -75,6 +77,7 @@ impl Dashboard {
             title: title.into(),
             about: None,
             switch: None,
+            span: Span::default(),
             charts: Vec::new(),
             source_file: Location::caller().file(),
         }
@@ -94,11 +97,63 @@ impl Dashboard {
         self
     }
 
+    /// Shows this time until the reader chooses another.
+    #[must_use]
+    pub fn span(mut self, span: Span) -> Self {
+        self.span = span;
+        self
+    }
+
     /// Adds a chart.
     #[must_use]
     pub fn chart(mut self, chart: Chart) -> Self {
         self.charts.push(chart);
         self
+    }
+}
+
+/// A time that ends with the newest figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum Span {
+    /// 30 days.
+    #[serde(rename = "30d")]
+    Month,
+    /// 90 days.
+    #[default]
+    #[serde(rename = "90d")]
+    Quarter,
+    /// 365 days.
+    #[serde(rename = "1y")]
+    Year,
+    /// From the beginning.
+    #[serde(rename = "all")]
+    All,
+}
+
+impl Span {
+    /// All there are, the shortest first.
+    pub const ALL: [Self; 4] = [Self::Month, Self::Quarter, Self::Year, Self::All];
+
+    /// Its name in addresses: `30d`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Month => "30d",
+            Self::Quarter => "90d",
+            Self::Year => "1y",
+            Self::All => "all",
+        }
+    }
+
+    /// How many days it has; `None` is all.
+    #[must_use]
+    pub const fn days(self) -> Option<u64> {
+        match self {
+            Self::Month => Some(30),
+            Self::Quarter => Some(90),
+            Self::Year => Some(365),
+            Self::All => None,
+        }
     }
 }
 

@@ -135,6 +135,12 @@ impl Reading {
         Ok(Self { transaction, zone })
     }
 
+    /// The zone of hours and days.
+    #[must_use]
+    pub const fn zone(&self) -> Tz {
+        self.zone
+    }
+
     /// A page of rows.
     ///
     /// # Errors

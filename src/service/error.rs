@@ -47,6 +47,9 @@ pub enum ServiceError {
     /// An id that is none, or that of several.
     #[error("{0}")]
     Id(String),
+    /// A name, a date or a value in the request that cannot be.
+    #[error("{0}")]
+    Request(String),
     /// The thing asked for is not in a state in which that can be done.
     #[error("{0}")]
     Refused(String),
@@ -80,6 +83,7 @@ impl ServiceError {
             | Self::Extent(_)
             | Self::External(_)
             | Self::Id(_)
+            | Self::Request(_)
             | Self::Read(ReadError::Cursor | ReadError::Value(_))
             | Self::Launch(LaunchError::Nothing | LaunchError::External(_) | LaunchError::Undefined(_)) => {
                 ErrorKind::Request

@@ -1,25 +1,22 @@
 //! Rows of assets' tables, to look at and to take away.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use futures_util::Stream;
-use futures_util::stream::try_unfold;
+use futures_util::StreamExt;
+use futures_util::stream::{BoxStream, try_unfold};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::status::FreshnessView;
-use super::{PartitionsView, Service, ServiceError};
+use super::{PartitionsView, Picture, Service, ServiceError};
 use crate::asset::spec::{AssetSpec, ColumnSpec};
 use crate::core::key::{AssetKey, PartitionKey};
 use crate::core::partition::Ordinal;
 use crate::core::subset::PartitionSubset;
 use crate::core::suggest::did_you_mean;
 use crate::core::time::start_of_day;
-use crate::engine::freshness::freshness_of;
 use crate::engine::reading::{Cursor, Filter, ReadError, Reading, RowQuery};
-use crate::engine::status::asset_statuses;
 
 /// How many rows a page has unless it is asked for more or fewer.
 pub const ROWS: u32 = 100;
@@ -29,6 +26,9 @@ pub const MOST_ROWS: u32 = 1_000;
 
 /// How many rows can be taken away at once.
 pub const MOST_DOWNLOADED_ROWS: usize = 1_000_000;
+
+/// Rows on their way, page by page.
+pub type RowStream = BoxStream<'static, Result<Vec<Vec<Value>>, ServiceError>>;
 
 /// Rows that are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,6 +96,7 @@ pub struct StandingView {
 /// How partitions of an asset stand, as far as figures are concerned.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Standing {
+    pub(super) materialized: PartitionSubset,
     open: PartitionSubset,
     stale: PartitionSubset,
     failed: PartitionSubset,
@@ -104,10 +105,27 @@ pub(super) struct Standing {
 }
 
 impl Standing {
+    /// As in the picture; of an asset that has not been looked at yet nothing is known.
+    pub(super) fn of(picture: &Picture, spec: &AssetSpec) -> Self {
+        let Some(asset) = picture.asset(&spec.key) else { return Self::default() };
+        Self {
+            materialized: asset.materialized.clone(),
+            open: asset.open.clone(),
+            stale: asset.stale.partitions(),
+            failed: asset.failed.partitions(),
+            newest_at: asset.newest_at,
+            freshness: spec.freshness.zip(asset.freshness).map(|(policy, freshness)| FreshnessView::new(policy, freshness)),
+        }
+    }
+
+    /// Whether figures of that partition may change.
+    pub(super) fn may_change(&self, ordinal: Ordinal) -> bool {
+        self.open.contains(ordinal) || self.stale.contains(ordinal)
+    }
+
     /// Whether figures of the partition that `value`, a value of the partition column, lies in may change.
     pub(super) fn is_provisional(&self, spec: &AssetSpec, value: &Value) -> bool {
-        let ordinal = ordinal_of_value(spec, value);
-        ordinal.is_some_and(|ordinal| self.open.contains(ordinal) || self.stale.contains(ordinal))
+        ordinal_of_value(spec, value).is_some_and(|ordinal| self.may_change(ordinal))
     }
 
     /// Of the partitions in `within`.
@@ -127,7 +145,7 @@ impl Standing {
 }
 
 /// The partition that rows with `value` in the partition column belong to.
-fn ordinal_of_value(spec: &AssetSpec, value: &Value) -> Option<Ordinal> {
+pub(super) fn ordinal_of_value(spec: &AssetSpec, value: &Value) -> Option<Ordinal> {
     let Value::String(text) = value else {
         return spec.partition_column.is_none().then_some(spec.partitions.first());
     };
@@ -181,35 +199,14 @@ impl Asked {
 }
 
 impl Service {
-    /// A page of rows of an asset's table.
+    /// A page of rows of an asset's table, with what the picture says of how far they can be relied on.
     ///
     /// # Errors
     /// When a name, a partition, a value or the cursor cannot be, it takes too long, or the database does not answer.
-    pub async fn rows(&self, asset: &str, request: &RowsRequest) -> Result<RowsView, ServiceError> {
-        let mut asked = self.asked(asset, request)?;
-        let shown = asked.columns.len();
-        // Read along to know which partition a row belongs to.
-        let place = asked.spec.partition_column.as_ref().and_then(|name| asked.spec.column(name)).cloned();
-        asked.columns.extend(place);
-        let standings = self.standings(std::slice::from_ref(&asked.spec)).await?;
-        let standing = standings.get(&asked.spec.key).cloned().unwrap_or_default();
+    pub async fn rows(&self, picture: &Picture, asset: &str, request: &RowsRequest) -> Result<RowsView, ServiceError> {
+        let asked = self.asked(asset, request)?;
         let mut reading = Reading::begin(&self.store, self.zone()).await?;
-        let page = reading.rows(&asked.spec, &asked.query()).await?;
-        let rows = page.rows.into_iter().map(|mut values| {
-            let place = values.get(shown).cloned().unwrap_or_default();
-            values.truncate(shown);
-            RowView { values, provisional: standing.is_provisional(&asked.spec, &place) }
-        });
-        let rows = rows.collect();
-        asked.columns.truncate(shown);
-        Ok(RowsView {
-            asset: asked.spec.key.clone(),
-            rows,
-            sort: format!("{}{}", if asked.descending { "-" } else { "" }, asked.order.name),
-            next_cursor: page.next.map(|cursor| cursor.to_string()),
-            standing: standing.view(&asked.spec, asked.partitions.as_ref()),
-            columns: asked.columns,
-        })
+        Ok(rows_view(&mut reading, picture, asked).await?)
     }
 
     /// All rows that are asked for, to be taken away: the columns, and the rows page by page. No connection is held while
@@ -221,16 +218,12 @@ impl Service {
         &self,
         asset: &str,
         request: &RowsRequest,
-    ) -> Result<(Vec<ColumnSpec>, impl Stream<Item = Result<Vec<Vec<Value>>, ServiceError>> + Send + use<>), ServiceError>
-    {
+    ) -> Result<(Vec<ColumnSpec>, RowStream), ServiceError> {
         let asked = self.asked(asset, request)?;
         Ok((asked.columns.clone(), self.stream(asked)))
     }
 
-    pub(super) fn stream(
-        &self,
-        mut asked: Asked,
-    ) -> impl Stream<Item = Result<Vec<Vec<Value>>, ServiceError>> + Send + use<> {
+    pub(super) fn stream(&self, mut asked: Asked) -> RowStream {
         asked.limit = MOST_ROWS;
         let service = self.clone();
         try_unfold((Some(asked), 0), move |(asked, read)| {
@@ -247,6 +240,7 @@ impl Service {
                 Ok(Some((page.rows, (next, read))))
             }
         })
+        .boxed()
     }
 
     pub(super) fn zone(&self) -> chrono_tz::Tz {
@@ -269,7 +263,7 @@ impl Service {
         };
         let partitions = match request.partitions.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
             Some(text) => Some(spec.partitions.parse_selection(text, self.now()).map_err(|error| {
-                ServiceError::Id(format!("the partitions `{text}` of {} cannot be: {error}", spec.key))
+                ServiceError::Request(format!("the partitions `{text}` of {} cannot be: {error}", spec.key))
             })?),
             None => None,
         };
@@ -292,7 +286,7 @@ impl Service {
         if request.from.is_some() || request.to.is_some() {
             let time = asked.spec.partition_column.clone().filter(|_| asked.spec.partitions.as_time().is_some());
             let Some(time) = time.and_then(|name| asked.spec.column(&name).cloned()) else {
-                return Err(ServiceError::Id(format!(
+                return Err(ServiceError::Request(format!(
                     "{} has no partitions of time: leave the days out",
                     asked.spec.key
                 )));
@@ -300,32 +294,6 @@ impl Service {
             asked.within(&time, request.from, request.to);
         }
         Ok(asked)
-    }
-
-    /// How the assets stand, as far as their figures are concerned.
-    pub(super) async fn standings(
-        &self,
-        specs: &[Arc<AssetSpec>],
-    ) -> Result<BTreeMap<AssetKey, Standing>, ServiceError> {
-        let now = self.now();
-        let keys: Vec<AssetKey> = specs.iter().map(|spec| spec.key.clone()).collect();
-        let statuses = asset_statuses(&self.store, &self.definitions, &keys, now).await?;
-        let freshness = freshness_of(&self.store, &self.definitions, specs, now).await?;
-        Ok(specs
-            .iter()
-            .filter_map(|spec| {
-                let status = statuses.get(&spec.key)?;
-                let kept = spec.freshness.zip(freshness.get(&spec.key).copied());
-                let standing = Standing {
-                    open: status.open.clone(),
-                    stale: status.stale_partitions(),
-                    failed: status.failed_partitions(),
-                    newest_at: status.newest_at,
-                    freshness: kept.map(|(policy, freshness)| FreshnessView::new(policy, freshness)),
-                };
-                Some((spec.key.clone(), standing))
-            })
-            .collect())
     }
 }
 
@@ -350,8 +318,36 @@ impl Asked {
     }
 }
 
+/// A page of rows.
+pub(super) async fn rows_view(
+    reading: &mut Reading,
+    picture: &Picture,
+    mut asked: Asked,
+) -> Result<RowsView, ReadError> {
+    let shown = asked.columns.len();
+    // Read along to know which partition a row belongs to.
+    let place = asked.spec.partition_column.as_ref().and_then(|name| asked.spec.column(name)).cloned();
+    asked.columns.extend(place);
+    let page = reading.rows(&asked.spec, &asked.query()).await?;
+    asked.columns.truncate(shown);
+    let standing = Standing::of(picture, &asked.spec);
+    let rows = page.rows.into_iter().map(|mut values| {
+        let place = values.get(shown).cloned().unwrap_or_default();
+        values.truncate(shown);
+        RowView { values, provisional: standing.is_provisional(&asked.spec, &place) }
+    });
+    Ok(RowsView {
+        asset: asked.spec.key.clone(),
+        rows: rows.collect(),
+        sort: format!("{}{}", if asked.descending { "-" } else { "" }, asked.order.name),
+        next_cursor: page.next.map(|cursor| cursor.to_string()),
+        standing: standing.view(&asked.spec, asked.partitions.as_ref()),
+        columns: asked.columns,
+    })
+}
+
 /// The newest first where there is time, and else in the order of the first column.
-fn default_order(spec: &AssetSpec) -> (ColumnSpec, bool) {
+pub(super) fn default_order(spec: &AssetSpec) -> (ColumnSpec, bool) {
     let by_partition = spec.partition_column.as_ref().and_then(|name| spec.column(name)).cloned();
     match by_partition {
         Some(column) => (column, spec.partitions.as_time().is_some()),
@@ -373,7 +369,7 @@ pub(super) fn column<'a>(spec: &'a AssetSpec, name: &str) -> Result<&'a ColumnSp
     spec.column(name).ok_or_else(|| {
         let names = || spec.columns.iter().map(|column| column.name.as_str());
         let shown: String = name.chars().take(100).flat_map(char::escape_debug).collect();
-        ServiceError::Id(match did_you_mean(name, names()) {
+        ServiceError::Request(match did_you_mean(name, names()) {
             Some(near) => format!("{} has no column `{shown}`: did you mean `{near}`?", spec.key),
             None => {
                 format!("{} has no column `{shown}`: its columns are {}", spec.key, names().collect::<Vec<_>>().join(", "))
