@@ -5,10 +5,12 @@
 
 mod access;
 mod app;
+pub mod chart;
 mod connection;
 mod failure;
 mod files;
 mod home;
+pub mod language;
 mod live;
 mod metrics;
 mod page;
