@@ -6,6 +6,7 @@ pub use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 pub use serde_json::Value as Json;
 pub use uuid::Uuid;
 
+pub use crate::asset::builder::DefinitionsBuilder;
 pub use crate::asset::calendar::Calendar;
 pub use crate::asset::context::Context;
 pub use crate::asset::dashboard::{Chart, Dashboard, Seasonal, Series, Span, Switch, Text};
