@@ -157,7 +157,7 @@ fn newcomers() -> Dashboard {
     Dashboard::new("newcomers", ("Newcomers", "Neue Leute"))
         .about(("Who joined, and what became of them.", "Wer dazukam, und was daraus wurde."))
         .chart(
-            Chart::stacked("per_day", ("Newcomers per day", "Neue Leute pro Tag"), NEWCOMERS)
+            Chart::bars("per_day", ("Newcomers per day", "Neue Leute pro Tag"), NEWCOMERS)
                 .series(Series::new(("Stayed", "Geblieben"), "stayed"))
                 .series(Series::new(("Left", "Gegangen"), "gone"))
                 .unit(("people", "Menschen")),

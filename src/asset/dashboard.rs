@@ -223,10 +223,8 @@ pub enum ChartKind {
         /// How figures far from what is usual are found and marked, if they are.
         anomalies: Option<Seasonal>,
     },
-    /// Bars side by side.
+    /// Bars, those of several series on top of each other.
     Bars,
-    /// Bars on top of each other.
-    Stacked,
     /// Of those who came in a period, how many were there so many periods later. The one series is how many were there;
     /// the row of offset 0 says how many came.
     RetentionTriangle {
@@ -252,7 +250,6 @@ impl ChartKind {
         match self {
             Self::Line { .. } => "line",
             Self::Bars => "bars",
-            Self::Stacked => "stacked",
             Self::RetentionTriangle { .. } => "retention_triangle",
             Self::WeekdayHourHeat => "weekday_hour_heat",
             Self::Table => "table",
@@ -347,14 +344,9 @@ impl Chart {
         Self::new(name, title.into(), asset, ChartKind::Line { anomalies: None })
     }
 
-    /// Bars side by side.
+    /// Bars, those of several series on top of each other.
     pub fn bars(name: &str, title: impl Into<Text>, asset: AssetKey) -> Self {
         Self::new(name, title.into(), asset, ChartKind::Bars)
-    }
-
-    /// Bars on top of each other.
-    pub fn stacked(name: &str, title: impl Into<Text>, asset: AssetKey) -> Self {
-        Self::new(name, title.into(), asset, ChartKind::Stacked)
     }
 
     /// Who came back: the columns with the period in which people came, the number of periods since, and how many of

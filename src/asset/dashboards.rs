@@ -12,7 +12,7 @@ use crate::core::key::AssetKey;
 use crate::core::suggest::did_you_mean;
 
 /// Names that the pages' addresses give another meaning.
-const RESERVED: [&str; 8] = ["from", "to", "range", "by", "lang", "theme", "format", "cursor"];
+const RESERVED: [&str; 5] = ["from", "to", "span", "sort", "cursor"];
 
 const NUMBER_TYPES: [&str; 5] = ["smallint", "integer", "bigint", "real", "double precision"];
 

@@ -22,6 +22,9 @@ use crate::service::{Picture, ServiceError};
 /// The most points of a chart: more than the pixels of a page.
 const MOST_POINTS: u32 = 2_000;
 
+/// The most bars of a chart.
+const MOST_BARS: u32 = 400;
+
 /// So many more are read for what is usual before the first point shown.
 const MOST_POINTS_BEFORE: u32 = 20_000;
 
@@ -235,7 +238,11 @@ async fn data(
             Ok((ChartData::Points(points), too_many > 0))
         }
         kind => {
-            asked.limit = if matches!(kind, ChartKind::BigNumber) { NUMBERS } else { MOST_POINTS };
+            asked.limit = match kind {
+                ChartKind::BigNumber => NUMBERS,
+                ChartKind::Bars => MOST_BARS,
+                _ => MOST_POINTS,
+            };
             let (points, is_cut) = points(reading, standing, look, chart, asked, zone).await?;
             Ok((ChartData::Points(points), is_cut && !matches!(kind, ChartKind::BigNumber)))
         }
@@ -365,7 +372,8 @@ impl Triangle<'_> {
     fn cohort(&self, cohort: NaiveDate, found: &BTreeMap<i64, i64>) -> CohortView {
         let at = |day: NaiveDate| self.spec.partitions.ordinal_at(start_of_day(day, self.zone));
         let (first, newest) = (at(cohort), at(self.to));
-        let mut view = CohortView { cohort, size: found.get(&0).copied(), active: Vec::new(), provisional: Vec::new() };
+        let label = first.map_or_else(|| cohort.to_string(), |first| self.spec.partitions.key(first).to_string());
+        let mut view = CohortView { cohort, label, size: found.get(&0).copied(), active: Vec::new(), provisional: Vec::new() };
         let known = found.keys().next_back().copied().unwrap_or(0);
         let last = match (first, newest) {
             (Some(first), Some(newest)) => known.max(newest - first),

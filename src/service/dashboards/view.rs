@@ -183,6 +183,8 @@ pub struct TriangleView {
 pub struct CohortView {
     /// When it began.
     pub cohort: NaiveDate,
+    /// The period, as the key of a partition.
+    pub label: String,
     /// How many there are.
     pub size: Option<i64>,
     /// How many of them were there so many periods later, from 0; `None` where that has not been observed.
