@@ -3,7 +3,7 @@
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
 
-use super::number::Unit;
+use super::number::{Unit, round_step};
 use crate::core::time::{instant_of, local_time, start_of_day};
 use crate::web::language::Language;
 
@@ -64,11 +64,7 @@ pub(super) struct TimeAxis {
 
 impl TimeAxis {
     /// The axis from the first of the instants to the last, marked at round local times; `None` without an instant.
-    pub(super) fn of(
-        instants: impl Iterator<Item = DateTime<Utc>>,
-        zone: Tz,
-        language: Language,
-    ) -> Option<Self> {
+    pub(super) fn of(instants: impl Iterator<Item = DateTime<Utc>>, zone: Tz, language: Language) -> Option<Self> {
         let (mut start, mut end) = instants.fold(None, |range: Option<(DateTime<Utc>, DateTime<Utc>)>, instant| {
             let (start, end) = range.unwrap_or((instant, instant));
             Some((start.min(instant), end.max(instant)))
@@ -97,7 +93,7 @@ enum Step {
     Months(u32),
 }
 
-const STEPS: [Step; 20] = [
+const STEPS: [Step; 19] = [
     Step::Minutes(1),
     Step::Minutes(2),
     Step::Minutes(5),
@@ -117,7 +113,6 @@ const STEPS: [Step; 20] = [
     Step::Months(3),
     Step::Months(6),
     Step::Months(12),
-    Step::Months(60),
 ];
 
 impl Step {
@@ -151,12 +146,10 @@ impl Step {
             // By what the clock shows, so that a day of 23 or 25 hours keeps its round hours.
             Self::Hours(hours) => {
                 let first = day.and_hms_opt(local.hour() / hours * hours, 0, 0).unwrap_or(local);
-                std::iter::successors(Some(first), |at| {
-                    at.checked_add_signed(TimeDelta::hours(i64::from(hours)))
-                })
-                .map(|at| instant_of(at, zone))
-                .take_while(|at| *at <= end)
-                .collect()
+                std::iter::successors(Some(first), |at| at.checked_add_signed(TimeDelta::hours(i64::from(hours))))
+                    .map(|at| instant_of(at, zone))
+                    .take_while(|at| *at <= end)
+                    .collect()
             }
             Self::Days(days) => dates(day, &|date| date.checked_add_days(Days::new(days))),
             Self::Weeks(weeks) => {
@@ -191,7 +184,11 @@ impl Step {
 fn time_marks(start: DateTime<Utc>, end: DateTime<Utc>, zone: Tz, language: Language) -> Vec<(DateTime<Utc>, String)> {
     let span = end - start;
     let fits = |step: &Step| span.num_seconds() / step.approximate().num_seconds().max(1) < TIME_MARKS as i64;
-    let step = STEPS.into_iter().find(fits).unwrap_or(Step::Months(600));
+    let step = STEPS.into_iter().find(fits).unwrap_or_else(|| {
+        let years = span.num_days() as f64 / 365.0 / (TIME_MARKS - 1) as f64;
+        // Whole and positive, and far below what the type holds: all of time is some 500,000 years.
+        Step::Months(12 * round_step(years).ceil() as u32)
+    });
     let times = step.times(start, end, zone).into_iter().filter(|at| *at >= start);
     let mut marks: Vec<(DateTime<Utc>, String)> = times.map(|at| (at, step.label(at, zone, language))).collect();
     marks.dedup_by(|left, right| left.0 == right.0);
@@ -208,10 +205,8 @@ pub fn short_date(date: NaiveDate, language: Language) -> String {
 }
 
 fn month(date: NaiveDate, language: Language) -> &'static str {
-    const ENGLISH: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    const GERMAN: [&str; 12] =
-        ["Jan", "Feb", "März", "Apr", "Mai", "Juni", "Juli", "Aug", "Sept", "Okt", "Nov", "Dez"];
+    const ENGLISH: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const GERMAN: [&str; 12] = ["Jan", "Feb", "März", "Apr", "Mai", "Juni", "Juli", "Aug", "Sept", "Okt", "Nov", "Dez"];
     let names = match language {
         Language::English => ENGLISH,
         Language::German => GERMAN,

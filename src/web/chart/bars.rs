@@ -12,6 +12,9 @@ use crate::web::language::Language;
 /// Labels under the bars, at most. Every second of them is left out where there is little room.
 const LABELS: usize = 8;
 
+/// Where the bars begin, in percent of the width: beside them stand the numbers.
+const LEFT: f64 = 4.0;
+
 /// Share of its place that a bar fills.
 const FILL: f64 = 0.8;
 
@@ -66,14 +69,16 @@ impl BarChart {
     pub fn new(caption: &Caption<'_>, series: &[&str], bars: &[Bar], unit: Unit) -> Self {
         let language = caption.language;
         let sums = bars.iter().flat_map(|bar| {
-            let sum = |is_above: bool| values(bar).filter(move |(_, value)| (*value >= 0.0) == is_above).map(|(_, value)| value);
+            let sum = |is_above: bool| {
+                values(bar).filter(move |(_, value)| (*value >= 0.0) == is_above).map(|(_, value)| value)
+            };
             [sum(true).sum::<f64>(), sum(false).sum::<f64>()]
         });
         let numbers = NumberAxis::of(sums, unit, language);
         let entries: Vec<LegendEntry> =
             series.iter().enumerate().map(|(index, name)| LegendEntry::new(index, name)).collect();
-        let place = 100.0 / bars.len().max(1) as f64;
-        let left = |index: usize| index as f64 * place;
+        let place = (100.0 - LEFT) / bars.len().max(1) as f64;
+        let left = |index: usize| LEFT + index as f64 * place;
         let every = bars.len().div_ceil(LABELS).max(1);
         let marks = bars.iter().enumerate().step_by(every).enumerate();
         let written = |value: Option<f64>| match value.filter(|value| value.is_finite()) {

@@ -55,7 +55,7 @@ impl Unit {
 }
 
 /// The smallest of 1, 2, 2.5 and 5 times a power of ten that is not below `least`.
-fn round_step(least: f64) -> f64 {
+pub(super) fn round_step(least: f64) -> f64 {
     let power = 10_f64.powf(least.log10().floor());
     [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|step| *step >= least).unwrap_or(least)
 }
