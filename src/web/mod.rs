@@ -8,12 +8,14 @@ mod app;
 mod connection;
 mod failure;
 mod files;
+mod heat;
 mod home;
 mod live;
 mod metrics;
 mod page;
 mod preferences;
 mod probes;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
