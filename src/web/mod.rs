@@ -5,11 +5,13 @@
 
 mod access;
 mod app;
+pub mod chart;
 mod connection;
 mod failure;
 mod files;
 mod heat;
 mod home;
+pub mod language;
 mod live;
 mod metrics;
 mod page;
