@@ -92,6 +92,19 @@ struct RunsPage {
     part: RunsPart,
 }
 
+impl RunsPage {
+    /// The states that can be asked for.
+    fn states(&self) -> [(&'static str, &str); 5] {
+        [
+            ("", self.page.t("any", "alle")),
+            ("live", self.page.t("under way", "in Arbeit")),
+            ("failed", self.page.t("failed", "fehlgeschlagen")),
+            ("succeeded", self.page.t("succeeded", "gelungen")),
+            ("canceled", self.page.t("canceled", "abgebrochen")),
+        ]
+    }
+}
+
 #[derive(Template)]
 #[template(path = "runs/part.html")]
 struct RunsPart {
