@@ -4,11 +4,13 @@
 //! probes, the files and the login takes one of the extractors of `access`, and nothing else decides who may do what.
 
 mod access;
+mod address;
 mod app;
 pub mod chart;
 mod connection;
 mod failure;
 mod files;
+mod heat;
 mod home;
 pub mod language;
 mod live;
@@ -16,6 +18,10 @@ mod metrics;
 mod page;
 mod preferences;
 mod probes;
+mod run;
+mod run_log;
+mod runs;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,6 +87,8 @@ fn router(app: &Arc<App>) -> Router {
         .merge(live::routes())
         .merge(preferences::routes())
         .merge(probes::routes())
+        .merge(run::routes())
+        .merge(runs::routes())
         .route("/static/{*name}", get(files::file))
         .fallback(async || PageError::NothingHere)
         .layer(from_fn_with_state(app.clone(), page::framed))
