@@ -11,6 +11,7 @@ mod failure;
 mod files;
 mod home;
 pub mod language;
+pub mod lineage;
 mod live;
 mod metrics;
 mod page;
