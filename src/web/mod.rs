@@ -9,6 +9,7 @@ pub mod chart;
 mod connection;
 mod failure;
 mod files;
+mod heat;
 mod home;
 pub mod language;
 pub mod lineage;
@@ -17,6 +18,7 @@ mod metrics;
 mod page;
 mod preferences;
 mod probes;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
