@@ -81,6 +81,7 @@ pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
 fn router(app: &Arc<App>) -> Router {
     Router::new()
         .merge(home::routes())
+        .merge(lineage::routes())
         .merge(live::routes())
         .merge(preferences::routes())
         .merge(probes::routes())
