@@ -4,9 +4,12 @@
 //! probes, the files and the login takes one of the extractors of `access`, and nothing else decides who may do what.
 
 mod access;
+mod address;
 mod app;
 pub mod chart;
 mod connection;
+mod dashboards;
+mod download;
 mod failure;
 mod files;
 mod home;
@@ -16,6 +19,7 @@ mod metrics;
 mod page;
 mod preferences;
 mod probes;
+mod tables;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,10 +81,12 @@ pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
 
 fn router(app: &Arc<App>) -> Router {
     Router::new()
+        .merge(dashboards::routes())
         .merge(home::routes())
         .merge(live::routes())
         .merge(preferences::routes())
         .merge(probes::routes())
+        .merge(tables::routes())
         .route("/static/{*name}", get(files::file))
         .fallback(async || PageError::NothingHere)
         .layer(from_fn_with_state(app.clone(), page::framed))
