@@ -8,6 +8,8 @@ mod address;
 mod app;
 pub mod chart;
 mod connection;
+mod dashboards;
+mod download;
 mod failure;
 mod files;
 mod heat;
@@ -23,6 +25,7 @@ mod run;
 mod run_log;
 mod runs;
 mod words;
+mod tables;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,6 +87,7 @@ pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
 
 fn router(app: &Arc<App>) -> Router {
     Router::new()
+        .merge(dashboards::routes())
         .merge(home::routes())
         .merge(lineage::routes())
         .merge(live::routes())
@@ -91,6 +95,7 @@ fn router(app: &Arc<App>) -> Router {
         .merge(probes::routes())
         .merge(run::routes())
         .merge(runs::routes())
+        .merge(tables::routes())
         .route("/static/{*name}", get(files::file))
         .fallback(async || PageError::NothingHere)
         .layer(from_fn_with_state(app.clone(), page::framed))
