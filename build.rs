@@ -1,5 +1,6 @@
-//! Rebuilds when a migration is added: `sqlx::migrate!` embeds the folder.
+//! Rebuilds when a migration or a file of the pages is added: both are embedded by folder.
 
 fn main() {
     println!("cargo:rerun-if-changed=migrations/karat");
+    println!("cargo:rerun-if-changed=web/static");
 }

@@ -197,7 +197,7 @@ async fn serve(session: &Session, connected: &Connected, parts: Parts) -> Result
     let daemon = parts.reconciles.map(|retention| {
         let mut reconcilers = daemon::reconcilers(retention);
         reconcilers.push(Box::new(AlertSender::new(session.application.name, parts.channels)));
-        service.daemon(worker_id, wakeups, reconcilers)
+        service.daemon(worker_id, wakeups.clone(), reconcilers)
     });
     let mut leads = daemon.as_ref().map(Daemon::leads);
     let mut working = tokio::spawn({
@@ -220,9 +220,10 @@ async fn serve(session: &Session, connected: &Connected, parts: Parts) -> Result
         // Whoever asks by a page is named by the page.
         let (service, login, stop) = (service.unattended(), parts.login, stop_pages.clone());
         let guard = shutdown.begun().clone().drop_guard();
+        let program = session.application.name;
         tokio::spawn(async move {
             let _guard = guard;
-            pages(PagesContext { service, process, login, listener, stop }).await
+            pages(PagesContext { service, program, process, login, wakeups: Some(wakeups), listener, stop }).await
         })
     });
     session.output.result(&started, |started| started_text(session, started))?;

@@ -13,6 +13,7 @@ pub mod schedule;
 pub mod selection;
 pub mod sql_text;
 pub mod status;
+pub mod stretches;
 pub mod subset;
 pub mod suggest;
 pub mod time;

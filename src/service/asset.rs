@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::assets::asset_view;
 use super::history::{CheckView, MaterializationView};
-use super::status::status_view;
+use super::picture::AssetPicture;
 use super::{AssetStatusView, AssetView, Service, ServiceError};
 use crate::asset::spec::{ColumnSpec, UpstreamSpec};
 use crate::core::policy::{AssetCheck, FreshnessPolicy, RetryPolicy, WriteMode};
@@ -80,7 +80,8 @@ impl Service {
         }
         Ok(AssetDetailView {
             asset: asset_view(&self.definitions, &spec),
-            status: status_view(&spec, &status, freshness.get(&spec.key).copied(), self.definitions.calendar().zone),
+            status: AssetPicture::new(status, freshness.get(&spec.key).copied())
+                .view(&spec, self.definitions.calendar().zone),
             columns: spec.columns.clone(),
             reads: spec.upstreams.clone(),
             assertions: spec.checks.clone(),

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{LoginPolicy, Service, ServiceError};
+use crate::engine::Wakeups;
 use crate::engine::measure::Measures;
 
 /// What a process says of itself, for health and metrics.
@@ -31,10 +32,14 @@ pub struct Process {
 pub struct PagesContext {
     /// What can be asked for.
     pub service: Service,
+    /// The program's name, as it is called on the command line.
+    pub program: &'static str,
     /// The process it runs in.
     pub process: Process,
     /// Who needs a login.
     pub login: LoginPolicy,
+    /// What happens in the database, so that open pages are told at once; without it they are not.
+    pub wakeups: Option<Wakeups>,
     /// Where it listens. Bound by the caller, so that an address that cannot be had is said before anything starts.
     pub listener: TcpListener,
     /// Cancelled when it should end: requests that are being answered are answered first, within a bounded time.

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 
+use super::picture::{AssetPicture, Unbuilt};
 use super::{PartitionsView, Service, ServiceError};
 use crate::asset::spec::{AssetKind, AssetSpec};
 use crate::core::freshness::{Freshness, FreshnessState};
@@ -13,9 +14,10 @@ use crate::core::key::AssetKey;
 use crate::core::partition::Ordinal;
 use crate::core::policy::FreshnessPolicy;
 use crate::core::status::{Staleness, late_rows_sentence};
+use crate::core::stretches::Stretches;
 use crate::core::subset::PartitionSubset;
 use crate::engine::freshness::freshness_of;
-use crate::engine::status::{AssetStatus, asset_statuses};
+use crate::engine::status::asset_statuses;
 
 /// How an asset stands, in one word: the worst that holds of any of its partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -170,53 +172,41 @@ impl Service {
         let keys: Vec<AssetKey> = specs.iter().map(|spec| spec.key.clone()).collect();
         let now = self.now();
         let zone = self.definitions.calendar().zone;
-        let statuses = asset_statuses(&self.store, &self.definitions, &keys, now).await?;
+        let mut statuses = asset_statuses(&self.store, &self.definitions, &keys, now).await?;
         let freshness = freshness_of(&self.store, &self.definitions, &specs, now).await?;
         let assets: Vec<AssetStatusView> = specs
             .iter()
             .filter_map(|spec| {
-                let freshness = freshness.get(&spec.key).copied();
-                Some(status_view(spec, statuses.get(&spec.key)?, freshness, zone))
+                let status = statuses.remove(&spec.key)?;
+                Some(AssetPicture::new(status, freshness.get(&spec.key).copied()).view(spec, zone))
             })
             .collect();
-        let is_fresh = assets.iter().all(|asset| {
-            matches!(asset.state, AssetState::Fresh | AssetState::Empty)
-                && asset.freshness.as_ref().is_none_or(|freshness| freshness.overdue_since.is_none())
-        });
-        Ok(StatusView { at: now, assets, is_fresh })
+        Ok(StatusView { at: now, is_fresh: is_fresh(&assets), assets })
     }
 }
 
-pub(super) fn status_view(
-    spec: &AssetSpec,
-    status: &AssetStatus,
-    freshness: Option<Freshness>,
-    zone: Tz,
-) -> AssetStatusView {
+/// Whether nothing is failed, missing, stale or overdue.
+pub(super) fn is_fresh(assets: &[AssetStatusView]) -> bool {
+    assets.iter().all(|asset| {
+        matches!(asset.state, AssetState::Fresh | AssetState::Empty)
+            && asset.freshness.as_ref().is_none_or(|freshness| freshness.overdue_since.is_none())
+    })
+}
+
+pub(super) fn status_view(spec: &AssetSpec, status: &AssetPicture, zone: Tz) -> AssetStatusView {
     let view = |subset: &PartitionSubset| PartitionsView::new(&spec.partitions, subset);
-    let state = if !status.failed.is_empty() {
-        AssetState::Failed
-    } else if !status.missing.is_empty() {
-        AssetState::Missing
-    } else if !status.stale.is_empty() {
-        AssetState::Stale
-    } else if status.materialized.is_empty() {
-        AssetState::Empty
-    } else {
-        AssetState::Fresh
-    };
     AssetStatusView {
         asset: spec.key.clone(),
         kind: spec.kind,
         partitioned: spec.partitions.as_str(),
-        state,
+        state: status.state(),
         existing: view(&status.existing),
         materialized: view(&status.materialized),
         fresh: view(&status.fresh),
         missing: view(&status.missing),
-        stale: view(&status.stale_partitions()),
+        stale: view(&status.stale.partitions()),
         stale_reasons: stale_reasons(spec, &status.stale, zone),
-        failed: view(&status.failed_partitions()),
+        failed: view(&status.failed.partitions()),
         failed_reasons: failed_reasons(spec, &status.failed),
         open: view(&status.open),
         queued: view(&status.queued),
@@ -224,35 +214,38 @@ pub(super) fn status_view(
         newest_at: status.newest_at,
         row_count: status.row_count,
         quarantined: status.quarantined,
-        freshness: spec.freshness.zip(freshness).map(|(policy, freshness)| FreshnessView::new(policy, freshness)),
+        freshness: spec
+            .freshness
+            .zip(status.freshness)
+            .map(|(policy, freshness)| FreshnessView::new(policy, freshness)),
     }
 }
 
 /// The failed partitions by reason, in the order of the first of each.
-fn failed_reasons(spec: &AssetSpec, failed: &BTreeMap<Ordinal, (String, Option<String>)>) -> Vec<FailedView> {
-    let mut by_reason: BTreeMap<&(String, Option<String>), Vec<Ordinal>> = BTreeMap::new();
-    for (&ordinal, reason) in failed {
-        by_reason.entry(reason).or_default().push(ordinal);
+fn failed_reasons(spec: &AssetSpec, failed: &Stretches<Unbuilt>) -> Vec<FailedView> {
+    let mut by_reason: BTreeMap<&Unbuilt, Vec<Range>> = BTreeMap::new();
+    for (first, last, unbuilt) in failed.iter() {
+        by_reason.entry(unbuilt).or_default().push((first, last));
     }
     let mut by_first: Vec<_> = by_reason.into_iter().collect();
-    by_first.sort_by_key(|(_, ordinals)| ordinals.first().copied());
+    by_first.sort_by_key(|(_, ranges)| ranges.first().copied());
     by_first
         .into_iter()
-        .map(|((state, reason), ordinals)| FailedView {
-            state: state.clone(),
-            reason: reason.clone(),
-            partitions: PartitionsView::new(&spec.partitions, &PartitionSubset::from_ordinals(ordinals)),
+        .map(|(unbuilt, ranges)| FailedView {
+            state: unbuilt.state.clone(),
+            reason: unbuilt.reason.clone(),
+            partitions: PartitionsView::new(&spec.partitions, &PartitionSubset::from_ranges(ranges)),
         })
         .collect()
 }
 
-/// A reason, and the partitions it holds of.
-type StaleTogether = (Staleness, Vec<Ordinal>);
+/// First and last ordinal, inclusive.
+type Range = (Ordinal, Ordinal);
 
 /// The stale partitions by reason, late rows of one asset taken together.
-fn stale_reasons(spec: &AssetSpec, stale: &BTreeMap<Ordinal, Vec<Staleness>>, zone: Tz) -> Vec<StaleView> {
-    let mut by_reason: BTreeMap<(usize, Option<&AssetKey>), StaleTogether> = BTreeMap::new();
-    for (&ordinal, reasons) in stale {
+fn stale_reasons(spec: &AssetSpec, stale: &Stretches<Vec<Staleness>>, zone: Tz) -> Vec<StaleView> {
+    let mut by_reason: BTreeMap<(usize, Option<&AssetKey>), (Staleness, Vec<Range>)> = BTreeMap::new();
+    for (first, last, reasons) in stale.iter() {
         for reason in reasons {
             let place = match reason {
                 Staleness::Code => (0, None),
@@ -261,27 +254,31 @@ fn stale_reasons(spec: &AssetSpec, stale: &BTreeMap<Ordinal, Vec<Staleness>>, zo
                 Staleness::PublishedEarly => (3, None),
                 Staleness::IncompleteInputs => (4, None),
             };
+            let partitions = last.abs_diff(first).saturating_add(1);
             match by_reason.get_mut(&place) {
-                Some((sum, ordinals)) => {
-                    merge(sum, reason);
-                    ordinals.push(ordinal);
+                Some((sum, ranges)) => {
+                    merge(sum, reason, partitions);
+                    ranges.push((first, last));
                 }
                 None => {
-                    by_reason.insert(place, (reason.clone(), vec![ordinal]));
+                    let mut sum = reason.clone();
+                    merge(&mut sum, reason, partitions - 1);
+                    by_reason.insert(place, (sum, vec![(first, last)]));
                 }
             }
         }
     }
     by_reason
         .into_values()
-        .map(|(reason, ordinals)| StaleView {
+        .map(|(reason, ranges)| StaleView {
             reason: reason_view(&reason, zone),
-            partitions: PartitionsView::new(&spec.partitions, &PartitionSubset::from_ordinals(ordinals)),
+            partitions: PartitionsView::new(&spec.partitions, &PartitionSubset::from_ranges(ranges)),
         })
         .collect()
 }
 
-fn merge(sum: &mut Staleness, more: &Staleness) {
+/// Adds to late rows what holds of each of so many more partitions.
+fn merge(sum: &mut Staleness, more: &Staleness, partitions: u64) {
     if let (
         Staleness::LateRows { rows, removed, since, writers, .. },
         Staleness::LateRows {
@@ -289,8 +286,9 @@ fn merge(sum: &mut Staleness, more: &Staleness) {
         },
     ) = (sum, more)
     {
-        *rows += more_rows;
-        *removed += more_removed;
+        let times = i64::try_from(partitions).unwrap_or(i64::MAX);
+        *rows = rows.saturating_add(more_rows.saturating_mul(times));
+        *removed = removed.saturating_add(more_removed.saturating_mul(times));
         *since = (*since).min(*also_since);
         for writer in more_writers {
             if !writers.contains(writer) {

@@ -14,10 +14,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
 /// How many connections are served at once; others wait in the system's queue.
-pub(super) const CONNECTIONS: usize = 64;
+pub(super) const CONNECTIONS: usize = 512;
 
 /// A request, its headers and its body together, has no more bytes than this.
-pub(super) const REQUEST_BYTES: usize = 16 * 1024;
+pub(super) const REQUEST_BYTES: usize = 64 * 1024;
 
 /// How long a request may take from its first byte to the first byte of the answer.
 const REQUEST_TIME: Duration = Duration::from_secs(20);

@@ -189,6 +189,7 @@ impl Service {
         }
         let now = self.now();
         if self.store.revoke_token(token_id, now).await? {
+            self.access_changed().await;
             let target = format!("{} {}", token.account, token.name);
             self.record(Done {
                 action: "token revoke",
