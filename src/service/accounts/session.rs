@@ -117,7 +117,7 @@ impl Service {
         let ended = self.store.end_sessions(account_id, caller.session_id(), self.now()).await?;
         self.access_changed().await;
         let detail = Some(serde_json::json!({ "ended": ended }));
-        self.record(Done { action: "session revoke", target: Some(&caller.name), detail, ..Done::default() }).await;
+        self.record(Done { action: "user logout", target: Some(&caller.name), detail, ..Done::default() }).await;
         Ok(ended)
     }
 
@@ -132,7 +132,7 @@ impl Service {
         self.access_changed().await;
         let command = format!("user logout {}", account.name);
         self.record(Done {
-            action: "session revoke",
+            action: "user logout",
             target: Some(&account.name),
             command: Some(&command),
             detail: Some(serde_json::json!({ "ended": ended })),
