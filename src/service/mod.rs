@@ -9,6 +9,7 @@ mod asset;
 mod assets;
 mod backfill;
 mod cause;
+mod dashboards;
 mod error;
 mod garbage;
 mod graph;
@@ -27,6 +28,7 @@ mod progress;
 mod quarantine;
 mod request;
 mod retry;
+mod rows;
 mod run;
 mod schedules;
 mod schema;
@@ -53,6 +55,10 @@ pub use self::alerts::{AlertDetailView, AlertView, DeliveryView, TestedChannelVi
 pub use self::asset::AssetDetailView;
 pub use self::assets::{AssetView, list_assets};
 pub use self::backfill::{BackfillDetailView, BackfillView, ControlledView};
+pub use self::dashboards::{
+    AnomalyView, ByView, ChartData, ChartView, CohortView, DashboardRequest, DashboardSummaryView, DashboardView,
+    DashboardsView, FigureView, HourView, PointView, SharedView, SwitchView, TriangleView,
+};
 pub use self::error::{ErrorKind, ServiceError};
 pub use self::garbage::{GarbageRows, GarbageView, Retention};
 pub use self::graph::{GraphEdge, GraphNode, GraphView, graph};
@@ -69,6 +75,7 @@ pub use self::process::{DEFAULT_ADDRESS, ListenError, PagesContext, Process, Ser
 pub use self::progress::{FailureView, ProgressView, SummaryView};
 pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
 pub use self::request::{PartitionState, Request};
+pub use self::rows::{MOST_DOWNLOADED_ROWS, MOST_ROWS, ROWS, RowStream, RowView, RowsRequest, RowsView, StandingView};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
 pub use self::schedules::{
     ClockChange, ScheduleState, ScheduleView, SwitchedView, TickView, UpcomingTick, UpcomingView,

@@ -24,10 +24,10 @@ pub(crate) struct App {
     pub(crate) program: &'static str,
     /// Its version.
     pub(crate) version: &'static str,
+    /// Who needs a login.
+    pub(crate) login: LoginPolicy,
     /// Cancelled when the server should end.
     pub(crate) stop: CancellationToken,
-    /// Who needs a login.
-    pub(super) login: LoginPolicy,
     pub(super) wakeups: Option<Wakeups>,
 }
 

@@ -6,11 +6,13 @@
 mod access;
 mod app;
 mod audit;
+pub mod chart;
 mod connection;
 mod failure;
 mod files;
 mod home;
 mod identity;
+pub mod language;
 mod live;
 mod login;
 mod metrics;
