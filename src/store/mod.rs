@@ -27,6 +27,7 @@ pub mod mark;
 pub mod materialization;
 pub mod migrate;
 pub mod observe;
+pub mod operations;
 pub mod quarantine;
 pub mod reconciler;
 pub mod run;

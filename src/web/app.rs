@@ -1,7 +1,10 @@
 //! What handlers share.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
+use crate::daemon::alert_channel::AlertChannel;
 use crate::engine::{Subscription, Wakeups};
 use crate::service::{Observer, PictureKeeper, Service};
 
@@ -19,6 +22,8 @@ pub(crate) struct App {
     pub(crate) version: &'static str,
     /// Cancelled when the server should end.
     pub(crate) stop: CancellationToken,
+    /// Where alerts are sent.
+    pub(crate) channels: Vec<Arc<dyn AlertChannel>>,
     pub(super) wakeups: Option<Wakeups>,
 }
 

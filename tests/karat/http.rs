@@ -43,7 +43,8 @@ impl Pages {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let (program, wakeups) = (APPLICATION.name, None);
-        let context = PagesContext { service, program, process, wakeups, listener, stop: stop.clone() };
+        let (channels, stop_pages) = (Vec::new(), stop.clone());
+        let context = PagesContext { service, program, process, channels, wakeups, listener, stop: stop_pages };
         Self { address, stop, served: tokio::spawn(karat::web::serve(context)), client: reqwest::Client::new() }
     }
 
