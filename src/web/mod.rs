@@ -5,6 +5,9 @@
 
 mod access;
 mod app;
+mod automation;
+mod backfills;
+mod bar;
 mod connection;
 mod failure;
 mod files;
@@ -14,6 +17,10 @@ mod metrics;
 mod page;
 mod preferences;
 mod probes;
+mod schedules;
+mod timeline;
+mod words;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,10 +91,15 @@ pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
 
 fn router(app: &Arc<App>) -> Router {
     Router::new()
+        .merge(automation::routes())
+        .merge(backfills::routes())
         .merge(home::routes())
         .merge(live::routes())
         .merge(preferences::routes())
         .merge(probes::routes())
+        .merge(schedules::routes())
+        .merge(timeline::routes())
+        .merge(workers::routes())
         .route("/static/{*name}", get(files::file))
         .fallback(async || PageError::NothingHere)
         .layer(from_fn_with_state(app.clone(), page::framed))
