@@ -4,6 +4,7 @@
 //! probes, the files and the login takes one of the extractors of `access`, and nothing else decides who may do what.
 
 mod access;
+mod alerts;
 mod app;
 mod automation;
 mod backfills;
@@ -17,7 +18,9 @@ mod metrics;
 mod page;
 mod preferences;
 mod probes;
+mod quarantine;
 mod schedules;
+mod settings;
 mod timeline;
 mod words;
 mod workers;
@@ -91,13 +94,16 @@ pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
 
 fn router(app: &Arc<App>) -> Router {
     Router::new()
+        .merge(alerts::routes())
         .merge(automation::routes())
         .merge(backfills::routes())
         .merge(home::routes())
         .merge(live::routes())
         .merge(preferences::routes())
         .merge(probes::routes())
+        .merge(quarantine::routes())
         .merge(schedules::routes())
+        .merge(settings::routes())
         .merge(timeline::routes())
         .merge(workers::routes())
         .route("/static/{*name}", get(files::file))
