@@ -18,3 +18,4 @@ pub mod subset;
 pub mod suggest;
 pub mod time;
 pub mod version;
+pub mod word;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::cause::partition_cause_text;
@@ -15,7 +16,7 @@ use crate::core::partition::Ordinal;
 use crate::store::history::{AttemptHistory, CheckRecord, MaterializationRecord, StepRecord};
 
 /// A version of a partition.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MaterializationView {
     /// The partition.
     pub partition: String,
@@ -60,7 +61,7 @@ impl From<MaterializationRecord> for MaterializationView {
 }
 
 /// What a check found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CheckView {
     /// The partition.
     pub partition: String,
@@ -93,7 +94,7 @@ impl From<CheckRecord> for CheckView {
 }
 
 /// A step of a partition, with its run and attempts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StepView {
     /// The step.
     pub step_id: i64,
@@ -124,7 +125,7 @@ pub struct StepView {
 }
 
 /// An attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AttemptView {
     /// Which one, by its lease.
     pub lease_epoch: i64,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::backfill::ended;
@@ -16,7 +17,7 @@ use crate::core::subset::PartitionSubset;
 use crate::store::run::{Control, RunFilter, RunRecord, StepCounts};
 
 /// A run as it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunView {
     /// Its id.
     pub run_id: Uuid,
@@ -81,7 +82,7 @@ pub struct RunQuery {
 }
 
 /// A run in detail.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RunDetailView {
     /// The run.
     #[serde(flatten)]
@@ -95,7 +96,7 @@ pub struct RunDetailView {
 }
 
 /// Partitions of one asset in one state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunPartitionsView {
     /// The asset.
     pub asset: String,
@@ -106,7 +107,7 @@ pub struct RunPartitionsView {
 }
 
 /// Something that happened to a run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EventView {
     /// When.
     pub at: DateTime<Utc>,
@@ -128,7 +129,7 @@ pub struct LogQuery {
 }
 
 /// A line that an asset said while it was computed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LogLineView {
     /// When.
     pub at: DateTime<Utc>,

@@ -1,6 +1,7 @@
 //! Heat bars: a history of any length in a few hundred cells.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::AssetPicture;
 use crate::core::key::PartitionKey;
@@ -8,7 +9,7 @@ use crate::core::partition::{Ordinal, PartitionsDefinition};
 use crate::core::subset::PartitionSubset;
 
 /// How a partition stands, or the worst of several; the first is the worst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HeatState {
     /// The newest step failed or was blocked.
@@ -63,7 +64,7 @@ impl HeatState {
 }
 
 /// Neighbouring partitions taken together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HeatCell {
     /// The first partition.
     pub first: PartitionKey,
@@ -80,7 +81,7 @@ pub struct HeatCell {
 }
 
 /// How many partitions stand how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HeatCounts {
     /// Newest step failed or blocked, and not being built again.
     pub failed: u64,
