@@ -3,12 +3,14 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Subscription, Wakeups};
-use crate::service::{Observer, Service};
+use crate::service::{Observer, PictureKeeper, Service};
 
 /// What handlers share: everything they can ask, and what belongs to the process.
 pub(crate) struct App {
     /// What a person can ask for.
     pub(crate) service: Service,
+    /// How everything stands.
+    pub(crate) picture: PictureKeeper,
     /// How the process is.
     pub(crate) observer: Observer,
     /// The program's name, as it is called on the command line.

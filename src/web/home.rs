@@ -21,7 +21,8 @@ struct Home {
 }
 
 async fn home(_: Viewer, State(app): State<Arc<App>>, page: Page) -> PageResult {
-    let status = app.service.status(None).await?;
+    let definitions = app.service.definitions();
+    let status = app.picture.current().status(definitions, definitions.assets());
     rendered(&Home { page, health: app.observer.health().await, status })
 }
 

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::routing::get;
+use futures_util::FutureExt as _;
 use futures_util::stream::{self, Stream};
 
 use super::App;
@@ -16,28 +17,27 @@ use super::access::Viewer;
 /// However much happens, a page is told once in this time.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Sends `changed` when something in the database may have changed. The stream ends when the server does, and when it
+/// Sends `changed` when something may have changed: a signal came, or the picture is another. The stream ends when the server does, and when it
 /// is told to.
 async fn live(_: Viewer, State(app): State<Arc<App>>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let heard = app.wakeups();
-    let stop = app.stop.clone();
-    let events = stream::unfold((heard, stop), |(mut heard, stop)| async move {
-        tokio::select! {
-            () = stop.cancelled() => return None,
-            _ = heard.next() => {}
-        }
-        // What comes together is told together.
-        let pause = tokio::time::sleep(PAUSE);
-        tokio::pin!(pause);
-        loop {
+    let mut picture = app.picture.watch();
+    picture.mark_unchanged();
+    let events =
+        stream::unfold((app.wakeups(), picture, app.stop.clone()), |(mut heard, mut picture, stop)| async move {
             tokio::select! {
                 () = stop.cancelled() => return None,
-                () = &mut pause => break,
                 _ = heard.next() => {}
+                result = picture.changed() => result.ok()?,
             }
-        }
-        Some((Ok(Event::default().event("changed").data("")), (heard, stop)))
-    });
+            // What comes together is told together.
+            tokio::select! {
+                () = stop.cancelled() => return None,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+            while heard.next().now_or_never().is_some() {}
+            picture.mark_unchanged();
+            Some((Ok(Event::default().event("changed").data("")), (heard, picture, stop)))
+        });
     Sse::new(events).keep_alive(KeepAlive::default())
 }
 

@@ -5,10 +5,12 @@
 
 mod access;
 mod app;
+pub mod chart;
 mod connection;
 mod failure;
 mod files;
 mod home;
+pub mod language;
 mod live;
 mod metrics;
 mod page;
@@ -30,7 +32,8 @@ use self::access::Caller;
 pub(crate) use self::app::App;
 use self::connection::Bounded;
 use self::failure::PageError;
-use crate::service::{Observer, PagesContext};
+use crate::engine::{Subscription, Wakeups};
+use crate::service::{Observer, PagesContext, PictureKeeper};
 
 /// How long an answer may take to be begun.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -56,7 +59,9 @@ pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
         let PagesContext { service, program, process, wakeups, listener, stop } = context;
         let version = process.version;
         let observer = Observer::new(&service, process);
-        let app = Arc::new(App { service, observer, program, version, stop: stop.clone(), wakeups });
+        let heard = wakeups.as_ref().map_or_else(Subscription::silent, Wakeups::subscribe);
+        let picture = PictureKeeper::start(&service, heard);
+        let app = Arc::new(App { service, picture, observer, program, version, stop: stop.clone(), wakeups });
         let server =
             axum::serve(Bounded::new(listener), router(&app)).with_graceful_shutdown(stop.clone().cancelled_owned());
         let patience = async {
