@@ -193,4 +193,36 @@ impl Service {
         }
         Ok(views)
     }
+
+    /// Versions of an asset, or of one of its partitions, the newest first; at most `limit`.
+    ///
+    /// # Errors
+    /// When there is no such asset, or the state cannot be read.
+    pub async fn materializations(
+        &self,
+        asset: &str,
+        partition: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<MaterializationView>, ServiceError> {
+        let spec = self.definitions.find(asset)?;
+        let records = self.store.materializations(spec.key.as_str(), partition, i64::from(limit)).await?;
+        Ok(records.into_iter().map(MaterializationView::from).collect())
+    }
+
+    /// What the checks of an asset found, or those of one of its partitions, the newest first; at most `limit`, with
+    /// `failed_only` only what did not pass.
+    ///
+    /// # Errors
+    /// When there is no such asset, or the state cannot be read.
+    pub async fn check_results(
+        &self,
+        asset: &str,
+        partition: Option<&str>,
+        failed_only: bool,
+        limit: u32,
+    ) -> Result<Vec<CheckView>, ServiceError> {
+        let spec = self.definitions.find(asset)?;
+        let records = self.store.check_results(spec.key.as_str(), partition, failed_only, i64::from(limit)).await?;
+        Ok(records.into_iter().map(CheckView::from).collect())
+    }
 }

@@ -13,8 +13,11 @@ mod garbage;
 mod graph;
 mod health;
 mod history;
+mod idempotency;
 mod ids;
+mod instance;
 mod launch;
+mod log_tail;
 mod mark;
 mod metrics;
 mod observer;
@@ -27,6 +30,7 @@ mod quarantine;
 mod request;
 mod retry;
 mod run;
+mod run_steps;
 mod schedules;
 mod schema;
 mod select;
@@ -52,7 +56,10 @@ pub use self::garbage::{GarbageRows, GarbageView, Retention};
 pub use self::graph::{GraphEdge, GraphNode, GraphView, graph};
 pub use self::health::{HealthView, PartHealth};
 pub use self::history::{AttemptView, CheckView, MaterializationView, StepView};
+pub use self::idempotency::{Once, RecordedAnswer, RequestKey};
+pub use self::instance::InstanceView;
 pub use self::launch::{LaunchKind, LaunchedView};
+pub use self::log_tail::LogTail;
 pub use self::mark::MarkedView;
 pub use self::metrics::{MetricFamily, MetricKind, Sample, Value};
 pub use self::observer::Observer;
@@ -64,6 +71,7 @@ pub use self::progress::{FailureView, ProgressView, SummaryView};
 pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
 pub use self::request::{PartitionState, Request};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
+pub use self::run_steps::{RunStepView, StepPlace};
 pub use self::schedules::{
     ClockChange, ScheduleState, ScheduleView, SwitchedView, TickView, UpcomingTick, UpcomingView,
 };
@@ -79,6 +87,7 @@ pub use self::why::{BuiltByView, InputView, NextTickView, PartitionStanding, Why
 pub use self::workers::{WorkerState, WorkerView};
 
 pub use crate::core::plan::Extent;
+pub use crate::store::sensor::SensorChange;
 
 use crate::asset::definitions::Definitions;
 use crate::clock::SharedClock;

@@ -34,6 +34,7 @@ impl PartitionState {
 /// What is to be built, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({ "selection": "+gold.daily_active_users", "extent": { "text": "2026-03-01..2026-03-05" }, "states": ["stale"] }))]
 pub struct Request {
     /// The assets, as a selection.
     pub selection: String,

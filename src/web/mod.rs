@@ -4,6 +4,7 @@
 //! probes, the files and the login takes one of the extractors of `access`, and nothing else decides who may do what.
 
 mod access;
+mod api;
 mod app;
 pub mod chart;
 mod connection;
@@ -77,6 +78,7 @@ pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
 
 fn router(app: &Arc<App>) -> Router {
     Router::new()
+        .merge(api::routes(app))
         .merge(home::routes())
         .merge(live::routes())
         .merge(preferences::routes())

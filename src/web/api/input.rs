@@ -32,6 +32,9 @@ where
             return Err(Problem::bad_request("The body has a text with the character NUL, which no text here has."));
         }
         let shape = |detail: String| Problem::new(ProblemKind::WrongShape, detail);
+        if !value.is_object() {
+            return Err(shape("The body is a JSON object.".to_owned()));
+        }
         let body: T = serde_json::from_value(value.clone()).map_err(|error| shape(format!("The body: {error}.")))?;
         let known = serde_json::to_value(&body).unwrap_or_default();
         if let (Value::Object(said), Value::Object(known)) = (&value, &known)
@@ -51,7 +54,10 @@ where
 fn refused(rejection: JsonRejection) -> Problem {
     let kind = match &rejection {
         JsonRejection::MissingJsonContentType(_) => {
-            return Problem::new(ProblemKind::UnsupportedMediaType, "Send the body as `Content-Type: application/json`.");
+            return Problem::new(
+                ProblemKind::UnsupportedMediaType,
+                "Send the body as `Content-Type: application/json`.",
+            );
         }
         JsonRejection::JsonDataError(_) => ProblemKind::WrongShape,
         rejection if rejection.status().as_u16() == 413 => ProblemKind::TooLarge,

@@ -172,7 +172,7 @@ impl ProblemKind {
         }
     }
 
-    const fn usual_detail(self) -> &'static str {
+    pub(super) const fn usual_detail(self) -> &'static str {
         match self {
             Self::LoginNeeded => "Send a token of an account: `Authorization: Bearer TOKEN`.",
             Self::NotAllowed => "The role of the account does not allow this. An administrator can change it.",
@@ -180,7 +180,7 @@ impl ProblemKind {
                 "The address leads nowhere, or what it led to is not kept any more. /api lists the addresses."
             }
             Self::MethodNotAllowed => "The header Allow lists the methods of this address.",
-            Self::TooLarge => "A request has at most 64 KiB.",
+            Self::TooLarge => "A body has at most 60 KiB.",
             Self::UnsupportedMediaType => "Send the body as `Content-Type: application/json`.",
             _ => "",
         }
@@ -253,8 +253,10 @@ impl IntoResponse for Problem {
 pub(super) async fn as_problems(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
-    let is_problem =
-        response.headers().get(header::CONTENT_TYPE).is_some_and(|media_type| media_type.as_bytes() == MEDIA_TYPE.as_bytes());
+    let is_problem = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|media_type| media_type.as_bytes() == MEDIA_TYPE.as_bytes());
     if is_problem || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
