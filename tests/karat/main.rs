@@ -36,6 +36,7 @@ mod metrics;
 mod oracle;
 mod partition_selections;
 mod partitions;
+mod picture;
 mod plan;
 mod policies;
 mod processes;
