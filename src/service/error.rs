@@ -19,6 +19,8 @@ pub enum ErrorKind {
     Refused,
     /// Everything asked for is as it should be already.
     NothingToDo,
+    /// Who asks may not.
+    Forbidden,
     /// The database cannot be used.
     Database,
 }
@@ -46,6 +48,12 @@ pub enum ServiceError {
     /// An id that is none, or that of several.
     #[error("{0}")]
     Id(String),
+    /// What was typed cannot be taken.
+    #[error("{0}")]
+    Input(String),
+    /// Who asks may not do that.
+    #[error("{0}")]
+    Forbidden(String),
     /// The thing asked for is not in a state in which that can be done.
     #[error("{0}")]
     Refused(String),
@@ -76,9 +84,11 @@ impl ServiceError {
             | Self::Extent(_)
             | Self::External(_)
             | Self::Id(_)
+            | Self::Input(_)
             | Self::Launch(LaunchError::Nothing | LaunchError::External(_) | LaunchError::Undefined(_)) => {
                 ErrorKind::Request
             }
+            Self::Forbidden(_) => ErrorKind::Forbidden,
             Self::NothingToDo(_) => ErrorKind::NothingToDo,
             Self::Append(_) | Self::Refused(_) | Self::Launch(LaunchError::MissingInputs(_)) => ErrorKind::Refused,
             Self::Schema(_) | Self::Verify(_) | Self::Store(_) | Self::Launch(LaunchError::Store(_)) => {

@@ -3,6 +3,7 @@
 //! Nothing here is generic and nothing prints: every method takes plain values and returns plain structs that `serde`
 //! can write. Times are instants; showing them in the calendar's zone is the caller's business.
 
+mod accounts;
 mod alerts;
 mod asset;
 mod assets;
@@ -43,6 +44,11 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 
+pub use self::accounts::{
+    AccountView, AuditQuery, AuditView, Caller, ChangedAccountView, Identified, Identity, LoggedIn, LoginError,
+    LoginPolicy, LoginRequest, MINIMUM_PASSWORD_CHARACTERS, NewTokenView, Origin, Password, Presented, Role, Secret,
+    SessionView, TokenView, Via,
+};
 pub use self::alerts::{AlertDetailView, AlertView, DeliveryView, TestedChannelView};
 pub use self::asset::AssetDetailView;
 pub use self::assets::{AssetView, list_assets};
@@ -80,6 +86,7 @@ pub use self::workers::{WorkerState, WorkerView};
 
 pub use crate::core::plan::Extent;
 
+use self::accounts::Accounts;
 use crate::asset::definitions::Definitions;
 use crate::clock::SharedClock;
 use crate::engine::logs::LogCollector;
@@ -95,19 +102,30 @@ pub struct Service {
     clock: SharedClock,
     connect_options: PgConnectOptions,
     migrations: Arc<Migrations>,
+    accounts: Accounts,
+    /// Who asks; `None` for the program itself.
+    caller: Option<Arc<Caller>>,
 }
 
 impl Service {
     /// The service for `definitions` on the database that `pool` and `connect_options` both lead to.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         pool: PgPool,
         connect_options: PgConnectOptions,
         definitions: Arc<Definitions>,
         migrations: Arc<Migrations>,
         clock: SharedClock,
     ) -> Self {
-        Self { store: Store::new(pool), definitions, clock, connect_options, migrations }
+        Self {
+            store: Store::new(pool),
+            definitions,
+            clock,
+            connect_options,
+            migrations,
+            accounts: Accounts::default(),
+            caller: None,
+        }
     }
 
     /// The definitions that are served.

@@ -1,6 +1,5 @@
 //! What every page needs: the language, the look, the zone, who asks, and how times and figures are written.
 
-use std::fmt;
 use std::sync::Arc;
 
 use askama::Template;
@@ -16,14 +15,7 @@ use super::App;
 use super::access::{Caller, Role};
 use super::failure::{Failure, PageError};
 use super::files;
-
-/// The language of a page.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Language {
-    #[default]
-    English,
-    German,
-}
+pub(crate) use super::language::Language;
 
 /// The look of a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,10 +65,7 @@ impl Page {
 
     /// The text in the page's language. Both stand side by side in the template, so neither is forgotten.
     pub(crate) fn t<'a>(&self, english: &'a str, german: &'a str) -> &'a str {
-        match self.language {
-            Language::English => english,
-            Language::German => german,
-        }
+        self.language.pick(english, german)
     }
 
     /// `en` or `de`.
@@ -317,13 +306,4 @@ pub(crate) type PageResult = Result<Html<String>, PageError>;
 /// The template as a page.
 pub(crate) fn rendered(template: &impl Template) -> PageResult {
     Ok(Html(template.render()?))
-}
-
-impl fmt::Display for Language {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::English => "English",
-            Self::German => "Deutsch",
-        })
-    }
 }
