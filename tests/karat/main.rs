@@ -30,6 +30,7 @@ mod janitor;
 mod lake;
 mod layering;
 mod leadership;
+mod lists;
 mod mapping;
 mod marks;
 mod metrics;

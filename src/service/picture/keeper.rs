@@ -249,6 +249,7 @@ async fn noted<'m>(
         _ => {
             let snapshot = store.snapshot().await?;
             let (_, runs) = store.all_changes_since(&snapshot, i64::MAX, CHANGES_LIMIT).await?;
+            // Everything is looked at anyway.
             (Memory::new(definitions, snapshot, &runs, now), runs.live)
         }
     };
