@@ -135,8 +135,8 @@ async fn every_choice_of_runs_is_a_part_of_the_list() {
         assert!(run.all_counted);
         assert_eq!(service.run(run.run_id).await.unwrap().run, *run);
     }
-    let refused = service.run_page(&RunQuery { partition: Some("all".to_owned()), limit: 1, ..RunQuery::default() });
-    assert!(refused.await.unwrap_err().to_string().contains("name it as well"));
+    let query = RunQuery { partition: Some("all".to_owned()), limit: 1, ..RunQuery::default() };
+    assert!(service.run_page(&query).await.unwrap_err().to_string().contains("name it as well"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
