@@ -99,12 +99,12 @@ pub struct SeriesView {
     /// Which: `rows`, `seconds`, or the name under which the asset notes it.
     pub figure: String,
     /// The points, oldest first.
-    pub points: Vec<PointView>,
+    pub points: Vec<SeriesPointView>,
 }
 
 /// A figure over neighbouring partitions.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PointView {
+pub struct SeriesPointView {
     /// The first partition.
     pub first: PartitionKey,
     /// The last one, inclusive.
@@ -246,7 +246,7 @@ impl Service {
         let range = range.unwrap_or((Ordinal::MIN, Ordinal::MAX));
         let points = i64::from(points.clamp(1, MOST_POINTS));
         let buckets = self.store.series(spec.key.as_str(), wanted, range, points).await?;
-        let point = |bucket: crate::store::asset_list::SeriesBucket| PointView {
+        let point = |bucket: crate::store::asset_list::SeriesBucket| SeriesPointView {
             first: key_of(&spec.partitions, bucket.first),
             last: key_of(&spec.partitions, bucket.last),
             partitions: bucket.count,
