@@ -3,12 +3,14 @@
 //! Nothing here is generic and nothing prints: every method takes plain values and returns plain structs that `serde`
 //! can write. Times are instants; showing them in the calendar's zone is the caller's business.
 
+mod accounts;
 mod alerts;
 mod asset;
 mod assets;
 mod backfill;
 mod cause;
 mod condition;
+mod dashboards;
 mod error;
 mod garbage;
 mod graph;
@@ -28,6 +30,7 @@ mod progress;
 mod quarantine;
 mod request;
 mod retry;
+mod rows;
 mod run;
 mod schedules;
 mod schema;
@@ -45,11 +48,20 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 
+pub use self::accounts::{
+    AccountView, AuditQuery, AuditView, Caller, ChangedAccountView, Identified, Identity, LoggedIn, LoginError,
+    LoginPolicy, LoginRequest, MINIMUM_PASSWORD_CHARACTERS, NewTokenView, Origin, Password, Presented, Role, Secret,
+    SessionView, TokenView, Via,
+};
 pub use self::alerts::{AlertDetailView, AlertView, DeliveryView, TestedChannelView};
 pub use self::asset::AssetDetailView;
 pub use self::assets::{AssetView, list_assets};
 pub use self::backfill::{BackfillDetailView, BackfillView, ControlledView};
 pub use self::condition::AssetCondition;
+pub use self::dashboards::{
+    AnomalyView, ByView, ChartData, ChartView, CohortView, DashboardRequest, DashboardSummaryView, DashboardView,
+    DashboardsView, FigureView, HourView, PointView, SharedView, SwitchView, TriangleView,
+};
 pub use self::error::{ErrorKind, ServiceError};
 pub use self::garbage::{GarbageRows, GarbageView, Retention};
 pub use self::graph::{GraphEdge, GraphNode, GraphView, graph, graph_of};
@@ -67,6 +79,7 @@ pub use self::process::{DEFAULT_ADDRESS, ListenError, PagesContext, Process, Ser
 pub use self::progress::{FailureView, ProgressView, SummaryView};
 pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
 pub use self::request::{PartitionState, Request};
+pub use self::rows::{MOST_DOWNLOADED_ROWS, MOST_ROWS, ROWS, RowStream, RowView, RowsRequest, RowsView, StandingView};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
 pub use self::schedules::{
     ClockChange, ScheduleState, ScheduleView, SwitchedView, TickView, UpcomingTick, UpcomingView,
@@ -84,6 +97,7 @@ pub use self::workers::{WorkerState, WorkerView};
 
 pub use crate::core::plan::Extent;
 
+use self::accounts::Accounts;
 use crate::asset::definitions::Definitions;
 use crate::clock::SharedClock;
 use crate::engine::logs::LogCollector;
@@ -99,19 +113,30 @@ pub struct Service {
     clock: SharedClock,
     connect_options: PgConnectOptions,
     migrations: Arc<Migrations>,
+    accounts: Accounts,
+    /// Who asks; `None` for the program itself.
+    caller: Option<Arc<Caller>>,
 }
 
 impl Service {
     /// The service for `definitions` on the database that `pool` and `connect_options` both lead to.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         pool: PgPool,
         connect_options: PgConnectOptions,
         definitions: Arc<Definitions>,
         migrations: Arc<Migrations>,
         clock: SharedClock,
     ) -> Self {
-        Self { store: Store::new(pool), definitions, clock, connect_options, migrations }
+        Self {
+            store: Store::new(pool),
+            definitions,
+            clock,
+            connect_options,
+            migrations,
+            accounts: Accounts::default(),
+            caller: None,
+        }
     }
 
     /// The definitions that are served.

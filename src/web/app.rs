@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Subscription, Wakeups};
-use crate::service::{Observer, PictureKeeper, Service};
+use crate::service::{LoginPolicy, Observer, PictureKeeper, Service};
 
 /// What handlers share: everything they can ask, and what belongs to the process.
 pub(crate) struct App {
@@ -17,6 +17,8 @@ pub(crate) struct App {
     pub(crate) program: &'static str,
     /// Its version.
     pub(crate) version: &'static str,
+    /// Who needs a login.
+    pub(crate) login: LoginPolicy,
     /// Cancelled when the server should end.
     pub(crate) stop: CancellationToken,
     pub(super) wakeups: Option<Wakeups>,

@@ -95,6 +95,7 @@ impl PageError {
                     ServiceError::Asset(_) | ServiceError::Id(_) => StatusCode::NOT_FOUND,
                     error => match error.kind() {
                         ErrorKind::Request => StatusCode::BAD_REQUEST,
+                        ErrorKind::Forbidden => StatusCode::FORBIDDEN,
                         ErrorKind::Refused | ErrorKind::NothingToDo => StatusCode::CONFLICT,
                         ErrorKind::Database => StatusCode::SERVICE_UNAVAILABLE,
                     },

@@ -59,12 +59,12 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
 /// When the listener breaks.
 pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
     Box::pin(async move {
-        let PagesContext { service, program, process, wakeups, listener, stop } = context;
+        let PagesContext { service, program, process, wakeups, login, listener, stop } = context;
         let version = process.version;
         let observer = Observer::new(&service, process);
         let heard = wakeups.as_ref().map_or_else(Subscription::silent, Wakeups::subscribe);
         let picture = PictureKeeper::start(&service, heard);
-        let app = Arc::new(App { service, picture, observer, program, version, stop: stop.clone(), wakeups });
+        let app = Arc::new(App { service, picture, observer, program, version, login, stop: stop.clone(), wakeups });
         let server =
             axum::serve(Bounded::new(listener), router(&app)).with_graceful_shutdown(stop.clone().cancelled_owned());
         let patience = async {
