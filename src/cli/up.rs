@@ -223,7 +223,7 @@ async fn serve(session: &Session, connected: &Connected, parts: Parts) -> Result
         let program = session.application.name;
         tokio::spawn(async move {
             let _guard = guard;
-            pages(PagesContext { service, program, process, wakeups: Some(wakeups), login, listener, stop }).await
+            pages(PagesContext { service, program, process, login, wakeups: Some(wakeups), listener, stop }).await
         })
     });
     session.output.result(&started, |started| started_text(session, started))?;

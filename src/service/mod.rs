@@ -9,6 +9,7 @@ mod asset;
 mod assets;
 mod backfill;
 mod cause;
+mod column_lineage;
 mod condition;
 mod dashboards;
 mod error;
@@ -32,6 +33,7 @@ mod request;
 mod retry;
 mod rows;
 mod run;
+mod run_detail;
 mod schedules;
 mod schema;
 mod select;
@@ -57,6 +59,7 @@ pub use self::alerts::{AlertDetailView, AlertView, DeliveryView, TestedChannelVi
 pub use self::asset::AssetDetailView;
 pub use self::assets::{AssetView, list_assets};
 pub use self::backfill::{BackfillDetailView, BackfillView, ControlledView};
+pub use self::column_lineage::{ColumnLineageView, ColumnSourceView, ReadColumnsView, UpstreamColumnView};
 pub use self::condition::AssetCondition;
 pub use self::dashboards::{
     AnomalyView, ByView, ChartData, ChartView, CohortView, DashboardRequest, DashboardSummaryView, DashboardView,
@@ -81,6 +84,9 @@ pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
 pub use self::request::{PartitionState, Request};
 pub use self::rows::{MOST_DOWNLOADED_ROWS, MOST_ROWS, ROWS, RowStream, RowView, RowsRequest, RowsView, StandingView};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
+pub use self::run_detail::{
+    FailedStepView, LOG_LEVELS, LogPlace, LogTailQuery, RunTimeView, RunTimesView, RunVersionView,
+};
 pub use self::schedules::{
     ClockChange, ScheduleState, ScheduleView, SwitchedView, TickView, UpcomingTick, UpcomingView,
 };
@@ -98,6 +104,7 @@ pub use self::workers::{WorkerState, WorkerView};
 pub use crate::core::plan::Extent;
 
 use self::accounts::Accounts;
+use self::column_lineage::KnownColumnLineage;
 use crate::asset::definitions::Definitions;
 use crate::clock::SharedClock;
 use crate::engine::logs::LogCollector;
@@ -114,6 +121,7 @@ pub struct Service {
     connect_options: PgConnectOptions,
     migrations: Arc<Migrations>,
     accounts: Accounts,
+    column_lineage: KnownColumnLineage,
     /// Who asks; `None` for the program itself.
     caller: Option<Arc<Caller>>,
 }
@@ -135,6 +143,7 @@ impl Service {
             connect_options,
             migrations,
             accounts: Accounts::default(),
+            column_lineage: KnownColumnLineage::default(),
             caller: None,
         }
     }

@@ -36,10 +36,10 @@ pub struct PagesContext {
     pub program: &'static str,
     /// The process it runs in.
     pub process: Process,
-    /// What happens in the database, so that open pages are told at once; without it they are not.
-    pub wakeups: Option<Wakeups>,
     /// Who needs a login.
     pub login: LoginPolicy,
+    /// What happens in the database, so that open pages are told at once; without it they are not.
+    pub wakeups: Option<Wakeups>,
     /// Where it listens. Bound by the caller, so that an address that cannot be had is said before anything starts.
     pub listener: TcpListener,
     /// Cancelled when it should end: requests that are being answered are answered first, within a bounded time.

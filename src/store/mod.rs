@@ -34,6 +34,7 @@ pub mod overview;
 pub mod quarantine;
 pub mod reconciler;
 pub mod run;
+pub mod run_detail;
 pub mod schedule;
 pub mod sensor;
 pub mod session;

@@ -1,5 +1,7 @@
 //! States in the language of the page. Their classes are those of the style sheet, everywhere the same.
 
+use uuid::Uuid;
+
 use super::page::Page;
 use crate::service::{AssetCondition, HeatState};
 
@@ -110,4 +112,25 @@ pub(crate) fn cause<'a>(page: &Page, word: &'a str) -> &'a str {
         "sensor" => "Sensor",
         word => word,
     }
+}
+
+/// The end of an id, by which people name it.
+pub(crate) fn short_id(id: &Uuid) -> String {
+    let text = id.simple().to_string();
+    text.get(text.len() - 8..).unwrap_or_default().to_owned()
+}
+
+/// The beginning of a hash, which is enough to compare two.
+pub(crate) fn short_hash(hash: &str) -> &str {
+    shortened(hash, 10)
+}
+
+/// The text, or its first characters.
+pub(crate) fn shortened(text: &str, characters: usize) -> &str {
+    text.char_indices().nth(characters).map_or(text, |(end, _)| text.get(..end).unwrap_or(text))
+}
+
+/// JSON for people, its first characters.
+pub(crate) fn json(value: &serde_json::Value, characters: usize) -> String {
+    shortened(&serde_json::to_string_pretty(value).unwrap_or_default(), characters).to_owned()
 }

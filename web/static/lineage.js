@@ -12,11 +12,17 @@
 
   view.classList.add("is-live");
   graph.removeAttribute("width");
-  graph.removeAttribute("height");
   document.querySelector(".lineage-tools")?.removeAttribute("hidden");
 
   const box = () => ({ width: view.clientWidth || 1, height: view.clientHeight || 1 });
   const whole = () => Math.min(box().width / size.width, box().height / size.height, 1);
+
+  // As high as the picture at its present width, and no higher than there is room.
+  function measure() {
+    const room = parseFloat(getComputedStyle(view).maxHeight) || 600;
+    const scale = Math.min(1, Math.max(0.75, box().width / size.width));
+    graph.setAttribute("height", Math.round(Math.min(room, Math.max(size.height * scale, 160))));
+  }
 
   function draw() {
     const { width, height } = box();
@@ -60,7 +66,7 @@
   // Shows a part of the picture, at a size at which it can be read.
   function show(part, smallest) {
     const { width, height } = box();
-    const margin = 24;
+    const margin = part.width < size.width || part.height < size.height ? 24 : 0;
     const scale = Math.min((width - 2 * margin) / part.width, (height - 2 * margin) / part.height, 1);
     seen.scale = Math.max(scale, smallest);
     const room = { width: width / seen.scale, height: height / seen.scale };
@@ -78,7 +84,7 @@
     const center = graph.querySelector("a.is-center");
     if (members.length) show(bounds(members), 0.6);
     else if (center) show(bounds([center]), 1);
-    else show({ x: 0, y: 0, ...size }, Math.min(0.75, 1));
+    else show({ x: 0, y: 0, ...size }, 0.75);
   }
 
   const deeds = {
@@ -223,6 +229,7 @@
     }
   });
 
-  new ResizeObserver(draw).observe(view);
+  measure();
   begin();
+  window.addEventListener("resize", () => { measure(); draw(); });
 })();
