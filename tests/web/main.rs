@@ -6,6 +6,7 @@ mod files;
 mod frame;
 mod generated;
 mod layout;
+mod lineage;
 mod server;
 #[allow(dead_code)]
 #[path = "../karat/service_lake.rs"]

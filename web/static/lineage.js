@@ -20,7 +20,8 @@
   // As high as the picture at its present width, and no higher than there is room.
   function measure() {
     const room = parseFloat(getComputedStyle(view).maxHeight) || 600;
-    const scale = Math.min(1, Math.max(0.75, box().width / size.width));
+    const fitting = box().width / size.width;
+    const scale = fitting < 0.75 ? 1 : Math.min(fitting, 1);
     graph.setAttribute("height", Math.round(Math.min(room, Math.max(size.height * scale, 160))));
   }
 
@@ -83,7 +84,7 @@
     const members = nodes().filter((node) => node.matches(".is-member"));
     const center = graph.querySelector("a.is-center");
     if (members.length) show(bounds(members), 0.6);
-    else if (center) show(bounds([center]), 1);
+    else if (center && whole() < 0.75) show(bounds([center]), 1);
     else show({ x: 0, y: 0, ...size }, 0.75);
   }
 
@@ -200,6 +201,9 @@
     const node = neighbour && nodes().find((node) => assetOf(node) === neighbour.dataset.asset);
     if (node) show(bounds([node]), seen.scale);
   });
+
+  // Names to choose from.
+  document.getElementById("lineage-assets")?.replaceChildren(...nodes().map((node) => new Option("", assetOf(node))));
 
   // Live states: classes and signs change, the layout stays.
   const legend = new Map();
