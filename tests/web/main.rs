@@ -5,6 +5,9 @@ mod api;
 mod charts;
 mod files;
 mod frame;
+mod generated;
+mod layout;
+mod lineage;
 mod server;
 #[allow(dead_code)]
 #[path = "../karat/service_lake.rs"]
