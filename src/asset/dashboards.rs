@@ -102,7 +102,10 @@ impl Review<'_> {
         let Some(switch) = &self.dashboard.switch else { return };
         self.name(&switch.name);
         if RESERVED.contains(&switch.name.as_str()) {
-            self.problem(format!("a switch cannot be named `{}`", switch.name), "addresses use this word: take another");
+            self.problem(
+                format!("a switch cannot be named `{}`", switch.name),
+                "addresses use this word: take another",
+            );
         }
         self.text("the title of its switch", &switch.title);
         if switch.choices.len() < 2 {
@@ -152,7 +155,7 @@ impl Review<'_> {
         if let ChartKind::Line { anomalies: Some(seasonal) } = &chart.kind {
             if !WEEKS.contains(&seasonal.weeks) {
                 self.problem(
-                    format!("anomalies cannot be told from {} weeks", seasonal.weeks),
+                    format!("anomalies cannot be told from {} week(s)", seasonal.weeks),
                     format!("use {} to {}", WEEKS.start(), WEEKS.end()),
                 );
             }
@@ -180,7 +183,10 @@ impl Review<'_> {
                 let found = self.column(asset, column);
                 match found {
                     Some(found) if instants_only && found.sql_type != INSTANT_TYPE => {
-                        self.wrong_type(found, "hours are told from instants (`DateTime<Utc>`): name one with `.over(…)`");
+                        self.wrong_type(
+                            found,
+                            "hours are told from instants (`DateTime<Utc>`): name one with `.over(…)`",
+                        );
                     }
                     Some(found) if !is_table && ![DATE_TYPE, INSTANT_TYPE].contains(&found.sql_type) => {
                         self.wrong_type(found, "name a column of dates or instants with `.over(…)`");

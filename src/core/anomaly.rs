@@ -63,8 +63,12 @@ fn in_slot(figures: &[(NaiveDateTime, f64)], slot: &[usize], weeks: u32, thresho
         if days.len() < WEEKS_NEEDED || !figure.is_finite() {
             continue;
         }
-        let values: Vec<f64> =
-            past.iter().filter_map(|&past| figures.get(past)).map(|&(_, value)| value).filter(|v| v.is_finite()).collect();
+        let values: Vec<f64> = past
+            .iter()
+            .filter_map(|&past| figures.get(past))
+            .map(|&(_, value)| value)
+            .filter(|v| v.is_finite())
+            .collect();
         let Some((usual, deviation)) = usual(values) else { continue };
         if (figure - usual).abs() > threshold * deviation {
             found.push(Anomaly { index, usual, deviation });

@@ -81,6 +81,8 @@ pub struct RowView {
 /// How far figures of an asset can be relied on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct StandingView {
+    /// Whether it has been looked at yet: just after a start nothing is known.
+    pub known: bool,
     /// When the newest version was published, or the newest rows landed.
     pub newest_at: Option<DateTime<Utc>>,
     /// Partitions built before they ended: they are built again when they have.
@@ -96,6 +98,7 @@ pub struct StandingView {
 /// How partitions of an asset stand, as far as figures are concerned.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Standing {
+    known: bool,
     pub(super) materialized: PartitionSubset,
     open: PartitionSubset,
     stale: PartitionSubset,
@@ -109,12 +112,16 @@ impl Standing {
     pub(super) fn of(picture: &Picture, spec: &AssetSpec) -> Self {
         let Some(asset) = picture.asset(&spec.key) else { return Self::default() };
         Self {
+            known: true,
             materialized: asset.materialized.clone(),
             open: asset.open.clone(),
             stale: asset.stale.partitions(),
             failed: asset.failed.partitions(),
             newest_at: asset.newest_at,
-            freshness: spec.freshness.zip(asset.freshness).map(|(policy, freshness)| FreshnessView::new(policy, freshness)),
+            freshness: spec
+                .freshness
+                .zip(asset.freshness)
+                .map(|(policy, freshness)| FreshnessView::new(policy, freshness)),
         }
     }
 
@@ -135,6 +142,7 @@ impl Standing {
             None => PartitionsView::new(&spec.partitions, subset),
         };
         StandingView {
+            known: self.known,
             newest_at: self.newest_at,
             open: view(&self.open),
             stale: view(&self.stale),
@@ -179,9 +187,8 @@ pub(super) struct Asked {
 impl Asked {
     pub(super) fn filters(&self) -> Vec<Filter<'_>> {
         let partitions = self.partitions.iter().map(Filter::Partitions);
-        let days = self.days.iter().map(|(column, from, to)| {
-            Filter::Days(column, *from, to.and_then(|to| to.succ_opt()))
-        });
+        let days =
+            self.days.iter().map(|(column, from, to)| Filter::Days(column, *from, to.and_then(|to| to.succ_opt())));
         let equals = self.equals.iter().map(|(column, value)| Filter::Equals(column, value));
         partitions.chain(days).chain(equals).collect()
     }
@@ -214,11 +221,7 @@ impl Service {
     ///
     /// # Errors
     /// As [`Self::rows`]; of the stream when the database does not answer any more.
-    pub fn all_rows(
-        &self,
-        asset: &str,
-        request: &RowsRequest,
-    ) -> Result<(Vec<ColumnSpec>, RowStream), ServiceError> {
+    pub fn all_rows(&self, asset: &str, request: &RowsRequest) -> Result<(Vec<ColumnSpec>, RowStream), ServiceError> {
         let asked = self.asked(asset, request)?;
         Ok((asked.columns.clone(), self.stream(asked)))
     }
@@ -301,7 +304,8 @@ impl Asked {
     /// Leaves out the rows whose `time` lies outside the local days from `from` to `to`; where it is the partition
     /// column, rows of a partition that these days only touch are in.
     pub(super) fn within(&mut self, time: &ColumnSpec, from: Option<NaiveDate>, to: Option<NaiveDate>) {
-        let partitions = self.spec.partitions.as_time().filter(|_| self.spec.partition_column.as_ref() == Some(&time.name));
+        let partitions =
+            self.spec.partitions.as_time().filter(|_| self.spec.partition_column.as_ref() == Some(&time.name));
         let Some(partitions) = partitions else {
             self.days = Some((time.clone(), from, to));
             return;
@@ -372,7 +376,11 @@ pub(super) fn column<'a>(spec: &'a AssetSpec, name: &str) -> Result<&'a ColumnSp
         ServiceError::Request(match did_you_mean(name, names()) {
             Some(near) => format!("{} has no column `{shown}`: did you mean `{near}`?", spec.key),
             None => {
-                format!("{} has no column `{shown}`: its columns are {}", spec.key, names().collect::<Vec<_>>().join(", "))
+                format!(
+                    "{} has no column `{shown}`: its columns are {}",
+                    spec.key,
+                    names().collect::<Vec<_>>().join(", ")
+                )
             }
         })
     })

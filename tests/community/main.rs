@@ -5,6 +5,7 @@ mod account_links;
 mod activity;
 mod cli_bad_input;
 mod command_line;
+mod dashboards;
 mod definitions;
 mod demo;
 mod discord_alert;

@@ -5,6 +5,7 @@
 mod absences;
 mod alert_commands;
 mod alerts;
+mod anomalies;
 mod asset_error;
 mod automation;
 mod automation_rules;
@@ -13,6 +14,8 @@ mod code_version;
 mod compaction;
 mod compile_fail;
 mod cron;
+mod dashboard_lake;
+mod dashboards;
 mod declare;
 mod definitions;
 mod embedded;

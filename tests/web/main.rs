@@ -2,6 +2,10 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod charts;
+#[allow(dead_code)]
+#[path = "../karat/dashboard_lake.rs"]
+mod dashboard_lake;
+mod dashboards;
 mod files;
 mod frame;
 mod server;

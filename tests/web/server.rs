@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use karat::asset::calendar::Calendar;
+use karat::asset::definitions::Definitions;
 use karat::engine::Wakeups;
 use karat::service::{PagesContext, Process, Service, listen};
 use reqwest::{Method, RequestBuilder, Response, redirect};
@@ -59,12 +60,17 @@ impl Server {
     }
 
     pub(crate) async fn on(lake: Lake) -> Self {
-        let options = lake.database.connect_options();
         let calendar = Calendar { zone: chrono_tz::Europe::Berlin, first_day: APPLICATION.first_day };
+        Self::with(lake, assets::definitions(calendar).unwrap()).await
+    }
+
+    /// With other definitions.
+    pub(crate) async fn with(lake: Lake, definitions: Definitions) -> Self {
+        let options = lake.database.connect_options();
         let service = Service::new(
             PgPoolOptions::new().connect_lazy_with(options.clone()),
             options.clone(),
-            Arc::new(assets::definitions(calendar).unwrap()),
+            Arc::new(definitions),
             Arc::new(assets::migrations()),
             lake.clock.clone(),
         );

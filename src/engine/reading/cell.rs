@@ -28,7 +28,9 @@ pub(super) fn value(row: &PgRow, index: usize, column: &ColumnSpec) -> Result<Va
         "integer" => get::<i32>(row, &name, is_array, |value| json!(value)),
         "bigint" => get::<i64>(row, &name, is_array, |value| json!(value)),
         // As many digits as tell it from its neighbours, not those of the double that is nearest to it.
-        "real" => get::<f32>(row, &name, is_array, |value| value.to_string().parse::<f64>().map_or(Value::Null, |v| json!(v))),
+        "real" => {
+            get::<f32>(row, &name, is_array, |value| value.to_string().parse::<f64>().map_or(Value::Null, |v| json!(v)))
+        }
         "double precision" => get::<f64>(row, &name, is_array, |value| json!(value)),
         "text" => get::<String>(row, &name, is_array, |value| json!(value)),
         "date" => get::<NaiveDate>(row, &name, is_array, |value| json!(value.to_string())),
@@ -42,7 +44,9 @@ pub(super) fn value(row: &PgRow, index: usize, column: &ColumnSpec) -> Result<Va
         "uuid" => get::<Uuid>(row, &name, is_array, |value| json!(value.to_string())),
         "jsonb" => get::<Value>(row, &name, is_array, |value| value),
         "bytea" => Ok(match row.try_get::<Option<Vec<u8>>, _>(name.as_str())? {
-            Some(bytes) => Value::String(bytes.iter().fold("\\x".to_owned(), |text, byte| text + &format!("{byte:02x}"))),
+            Some(bytes) => {
+                Value::String(bytes.iter().fold("\\x".to_owned(), |text, byte| text + &format!("{byte:02x}")))
+            }
             None => Value::Null,
         }),
         _ => Ok(row.try_get_unchecked::<Option<String>, _>(name.as_str())?.map_or(Value::Null, Value::String)),

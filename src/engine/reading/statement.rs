@@ -120,7 +120,10 @@ impl Builder<'_> {
                     let name = identifier(&column.name);
                     let from = from.map(|day| format!("{name} >= {}", bound(day)));
                     let until = until.map(|day| format!("{name} < {}", bound(day)));
-                    from.into_iter().chain(until).reduce(|from, until| format!("{from} and {until}")).unwrap_or_else(|| "true".to_owned())
+                    from.into_iter()
+                        .chain(until)
+                        .reduce(|from, until| format!("{from} and {until}"))
+                        .unwrap_or_else(|| "true".to_owned())
                 }
             };
             conditions.push_str(" and ");

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde_json::Value;
 
+use super::Look;
 use super::view::{
     AnomalyView, ByView, ChartData, ChartView, CohortView, FigureView, HourView, PointView, SharedView, TriangleView,
 };
-use super::Look;
 use crate::asset::dashboard::{Chart, ChartKind, Seasonal, Text};
 use crate::asset::spec::{AssetSpec, ColumnSpec};
 use crate::core::anomaly::anomalies;
@@ -217,7 +217,11 @@ async fn data(
         }
         ChartKind::RetentionTriangle { cohort, offset, highlight } => {
             asked.limit = COHORT_ROWS;
-            let names = [cohort.as_str(), offset.as_str(), chart.series.first().map_or("", |series| series.column(look.choice))];
+            let names = [
+                cohort.as_str(),
+                offset.as_str(),
+                chart.series.first().map_or("", |series| series.column(look.choice)),
+            ];
             let places = names.map(|name| asked.columns.iter().position(|column| column.name == name));
             let Rows { rows, next } = reading.rows(&asked.spec, &asked.query()).await?;
             let triangle = Triangle { spec: &asked.spec, standing, to: look.to, zone }.of(&rows, places, *highlight);
@@ -373,7 +377,8 @@ impl Triangle<'_> {
         let at = |day: NaiveDate| self.spec.partitions.ordinal_at(start_of_day(day, self.zone));
         let (first, newest) = (at(cohort), at(self.to));
         let label = first.map_or_else(|| cohort.to_string(), |first| self.spec.partitions.key(first).to_string());
-        let mut view = CohortView { cohort, label, size: found.get(&0).copied(), active: Vec::new(), provisional: Vec::new() };
+        let mut view =
+            CohortView { cohort, label, size: found.get(&0).copied(), active: Vec::new(), provisional: Vec::new() };
         let known = found.keys().next_back().copied().unwrap_or(0);
         let last = match (first, newest) {
             (Some(first), Some(newest)) => known.max(newest - first),
