@@ -163,19 +163,19 @@ impl Service {
             (None, _) => 0,
             (Some(choice), Some(switch)) => {
                 switch.choices.iter().position(|known| known.name == *choice).ok_or_else(|| {
-                    ServiceError::Request(unknown(
+                    ServiceError::Input(unknown(
                         "choice",
                         choice,
                         switch.choices.iter().map(|known| known.name.as_str()),
                     ))
                 })?
             }
-            (Some(choice), None) => return Err(ServiceError::Request(unknown("choice", choice, std::iter::empty()))),
+            (Some(choice), None) => return Err(ServiceError::Input(unknown("choice", choice, std::iter::empty()))),
         };
         if let (Some(from), Some(to)) = (request.from, request.to)
             && from > to
         {
-            return Err(ServiceError::Request(format!("{from} is after {to}: exchange the days")));
+            return Err(ServiceError::Input(format!("{from} is after {to}: exchange the days")));
         }
         if request.from.is_some() || request.to.is_some() {
             let to = request.to.unwrap_or_else(|| self.today());

@@ -20,6 +20,8 @@ pub enum ErrorKind {
     Refused,
     /// Everything asked for is as it should be already.
     NothingToDo,
+    /// Who asks may not.
+    Forbidden,
     /// The database cannot be used.
     Database,
 }
@@ -47,9 +49,12 @@ pub enum ServiceError {
     /// An id that is none, or that of several.
     #[error("{0}")]
     Id(String),
-    /// A name, a date or a value in the request that cannot be.
+    /// What was typed cannot be taken.
     #[error("{0}")]
-    Request(String),
+    Input(String),
+    /// Who asks may not do that.
+    #[error("{0}")]
+    Forbidden(String),
     /// The thing asked for is not in a state in which that can be done.
     #[error("{0}")]
     Refused(String),
@@ -83,11 +88,12 @@ impl ServiceError {
             | Self::Extent(_)
             | Self::External(_)
             | Self::Id(_)
-            | Self::Request(_)
+            | Self::Input(_)
             | Self::Read(ReadError::Cursor | ReadError::Value(_))
             | Self::Launch(LaunchError::Nothing | LaunchError::External(_) | LaunchError::Undefined(_)) => {
                 ErrorKind::Request
             }
+            Self::Forbidden(_) => ErrorKind::Forbidden,
             Self::NothingToDo(_) => ErrorKind::NothingToDo,
             Self::Append(_)
             | Self::Refused(_)

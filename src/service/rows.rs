@@ -266,7 +266,7 @@ impl Service {
         };
         let partitions = match request.partitions.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
             Some(text) => Some(spec.partitions.parse_selection(text, self.now()).map_err(|error| {
-                ServiceError::Request(format!("the partitions `{text}` of {} cannot be: {error}", spec.key))
+                ServiceError::Input(format!("the partitions `{text}` of {} cannot be: {error}", spec.key))
             })?),
             None => None,
         };
@@ -289,7 +289,7 @@ impl Service {
         if request.from.is_some() || request.to.is_some() {
             let time = asked.spec.partition_column.clone().filter(|_| asked.spec.partitions.as_time().is_some());
             let Some(time) = time.and_then(|name| asked.spec.column(&name).cloned()) else {
-                return Err(ServiceError::Request(format!(
+                return Err(ServiceError::Input(format!(
                     "{} has no partitions of time: leave the days out",
                     asked.spec.key
                 )));
@@ -373,7 +373,7 @@ pub(super) fn column<'a>(spec: &'a AssetSpec, name: &str) -> Result<&'a ColumnSp
     spec.column(name).ok_or_else(|| {
         let names = || spec.columns.iter().map(|column| column.name.as_str());
         let shown: String = name.chars().take(100).flat_map(char::escape_debug).collect();
-        ServiceError::Request(match did_you_mean(name, names()) {
+        ServiceError::Input(match did_you_mean(name, names()) {
             Some(near) => format!("{} has no column `{shown}`: did you mean `{near}`?", spec.key),
             None => {
                 format!(
