@@ -65,12 +65,8 @@ impl Filter {
 
     /// The address of the runs that follow `before`.
     fn address(&self, before: &str) -> String {
-        let pairs = [
-            ("state", self.state.as_str()),
-            ("asset", &self.asset),
-            ("cause", &self.cause),
-            ("before", before),
-        ];
+        let pairs =
+            [("state", self.state.as_str()), ("asset", &self.asset), ("cause", &self.cause), ("before", before)];
         match query(pairs) {
             text if text.is_empty() => "/runs".to_owned(),
             text => format!("/runs?{text}"),
@@ -156,9 +152,10 @@ async fn runs(_: Viewer, State(app): State<Arc<App>>, page: Page, Query(filter):
         return rendered(&part);
     }
     let assets = app.service.definitions().assets().map(|spec| spec.key.to_string()).collect();
-    let done = filter.done.split_once('.').and_then(|(action, count)| {
-        Some(Done { action: Action::named(action)?, count: count.parse().ok()? })
-    });
+    let done = filter
+        .done
+        .split_once('.')
+        .and_then(|(action, count)| Some(Done { action: Action::named(action)?, count: count.parse().ok()? }));
     rendered(&RunsPage { page, filter, assets, done, part })
 }
 
@@ -231,11 +228,21 @@ async fn several(app: &App, page: Page, fields: Vec<(String, String)>, action: A
 
 type Fields = Form<Vec<(String, String)>>;
 
-async fn cancel(_: Operator, State(app): State<Arc<App>>, page: Page, Form(fields): Fields) -> Result<Response, PageError> {
+async fn cancel(
+    _: Operator,
+    State(app): State<Arc<App>>,
+    page: Page,
+    Form(fields): Fields,
+) -> Result<Response, PageError> {
     several(&app, page, fields, Action::Cancel).await
 }
 
-async fn retry(_: Operator, State(app): State<Arc<App>>, page: Page, Form(fields): Fields) -> Result<Response, PageError> {
+async fn retry(
+    _: Operator,
+    State(app): State<Arc<App>>,
+    page: Page,
+    Form(fields): Fields,
+) -> Result<Response, PageError> {
     several(&app, page, fields, Action::Retry).await
 }
 
