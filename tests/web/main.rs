@@ -3,6 +3,10 @@
 
 mod api;
 mod charts;
+#[allow(dead_code)]
+#[path = "../karat/dashboard_lake.rs"]
+mod dashboard_lake;
+mod dashboards;
 mod files;
 mod frame;
 mod generated;
