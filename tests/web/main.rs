@@ -1,9 +1,12 @@
 //! The pages and the API of Karat, asked over real sockets on a real database.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod access;
 mod charts;
 mod files;
 mod frame;
+mod login;
+mod routes;
 mod server;
 #[allow(dead_code)]
 #[path = "../karat/service_lake.rs"]

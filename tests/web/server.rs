@@ -75,7 +75,6 @@ impl Server {
             service: service.clone(),
             program: APPLICATION.name,
             process: Process { version: APPLICATION.version, ..Process::default() },
-            login: LoginPolicy::default(),
             wakeups: Some(Wakeups::listen(&options)),
             login: LoginPolicy::default(),
             listener,
@@ -112,7 +111,7 @@ impl Server {
 }
 
 /// The text as a form has it.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
