@@ -10,6 +10,7 @@ mod assets;
 mod backfill;
 mod cause;
 mod dashboards;
+mod condition;
 mod error;
 mod garbage;
 mod graph;
@@ -21,6 +22,7 @@ mod mark;
 mod metrics;
 mod observer;
 mod obstacles;
+mod overview;
 mod picture;
 mod plan;
 mod process;
@@ -30,6 +32,7 @@ mod request;
 mod retry;
 mod rows;
 mod run;
+mod run_detail;
 mod schedules;
 mod schema;
 mod select;
@@ -59,9 +62,10 @@ pub use self::dashboards::{
     AnomalyView, ByView, ChartData, ChartView, CohortView, DashboardRequest, DashboardSummaryView, DashboardView,
     DashboardsView, FigureView, HourView, PointView, SharedView, SwitchView, TriangleView,
 };
+pub use self::condition::AssetCondition;
 pub use self::error::{ErrorKind, ServiceError};
 pub use self::garbage::{GarbageRows, GarbageView, Retention};
-pub use self::graph::{GraphEdge, GraphNode, GraphView, graph};
+pub use self::graph::{GraphEdge, GraphNode, GraphView, graph, graph_of};
 pub use self::health::{HealthView, PartHealth};
 pub use self::history::{AttemptView, CheckView, MaterializationView, StepView};
 pub use self::launch::{LaunchKind, LaunchedView};
@@ -69,6 +73,7 @@ pub use self::mark::MarkedView;
 pub use self::metrics::{MetricFamily, MetricKind, Sample, Value};
 pub use self::observer::Observer;
 pub use self::obstacles::{ObstacleKind, ObstacleView};
+pub use self::overview::{FailingCheckView, OverviewView, RanView};
 pub use self::picture::{AssetPicture, HeatCell, HeatCounts, HeatState, Picture, PictureKeeper, Unbuilt, heat};
 pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
 pub use self::process::{DEFAULT_ADDRESS, ListenError, PagesContext, Process, ServePages, listen};
@@ -77,6 +82,9 @@ pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
 pub use self::request::{PartitionState, Request};
 pub use self::rows::{MOST_DOWNLOADED_ROWS, MOST_ROWS, ROWS, RowStream, RowView, RowsRequest, RowsView, StandingView};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
+pub use self::run_detail::{
+    FailedStepView, LOG_LEVELS, LogPlace, LogTailQuery, RunTimeView, RunTimesView, RunVersionView,
+};
 pub use self::schedules::{
     ClockChange, ScheduleState, ScheduleView, SwitchedView, TickView, UpcomingTick, UpcomingView,
 };

@@ -4,15 +4,20 @@
 //! probes, the files and the login takes one of the extractors of `access`, and nothing else decides who may do what.
 
 mod access;
+mod address;
 mod app;
 mod audit;
 pub mod chart;
 mod connection;
+mod dashboards;
+mod download;
 mod failure;
 mod files;
+mod heat;
 mod home;
 mod identity;
 pub mod language;
+pub mod lineage;
 mod live;
 mod login;
 mod metrics;
@@ -20,6 +25,11 @@ mod own_account;
 mod page;
 mod preferences;
 mod probes;
+mod run;
+mod run_log;
+mod runs;
+mod words;
+mod tables;
 mod tokens;
 mod users;
 
@@ -94,13 +104,18 @@ pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
 
 fn router(app: &Arc<App>) -> Router {
     Router::new()
+        .merge(dashboards::routes())
         .merge(audit::routes())
         .merge(home::routes())
+        .merge(lineage::routes())
         .merge(live::routes())
         .merge(login::routes())
         .merge(own_account::routes())
         .merge(preferences::routes())
         .merge(probes::routes())
+        .merge(run::routes())
+        .merge(runs::routes())
+        .merge(tables::routes())
         .merge(tokens::routes())
         .merge(users::routes())
         .route("/static/{*name}", get(files::file))

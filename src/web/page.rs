@@ -99,7 +99,12 @@ impl Page {
     /// Where the bar leads.
     pub(crate) fn places(&self) -> Vec<Place> {
         let place = |path, english: &'static str, german: &'static str| Place { path, title: self.t(english, german) };
-        vec![place("/", "Health", "Zustand")]
+        vec![
+            place("/", "Health", "Zustand"),
+            place("/dashboards", "Dashboards", "Dashboards"),
+            place("/lineage", "Lineage", "Abstammung"),
+            place("/runs", "Runs", "Läufe"),
+        ]
     }
 
     /// Whether this page is `path` or below it.
