@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::accounts::Done;
+use super::accounts::{Done, Role};
 use super::run::command_of;
 use super::{FailureView, Service, ServiceError};
 use crate::store::backfill::BackfillRecord;
@@ -112,6 +112,7 @@ impl Service {
     }
 
     async fn control_backfill(&self, backfill_id: Uuid, control: Control) -> Result<ControlledView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let detail = self.backfill(backfill_id).await?.backfill;
         let view = self
             .control(&detail.runs, control, || {

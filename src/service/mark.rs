@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::accounts::Done;
+use super::accounts::{Done, Role};
 use super::request::quoted;
 use super::{AssetPartitionsView, PartitionsView, Service, ServiceError};
 use crate::asset::spec::AssetSpec;
@@ -71,6 +71,7 @@ impl Service {
         }
         let stale = self.readers_of(&spec, &subset).await?;
         if !dry_run {
+            self.authorize(Role::Operator)?;
             let marks: Vec<NewMark> = subset
                 .iter()
                 .map(|ordinal| NewMark {

@@ -9,8 +9,8 @@ mod asset;
 mod assets;
 mod backfill;
 mod cause;
-mod dashboards;
 mod condition;
+mod dashboards;
 mod error;
 mod garbage;
 mod graph;
@@ -58,11 +58,11 @@ pub use self::alerts::{AlertDetailView, AlertView, DeliveryView, TestedChannelVi
 pub use self::asset::AssetDetailView;
 pub use self::assets::{AssetView, list_assets};
 pub use self::backfill::{BackfillDetailView, BackfillView, ControlledView};
+pub use self::condition::AssetCondition;
 pub use self::dashboards::{
     AnomalyView, ByView, ChartData, ChartView, CohortView, DashboardRequest, DashboardSummaryView, DashboardView,
     DashboardsView, FigureView, HourView, PointView, SharedView, SwitchView, TriangleView,
 };
-pub use self::condition::AssetCondition;
 pub use self::error::{ErrorKind, ServiceError};
 pub use self::garbage::{GarbageRows, GarbageView, Retention};
 pub use self::graph::{GraphEdge, GraphNode, GraphView, graph, graph_of};

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::accounts::Done;
+use super::accounts::{Done, Role};
 use super::{AssetPartitionsView, PartitionsView, Service, ServiceError};
 use crate::asset::spec::AssetSpec;
 use crate::core::key::{AssetKey, PartitionKey};
@@ -92,6 +92,7 @@ impl Service {
     /// # Errors
     /// When a number is unknown or decided already, or a row cannot be stored; then nothing of its asset was released.
     pub async fn release_quarantined(&self, scope: &QuarantineScope) -> Result<DecidedView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let mut view =
             DecidedView { decision: "released", rows: 0, inserted: 0, duplicates: 0, partitions: Vec::new() };
         for (key, ids) in self.scope(scope).await? {
@@ -114,6 +115,7 @@ impl Service {
     /// # Errors
     /// When a number is unknown or decided already, or the state cannot be used.
     pub async fn discard_quarantined(&self, scope: &QuarantineScope) -> Result<DecidedView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let mut view =
             DecidedView { decision: "discarded", rows: 0, inserted: 0, duplicates: 0, partitions: Vec::new() };
         for (key, ids) in self.scope(scope).await? {

@@ -28,10 +28,10 @@ mod probes;
 mod run;
 mod run_log;
 mod runs;
-mod words;
 mod tables;
 mod tokens;
 mod users;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub(crate) use self::app::App;
 use self::connection::Bounded;
 use self::failure::PageError;
 use crate::engine::{Subscription, Wakeups};
-use crate::service::{Observer, PagesContext, PictureKeeper};
+use crate::service::{Caller, Observer, PagesContext, PictureKeeper};
 
 /// How long an answer may take to be begun.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -84,6 +84,8 @@ pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
     Box::pin(async move {
         let PagesContext { service, program, process, login, wakeups, listener, stop } = context;
         let version = process.version;
+        // A handler that changes something asks in the name of whoever asks it.
+        let service = service.acting(Caller::nobody());
         let observer = Observer::new(&service, process);
         let heard = wakeups.as_ref().map_or_else(Subscription::silent, Wakeups::subscribe);
         let picture = PictureKeeper::start(&service, heard);

@@ -173,7 +173,8 @@ impl One {
         let name = &self.rows.columns.get(*column)?.name;
         let value = self.rows.rows.get(*row)?.values.get(*column)?;
         let Value::String(text) = value else { return None };
-        let is_short = self.rows.columns.get(*column)?.sql_type == "text" && !text.is_empty() && text.chars().count() <= 60;
+        let is_short =
+            self.rows.columns.get(*column)?.sql_type == "text" && !text.is_empty() && text.chars().count() <= 60;
         let parameter = format!("{WHERE}{name}");
         let kept = self.kept.iter().filter(|(other, _)| *other != parameter);
         let kept = kept.map(|(name, value)| (name.as_str(), value.as_str()));

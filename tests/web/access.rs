@@ -22,6 +22,25 @@ const TABLE: &str = "
     GET  /                                   viewer
     GET  /live                               viewer
     GET  /metrics                            viewer
+    GET  /dashboards                         viewer
+    GET  /dashboards/{dashboard}             viewer
+    GET  /dashboards/{dashboard}/{chart}/{file} viewer
+    GET  /lineage                            viewer
+    GET  /lineage/panel/{asset}              viewer
+    GET  /lineage/states                     viewer
+    GET  /runs                               viewer
+    POST /runs/cancel                        operator
+    POST /runs/retry                         operator
+    GET  /runs/{run_id}                      viewer
+    POST /runs/{run_id}/cancel               operator
+    POST /runs/{run_id}/resume               operator
+    POST /runs/{run_id}/retry                operator
+    GET  /runs/{run_id}/log                  viewer
+    GET  /runs/{run_id}/log.txt              viewer
+    GET  /runs/{run_id}/log/live             viewer
+    GET  /tables                             viewer
+    GET  /tables/{asset}                     viewer
+    GET  /tables/{asset}/{file}              viewer
     POST /logout                             viewer
     GET  /settings/account                   viewer
     POST /settings/account/password          viewer

@@ -12,7 +12,9 @@ use crate::service::{
 };
 use crate::web::address::address;
 use crate::web::chart::number::decimal;
-use crate::web::chart::{self, Bar, BarChart, Caption, HeatCell, HeatRow, HeatTable, LineChart, Point, Series, Sparkline};
+use crate::web::chart::{
+    self, Bar, BarChart, Caption, HeatCell, HeatRow, HeatTable, LineChart, Point, Series, Sparkline,
+};
 use crate::web::page::{Page, TimeText};
 
 /// Rows of the table behind a chart; the rest is a link away.
@@ -222,8 +224,10 @@ fn shown(page: &Page, view: &ChartView, choices: &Choices) -> ChartShown {
         Some(ChartData::Rows(rows)) => (Picture::Rows, Some(self::rows(page, rows))),
     };
     let definition = view.definition.iter().map(|definition| (String::new(), page.text(definition).to_owned()));
-    let of_figures = view.figures.iter().filter(|figure| figure.definition != figure.title && figure.definition != view.title);
-    let of_figures = of_figures.map(|figure| (page.text(&figure.title).to_owned(), page.text(&figure.definition).to_owned()));
+    let of_figures =
+        view.figures.iter().filter(|figure| figure.definition != figure.title && figure.definition != view.title);
+    let of_figures =
+        of_figures.map(|figure| (page.text(&figure.title).to_owned(), page.text(&figure.definition).to_owned()));
     let file = |end: &str| {
         let parameters = choices.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         address(&format!("/dashboards/{}/{}/rows.{end}", choices.dashboard, view.name), parameters)
@@ -342,7 +346,11 @@ impl Figures<'_> {
             let (point, newest) = newest_first.next()?;
             let change = newest_first.next().map(|(before, old)| self.change(newest - old, &self.moment(before)));
             let course: Vec<Option<f64>> = points.iter().map(value).collect();
-            let label = format!("{title}: {} – {}", points.first().map_or_else(String::new, |first| self.moment(first)), self.moment(point));
+            let label = format!(
+                "{title}: {} – {}",
+                points.first().map_or_else(String::new, |first| self.moment(first)),
+                self.moment(point)
+            );
             Some(Number {
                 value: self.unit.write(newest, self.page.language),
                 at: self.moment(point),
@@ -412,7 +420,9 @@ impl Figures<'_> {
                 .collect(),
         });
         Table {
-            columns: std::iter::once(first).chain((0..width).map(|offset| Heading::number(&offset_title(offset), ""))).collect(),
+            columns: std::iter::once(first)
+                .chain((0..width).map(|offset| Heading::number(&offset_title(offset), "")))
+                .collect(),
             rows: rows.collect(),
             more: 0,
         }
@@ -585,7 +595,12 @@ pub(in crate::web) fn rows(page: &Page, rows: &RowsView) -> Table {
             .iter()
             .map(|row| Row {
                 is_provisional: row.provisional,
-                cells: rows.columns.iter().zip(&row.values).map(|(column, value)| Cell::value(page, column, value)).collect(),
+                cells: rows
+                    .columns
+                    .iter()
+                    .zip(&row.values)
+                    .map(|(column, value)| Cell::value(page, column, value))
+                    .collect(),
             })
             .collect(),
         more: 0,

@@ -197,8 +197,11 @@ struct LaneColumns {
 
 fn lanes(keys: &[&AssetKey], edges: &[(usize, usize)]) -> Lanes {
     let groups = schema_groups(keys, edges);
-    let lane_of_schema: BTreeMap<&str, usize> =
-        groups.iter().enumerate().flat_map(|(lane, schemas)| schemas.iter().map(move |schema| (*schema, lane))).collect();
+    let lane_of_schema: BTreeMap<&str, usize> = groups
+        .iter()
+        .enumerate()
+        .flat_map(|(lane, schemas)| schemas.iter().map(move |schema| (*schema, lane)))
+        .collect();
     let lane_of: Vec<usize> = keys.iter().map(|key| lane_of_schema.get(key.schema()).copied().unwrap_or(0)).collect();
     let mut within = vec![0; keys.len()];
     // Upstream stands before downstream, so what an asset reads has its column already.

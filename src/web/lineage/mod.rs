@@ -177,9 +177,7 @@ fn legend(page: &Page, picture: &Picture, graph: &GraphView) -> Vec<(Standing, u
         *counts.entry(picture.asset(&node.asset).map(|asset| asset.condition())).or_default() += 1;
     }
     let conditions = AssetCondition::ALL.into_iter().map(Some).chain([None]);
-    conditions
-        .map(|condition| (Standing::new(page, condition), counts.get(&condition).copied().unwrap_or(0)))
-        .collect()
+    conditions.map(|condition| (Standing::new(page, condition), counts.get(&condition).copied().unwrap_or(0))).collect()
 }
 
 /// The class of each asset's state.

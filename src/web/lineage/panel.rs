@@ -71,11 +71,7 @@ impl Panel {
             failing_checks: app.service.failing_checks(&spec.key).await?,
             sides: [
                 side(page.t("Reads", "Liest"), format!("1+{}", spec.key), graph.upstream(&spec.key)),
-                side(
-                    page.t("Is read by", "Wird gelesen von"),
-                    format!("{}+1", spec.key),
-                    graph.downstream(&spec.key),
-                ),
+                side(page.t("Is read by", "Wird gelesen von"), format!("{}+1", spec.key), graph.downstream(&spec.key)),
             ],
             picture: known,
             page: page.clone(),
@@ -102,6 +98,11 @@ fn counts(page: &Page, spec: &AssetSpec, picture: &AssetPicture) -> Vec<Count> {
     ];
     let counts = sets.into_iter().filter(|(_, _, subset)| !subset.is_empty());
     counts
-        .map(|(class, word, subset)| Count { class, count: subset.len(), word, text: spec.partitions.describe(&subset) })
+        .map(|(class, word, subset)| Count {
+            class,
+            count: subset.len(),
+            word,
+            text: spec.partitions.describe(&subset),
+        })
         .collect()
 }
