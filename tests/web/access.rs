@@ -22,6 +22,37 @@ const TABLE: &str = "
     GET  /                                   viewer
     GET  /live                               viewer
     GET  /metrics                            viewer
+    GET  /alerts                             viewer
+    GET  /alerts/{id}                        viewer
+    GET  /automation                         viewer
+    GET  /automation/{asset}                 viewer
+    GET  /automation/{asset}/evaluations     viewer
+    GET  /backfills                          viewer
+    POST /backfills                          operator
+    GET  /backfills/new                      viewer
+    GET  /backfills/{id}                     viewer
+    POST /backfills/{id}/cancel              operator
+    POST /backfills/{id}/limit               operator
+    POST /backfills/{id}/pause               operator
+    POST /backfills/{id}/resume              operator
+    POST /backfills/{id}/retry               operator
+    GET  /quarantine                         viewer
+    POST /quarantine/discard                 operator
+    POST /quarantine/release                 operator
+    GET  /quarantine/{id}                    viewer
+    GET  /schedules                          viewer
+    GET  /schedules/{name}                   viewer
+    POST /schedules/{name}/pause             operator
+    POST /schedules/{name}/resume            operator
+    GET  /schedules/{name}/trigger           viewer
+    POST /schedules/{name}/trigger           operator
+    GET  /sensors                            viewer
+    GET  /sensors/{name}                     viewer
+    POST /sensors/{name}/{verb}              operator
+    GET  /settings                           viewer
+    POST /settings/channels/{name}/test      admin
+    GET  /timeline                           viewer
+    GET  /workers                            viewer
     GET  /dashboards                         viewer
     GET  /dashboards/{dashboard}             viewer
     GET  /dashboards/{dashboard}/{chart}/{file} viewer
