@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod api;
+mod access;
 mod charts;
 #[allow(dead_code)]
 #[path = "../karat/dashboard_lake.rs"]
@@ -12,6 +13,8 @@ mod frame;
 mod generated;
 mod layout;
 mod lineage;
+mod login;
+mod routes;
 mod server;
 #[allow(dead_code)]
 #[path = "../karat/service_lake.rs"]
