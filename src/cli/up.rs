@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 use clap::{Args, Subcommand};
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::alert::ChannelArguments;
@@ -55,6 +57,9 @@ pub struct UpArguments {
     /// Serve the pages on an address that other machines reach, although they have no login
     #[arg(long)]
     pub insecure_no_login: bool,
+    /// Bring an invented community into an empty database, build it, and let it live on
+    #[arg(long)]
+    pub demo: bool,
     /// Where its alerts go.
     #[command(flatten)]
     pub channels: ChannelArguments,
@@ -102,6 +107,8 @@ struct Parts {
     /// Where alerts go.
     channels: Vec<Arc<dyn AlertChannel>>,
     pages: Option<(ServePages, TcpListener)>,
+    /// What goes on beside all that, for people to look at.
+    demonstration: Option<BoxFuture<'static, ()>>,
     shutdown_limit: Duration,
 }
 
@@ -113,16 +120,28 @@ pub(super) async fn up(session: &Session, arguments: &UpArguments) -> Result<Exi
         None => None,
     };
     let slots = if arguments.no_worker { Some(0) } else { slots(&arguments.serve) };
-    let parts = Parts {
+    let demonstrate = match (arguments.demo, session.application.demonstrate) {
+        (false, _) => None,
+        (true, Some(demonstrate)) => Some(demonstrate),
+        (true, None) => {
+            let sentence = format!("{} has no demonstration: leave out --demo", session.application.name);
+            return Err(Failure::new(Exit::Usage, sentence));
+        }
+    };
+    let mut parts = Parts {
         slots,
         reconciles: Some(arguments.keep.retention()),
         channels,
         pages,
+        demonstration: None,
         shutdown_limit: arguments.serve.shutdown_limit,
     };
     session
         .connected(async |connected| {
             connected.service.prepare().await?;
+            if let Some(demonstrate) = demonstrate {
+                parts.demonstration = Some(demonstrate(session, connected).await?);
+            }
             serve(session, connected, parts).await
         })
         .await
@@ -134,6 +153,7 @@ pub(super) async fn worker(session: &Session, arguments: &ServeArguments) -> Res
         reconciles: None,
         channels: Vec::new(),
         pages: None,
+        demonstration: None,
         shutdown_limit: arguments.shutdown_limit,
     };
     session.connected(async |connected| serve(session, connected, parts).await).await
@@ -210,6 +230,11 @@ async fn serve(session: &Session, connected: &Connected, parts: Parts) -> Result
         })
     });
     session.output.result(&started, |started| started_text(session, started))?;
+    let is_demonstration = parts.demonstration.is_some();
+    let _demonstration = parts.demonstration.map(|goes_on| AbortOnDropHandle::new(tokio::spawn(goes_on)));
+    if let Some(address) = started.address.filter(|_| is_demonstration) {
+        session.output.text(&format!("\nTo look at it: http://{address}"))?;
+    }
     let worked = loop {
         tokio::select! {
             biased;
@@ -230,7 +255,7 @@ async fn serve(session: &Session, connected: &Connected, parts: Parts) -> Result
                     ));
                 }
             }
-            leading = changed(&mut leads) => say_who_leads(session, connected, worker_id, leading).await?,
+            leading = changed(&mut leads), if !is_demonstration => say_who_leads(session, connected, worker_id, leading).await?,
         }
     };
     // Whatever ended the worker ends the rest.
