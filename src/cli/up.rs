@@ -23,7 +23,7 @@ use super::verb::KeepArguments;
 use crate::daemon::alert_channel::AlertChannel;
 use crate::daemon::{self, AlertSender, Daemon};
 use crate::engine::{Shutdown, Wakeups, WorkerSettings};
-use crate::service::{DEFAULT_ADDRESS, PagesContext, Process, Retention, ServePages, WorkerView, listen};
+use crate::service::{DEFAULT_ADDRESS, LoginPolicy, PagesContext, Process, Retention, ServePages, WorkerView, listen};
 
 /// How long what was told to stop is waited for after an abort.
 const ABORT_LIMIT: Duration = Duration::from_secs(2);
@@ -54,15 +54,29 @@ pub struct UpArguments {
     /// Where the pages are
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = DEFAULT_ADDRESS)]
     pub address: SocketAddr,
-    /// Serve the pages on an address that other machines reach, although they have no login
+    /// Ask nobody for a login, wherever they are: whoever reaches the address may do everything
     #[arg(long)]
     pub insecure_no_login: bool,
     /// Bring an invented community into an empty database, build it, and let it live on
     #[arg(long)]
     pub demo: bool,
+    /// Ask nobody at this very machine for a login, although there are users
+    #[arg(long, conflicts_with = "insecure_no_login")]
+    pub no_login_on_loopback: bool,
     /// Where its alerts go.
     #[command(flatten)]
     pub channels: ChannelArguments,
+}
+
+impl UpArguments {
+    /// Who needs a login.
+    const fn login(&self) -> LoginPolicy {
+        match (self.insecure_no_login, self.no_login_on_loopback) {
+            (true, _) => LoginPolicy::Never,
+            (_, true) => LoginPolicy::NotOnLoopback,
+            _ => LoginPolicy::WithAccounts,
+        }
+    }
 }
 
 /// Arguments of `worker`.
@@ -109,6 +123,7 @@ struct Parts {
     pages: Option<(ServePages, TcpListener)>,
     /// What goes on beside all that, for people to look at.
     demonstration: Option<BoxFuture<'static, ()>>,
+    login: LoginPolicy,
     shutdown_limit: Duration,
 }
 
@@ -116,7 +131,7 @@ pub(super) async fn up(session: &Session, arguments: &UpArguments) -> Result<Exi
     let channels = arguments.channels.channels(session)?;
     // Before anything starts: an address that cannot be had is the likeliest mistake.
     let pages = match session.application.pages {
-        Some(pages) => Some((pages, listen(arguments.address, arguments.insecure_no_login).await?)),
+        Some(pages) => Some((pages, listen(arguments.address).await?)),
         None => None,
     };
     let slots = if arguments.no_worker { Some(0) } else { slots(&arguments.serve) };
@@ -134,10 +149,12 @@ pub(super) async fn up(session: &Session, arguments: &UpArguments) -> Result<Exi
         channels,
         pages,
         demonstration: None,
+        login: arguments.login(),
         shutdown_limit: arguments.serve.shutdown_limit,
     };
     session
         .connected(async |connected| {
+            connected.service.may_listen(arguments.address, parts.login).await?;
             connected.service.prepare().await?;
             if let Some(demonstrate) = demonstrate {
                 parts.demonstration = Some(demonstrate(session, connected).await?);
@@ -154,6 +171,7 @@ pub(super) async fn worker(session: &Session, arguments: &ServeArguments) -> Res
         channels: Vec::new(),
         pages: None,
         demonstration: None,
+        login: LoginPolicy::default(),
         shutdown_limit: arguments.shutdown_limit,
     };
     session.connected(async |connected| serve(session, connected, parts).await).await
@@ -220,13 +238,14 @@ async fn serve(session: &Session, connected: &Connected, parts: Parts) -> Result
     // The pages stay until the end: they show how it stops.
     let stop_pages = CancellationToken::new();
     let pages = parts.pages.map(|(pages, listener)| {
-        let (service, stop) = (service.clone(), stop_pages.clone());
+        // Whoever asks by a page is named by the page.
+        let (service, login, stop) = (service.unattended(), parts.login, stop_pages.clone());
         let guard = shutdown.begun().clone().drop_guard();
         let (program, channels) = (session.application.name, parts.channels);
         tokio::spawn(async move {
             let _guard = guard;
             let wakeups = Some(wakeups);
-            pages(PagesContext { service, program, process, channels, wakeups, listener, stop }).await
+            pages(PagesContext { service, program, process, login, channels, wakeups, listener, stop }).await
         })
     });
     session.output.result(&started, |started| started_text(session, started))?;

@@ -164,6 +164,22 @@ impl PartitionSubset {
         self.ranges.last().map(|&(_, last)| last)
     }
 
+    /// The smallest `count` members.
+    #[must_use]
+    pub fn first_members(&self, count: u64) -> Self {
+        let mut left = count;
+        let mut ranges = Vec::new();
+        for &(first, last) in &self.ranges {
+            if left == 0 {
+                break;
+            }
+            let taken = last.abs_diff(first).saturating_add(1).min(left);
+            ranges.push((first, first.saturating_add_unsigned(taken - 1)));
+            left -= taken;
+        }
+        Self { ranges }
+    }
+
     /// The ranges, ascending, both ends included.
     #[must_use]
     pub fn ranges(&self) -> &[(Ordinal, Ordinal)] {

@@ -49,6 +49,8 @@ pub mod measure;
 pub mod needs;
 pub(crate) mod panics;
 mod progress;
+pub mod readers;
+pub mod reading;
 pub(crate) mod reconnect;
 mod shutdown;
 pub mod status;

@@ -46,6 +46,8 @@ pub struct AssetStatus {
     pub row_count: i64,
     /// Rows of an external asset that came too late and wait in quarantine for a decision.
     pub quarantined: i64,
+    /// Rows of each current version, and when it was published; nothing of external assets.
+    pub versions: BTreeMap<Ordinal, (i64, DateTime<Utc>)>,
 }
 
 impl AssetStatus {
@@ -154,6 +156,31 @@ pub async fn partition_statuses(
     }
     let versions = read_versions(store, definitions, asset, &subset, now).await?;
     compare_all(store, definitions, asset, versions.own(), |key| versions.index(key), now, &mut status).await?;
+    add_newest_steps(store, asset, &subset, &mut status).await?;
+    Ok(status)
+}
+
+/// Which of the partitions `subset` of one asset wait, run, failed or are blocked, by their newest steps; nothing else of
+/// their status.
+///
+/// # Errors
+/// When the state cannot be read.
+pub async fn step_statuses(
+    store: &Store,
+    asset: &AssetSpec,
+    subset: &PartitionSubset,
+) -> Result<AssetStatus, StoreError> {
+    let mut status = AssetStatus::default();
+    add_newest_steps(store, asset, &asset.partitions.restrict(subset), &mut status).await?;
+    Ok(status)
+}
+
+async fn add_newest_steps(
+    store: &Store,
+    asset: &AssetSpec,
+    subset: &PartitionSubset,
+    status: &mut AssetStatus,
+) -> Result<(), StoreError> {
     let keys: Vec<String> = subset.iter().map(|ordinal| asset.partitions.key(ordinal).to_string()).collect();
     let (mut queued, mut running) = (Vec::new(), Vec::new());
     for step in store.newest_steps(asset.key.as_str(), &keys).await? {
@@ -169,7 +196,7 @@ pub async fn partition_statuses(
     }
     status.queued = PartitionSubset::from_ordinals(queued);
     status.running = PartitionSubset::from_ordinals(running);
-    Ok(status)
+    Ok(())
 }
 
 /// The versions of `subset` of `asset` and of everything it reads.
@@ -220,6 +247,7 @@ async fn compare_all<'a>(
         }
         status.row_count += version.row_count;
         status.newest_at = status.newest_at.max(Some(version.materialized_at));
+        status.versions.insert(ordinal, (version.row_count, version.materialized_at));
     }
     status.fresh = PartitionSubset::from_ordinals(fresh);
     status.open = PartitionSubset::from_ordinals(open);

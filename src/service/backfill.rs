@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::accounts::Done;
 use super::run::command_of;
 use super::{EstimateView, FailureView, Service, ServiceError};
 use crate::core::key::AssetKey;
@@ -199,10 +200,27 @@ impl Service {
 
     async fn control_backfill(&self, backfill_id: Uuid, control: Control) -> Result<ControlledView, ServiceError> {
         let detail = self.backfill(backfill_id).await?.backfill;
-        self.control(&detail.runs, control, || {
-            format!("backfill {backfill_id} has ended already: it {}", ended(detail.state))
-        })
-        .await
+        let view = self
+            .control(&detail.runs, control, || {
+                format!("backfill {backfill_id} has ended already: it {}", ended(detail.state))
+            })
+            .await?;
+        let action = match control {
+            Control::Pause => "backfill pause",
+            Control::Resume => "backfill resume",
+            Control::Cancel => "backfill cancel",
+        };
+        if !view.changed.is_empty() {
+            self.record(Done {
+                action,
+                target: Some(&backfill_id.to_string()),
+                backfill_id: Some(backfill_id),
+                command: Some(&format!("{action} {backfill_id}")),
+                ..Done::default()
+            })
+            .await;
+        }
+        Ok(view)
     }
 }
 

@@ -18,6 +18,7 @@
 
 mod heat;
 mod keeper;
+mod memory;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -143,6 +144,26 @@ impl AssetPicture {
             quarantined: status.quarantined,
             freshness,
         }
+    }
+
+    /// Takes over from `other` what it says of `subset`; totals and freshness stay.
+    fn replace(&mut self, subset: &PartitionSubset, other: &Self) {
+        let replaced =
+            |own: &PartitionSubset, other: &PartitionSubset| own.difference(subset).union(&other.intersection(subset));
+        self.materialized = replaced(&self.materialized, &other.materialized);
+        self.fresh = replaced(&self.fresh, &other.fresh);
+        self.open = replaced(&self.open, &other.open);
+        self.stale = self.stale.replaced(subset, &other.stale);
+        self.replace_steps(subset, other);
+    }
+
+    /// The same of what the newest steps say.
+    fn replace_steps(&mut self, subset: &PartitionSubset, other: &Self) {
+        let replaced =
+            |own: &PartitionSubset, other: &PartitionSubset| own.difference(subset).union(&other.intersection(subset));
+        self.queued = replaced(&self.queued, &other.queued);
+        self.running = replaced(&self.running, &other.running);
+        self.failed = self.failed.replaced(subset, &other.failed);
     }
 
     /// In one word: the worst that holds of any partition.

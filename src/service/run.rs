@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::accounts::Done;
 use super::backfill::ended;
 use super::cause::cause_text;
 use super::{ControlledView, FailureView, PartitionsView, Service, ServiceError};
@@ -34,6 +35,8 @@ pub struct RunView {
     pub state: String,
     /// What was asked for: the command line, without the program's name.
     pub command: String,
+    /// Who asked for it: an account, or a user of the operating system; `None` when nobody did.
+    pub requested_by: Option<String>,
     /// When it was asked for.
     pub requested_at: DateTime<Utc>,
     /// When its last step ended.
@@ -54,6 +57,7 @@ impl RunView {
             retry_of: record.retry_of,
             cause: record.cause,
             command: command_of(&record.request),
+            requested_by: record.requested_by,
             requested_at: record.requested_at,
             finished_at: record.finished_at,
             steps: record.steps,
@@ -74,6 +78,8 @@ pub struct RunQuery {
     pub backfill_id: Option<Uuid>,
     /// Only those that build this asset, by its key or table.
     pub asset: Option<String>,
+    /// Only those that this account or user of an operating system asked for.
+    pub requested_by: Option<String>,
     /// Only those older than this run.
     pub before: Option<Uuid>,
     /// At most so many.
@@ -201,6 +207,7 @@ impl Service {
             cause: query.cause.clone(),
             backfill_id: query.backfill_id,
             asset_key,
+            requested_by: query.requested_by.clone(),
             before: query.before,
             limit: i64::from(query.limit),
         };
@@ -289,7 +296,24 @@ impl Service {
 
     async fn control_run(&self, run_id: Uuid, control: Control) -> Result<ControlledView, ServiceError> {
         let record = self.run_record(run_id).await?;
-        self.control(&[run_id], control, || format!("run {run_id} has ended already: it {}", ended(record.state())))
-            .await
+        let has_ended = || format!("run {run_id} has ended already: it {}", ended(record.state()));
+        let view = self.control(&[run_id], control, has_ended).await?;
+        let action = match control {
+            Control::Pause => "run pause",
+            Control::Resume => "run resume",
+            Control::Cancel => "run cancel",
+        };
+        if !view.changed.is_empty() {
+            self.record(Done {
+                action,
+                target: Some(&run_id.to_string()),
+                run_id: Some(run_id),
+                backfill_id: record.backfill_id,
+                command: Some(&format!("{action} {run_id}")),
+                ..Done::default()
+            })
+            .await;
+        }
+        Ok(view)
     }
 }

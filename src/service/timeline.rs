@@ -93,7 +93,7 @@ impl Service {
         let neighbour = |date: Option<NaiveDate>| date.unwrap_or(today);
         let from = start_of_day(neighbour(today.pred_opt()), zone);
         let to = start_of_day(neighbour(today.succ_opt().and_then(|next| next.succ_opt())), zone);
-        let spans = self.store.run_spans(RUNS).await?;
+        let spans = self.store.newest_run_spans(RUNS).await?;
         let oldest = spans.last().map(|span| span.requested_at);
         let is_cut = i64::try_from(spans.len()).is_ok_and(|count| count >= RUNS);
         let complete_since = oldest.filter(|oldest| is_cut && *oldest > from);

@@ -1,7 +1,10 @@
 //! What has happened since one looked last.
 //!
 //! "Since" is a comparison of transaction ids with a snapshot. Ids from sequences are drawn before their transactions
-//! commit and times come from many clocks: both would miss what commits late.
+//! commit and times come from many clocks: both would miss what commits late. Ends of runs are numbered from a sequence:
+//! who asks for them asks again for some that it knows.
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
@@ -24,6 +27,36 @@ pub struct Changes {
     /// Whether there was more than could be told, or the database was restored on a server with lower transaction ids:
     /// whoever keeps something must look at everything again.
     pub truncated: bool,
+}
+
+/// What happened to runs between two looks, and what waits in quarantine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunChanges {
+    /// The runs that are live.
+    pub live: Vec<Uuid>,
+    /// Runs that ended after the number that was asked with, each with its own.
+    pub finished: Vec<(i64, Uuid)>,
+    /// The highest number of an end there is.
+    pub newest_end: i64,
+    /// Rows that wait in quarantine, by asset.
+    pub quarantined: BTreeMap<String, i64>,
+}
+
+/// Steps of a run that stand alike: a stretch of ordinals, or one key of an asset not partitioned by time.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct StepStretch {
+    /// The run.
+    pub run_id: Uuid,
+    /// The asset.
+    pub asset_key: String,
+    /// `waiting`, `running` or `ended`.
+    pub state: String,
+    /// First ordinal as stored.
+    pub first: i64,
+    /// Last ordinal as stored, inclusive.
+    pub last: i64,
+    /// The partition's key, where it is one.
+    pub first_key: String,
 }
 
 /// A partition that something happened to.
@@ -97,18 +130,74 @@ impl Store {
             .fetch_all(&self.pool)
             .await
             .context("reading what has changed")?;
-        let mut changes = Changes::default();
-        for row in rows {
-            match row.kind.as_str() {
-                "snapshot" => changes.snapshot = row.detail,
-                "ended" => changes.ended_runs.extend(row.detail.parse::<Uuid>().ok()),
-                "restored" => changes.truncated = true,
-                "landed" => changes.landed.extend(row.partition(true)),
-                "published" => changes.published.extend(row.partition(true)),
-                _ => changes.published.extend(row.partition(false)),
-            }
-        }
-        changes.truncated |= changes.published.len() >= limit || changes.landed.len() >= limit;
-        Ok(changes)
+        Ok(changes_of(rows, limit, &mut RunChanges::default()))
     }
+
+    /// What was published and what landed since `snapshot`, and which runs are live and ended after `end`; at most `limit`
+    /// of each. One statement.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn all_changes_since(
+        &self,
+        snapshot: &str,
+        end: i64,
+        limit: usize,
+    ) -> Result<(Changes, RunChanges), StoreError> {
+        const STATEMENT: &str = concat!(include_str!("sql/changes.sql"), include_str!("sql/run_changes.sql"));
+        let rows: Vec<ChangeRow> = sqlx::query_as(STATEMENT)
+            .bind(snapshot)
+            .bind(&[] as &[Uuid])
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(end)
+            .fetch_all(&self.pool)
+            .await
+            .context("reading what has changed")?;
+        let mut runs = RunChanges::default();
+        let mut changes = changes_of(rows, limit, &mut runs);
+        changes.truncated |= runs.finished.len() >= limit;
+        Ok((changes, runs))
+    }
+
+    /// The open steps of the runs `live` and all steps of the runs `others`, as stretches; of `keyed_assets` one by one.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn steps_of_runs(
+        &self,
+        live: &[Uuid],
+        others: &[Uuid],
+        keyed_assets: &[&str],
+    ) -> Result<Vec<StepStretch>, StoreError> {
+        sqlx::query_as(include_str!("sql/steps_of_runs.sql"))
+            .bind(live)
+            .bind(others)
+            .bind(keyed_assets)
+            .fetch_all(&self.pool)
+            .await
+            .context("reading the steps of runs")
+    }
+}
+
+fn changes_of(rows: Vec<ChangeRow>, limit: usize, runs: &mut RunChanges) -> Changes {
+    let mut changes = Changes::default();
+    for row in rows {
+        match row.kind.as_str() {
+            "snapshot" => changes.snapshot = row.detail,
+            "ended" => changes.ended_runs.extend(row.detail.parse::<Uuid>().ok()),
+            "restored" => changes.truncated = true,
+            "landed" => changes.landed.extend(row.partition(true)),
+            "published" => changes.published.extend(row.partition(true)),
+            "confirmed" => changes.published.extend(row.partition(false)),
+            "live" => runs.live.extend(row.detail.parse::<Uuid>().ok()),
+            "finished" => runs.finished.extend(row.asset_key.parse().ok().zip(row.detail.parse().ok())),
+            "newest_end" => runs.newest_end = row.detail.parse().unwrap_or_default(),
+            "quarantined" => {
+                runs.quarantined.insert(row.asset_key, row.detail.parse().unwrap_or_default());
+            }
+            _ => {}
+        }
+    }
+    changes.truncated |= changes.published.len() >= limit || changes.landed.len() >= limit;
+    changes
 }

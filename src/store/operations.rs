@@ -165,7 +165,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn run_spans(&self, limit: i64) -> Result<Vec<RunSpan>, StoreError> {
+    pub async fn newest_run_spans(&self, limit: i64) -> Result<Vec<RunSpan>, StoreError> {
         sqlx::query_as(
             "select run_id, cause, cause_detail, request, requested_at, finished_at, outcome
              from karat.run order by run_id desc limit $1",

@@ -102,7 +102,10 @@ impl Page {
         match automation {
             Automation::Manual => self.t("on request only", "nur auf Anforderung").to_owned(),
             Automation::Cron(expression) => {
-                format!("{} {expression}", self.t("when something changed, at the ticks of", "bei Änderungen, zu den Ticks von"))
+                format!(
+                    "{} {expression}",
+                    self.t("when something changed, at the ticks of", "bei Änderungen, zu den Ticks von")
+                )
             }
             Automation::Eager { debounce } => format!(
                 "{} {}{}",
@@ -128,9 +131,7 @@ impl Page {
 
     fn wait(&self, wait: WaitPolicy) -> String {
         match wait {
-            WaitPolicy::All => {
-                self.t("waits for everything it reads", "wartet auf alles, was sie liest").to_owned()
-            }
+            WaitPolicy::All => self.t("waits for everything it reads", "wartet auf alles, was sie liest").to_owned(),
             WaitPolicy::AtLeast(count) => {
                 let mut text = self.t("waits for at least", "wartet auf mindestens").to_owned();
                 // Writing to a text does not fail.

@@ -12,10 +12,8 @@ use super::App;
 use super::access::{Admin, Viewer};
 use super::failure::PageError;
 use super::page::{Page, PageResult, rendered};
-use super::words::Action;
-use crate::service::{
-    AlertView, HealthView, ReconcilerView, Retention, TableSizeView, VersionsView,
-};
+use super::parts::Action;
+use crate::service::{AlertView, HealthView, ReconcilerView, Retention, TableSizeView, VersionsView};
 
 /// How many tables are listed, the largest first.
 const TABLES: usize = 40;
@@ -70,10 +68,8 @@ async fn settings(_: Viewer, State(app): State<Arc<App>>, page: Page) -> PageRes
     let (own_bytes, data_bytes) = (bytes(true), bytes(false));
     let omitted = tables.len().saturating_sub(TABLES);
     tables.truncate(TABLES);
-    let channels = app.channels.iter().map(|channel| Channel {
-        name: channel.name().to_owned(),
-        place: channel.url().place(),
-    });
+    let channels =
+        app.channels.iter().map(|channel| Channel { name: channel.name().to_owned(), place: channel.url().place() });
     rendered(&Settings {
         health: app.observer.health().await,
         versions: service.versions().await?,
@@ -91,9 +87,9 @@ async fn settings(_: Viewer, State(app): State<Arc<App>>, page: Page) -> PageRes
     })
 }
 
-async fn test_channel(_: Admin, State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Redirect, PageError> {
+async fn test_channel(admin: Admin, State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Redirect, PageError> {
     let channel = app.channels.iter().find(|channel| channel.name() == name).ok_or(PageError::NothingHere)?;
-    let tested = app.service.test_channel(app.program, &**channel).await;
+    let tested = admin.service(&app).test_channel(app.program, &**channel).await;
     let done = if tested.delivered { "delivered" } else { "undelivered" };
     if let Some(error) = &tested.error {
         tracing::warn!(channel = name, error, "a test message did not arrive");

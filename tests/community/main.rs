@@ -3,6 +3,7 @@
 
 mod account_links;
 mod activity;
+mod browser;
 mod cli_bad_input;
 mod command_line;
 mod definitions;

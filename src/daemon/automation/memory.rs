@@ -11,11 +11,9 @@ use crate::asset::spec::AssetSpec;
 use crate::core::automation::Rule;
 use crate::core::key::AssetKey;
 use crate::core::mapping::PartitionMapping;
-use crate::core::partition::Ordinal;
-use crate::core::plan::partitions_reading;
 use crate::core::subset::PartitionSubset;
-use crate::engine::marks::ordinals_of;
-use crate::store::change::{ChangedPartition, ChangedPlace, Changes};
+use crate::engine::readers::{changed_sets, first_chunk, readers};
+use crate::store::change::{ChangedPartition, Changes};
 
 /// Which partitions are to be looked at, when, and what is known of those that others wait for.
 pub(super) struct Memory {
@@ -131,15 +129,14 @@ impl Memory {
     /// What has to be looked at because of what happened in the database.
     pub(super) fn note(&mut self, definitions: &Definitions, changes: Changes, now: DateTime<Utc>) {
         self.snapshot = changes.snapshot;
-        for (key, ordinals) in by_asset(definitions, &changes.published, |_| true) {
+        for (key, ordinals) in changed_sets(definitions, &changes.published, |_| true) {
             self.add_dirty(definitions, &key, &ordinals, now);
         }
         let of_new_content = |partition: &ChangedPartition| partition.content_changed;
-        for (key, ordinals) in by_asset(definitions, &changes.published, of_new_content).into_iter().chain(by_asset(
-            definitions,
-            &changes.landed,
-            |_| true,
-        )) {
+        for (key, ordinals) in changed_sets(definitions, &changes.published, of_new_content)
+            .into_iter()
+            .chain(changed_sets(definitions, &changes.landed, |_| true))
+        {
             self.for_readers(definitions, &key, &ordinals, now, |_, _, readers| readers);
         }
         for run in changes.ended_runs {
@@ -160,21 +157,7 @@ impl Memory {
         now: DateTime<Utc>,
     ) -> PartitionSubset {
         let Some(memory) = self.assets.get_mut(&asset.key) else { return PartitionSubset::empty() };
-        let reads = |subset: &PartitionSubset| {
-            let specs = asset
-                .upstreams
-                .iter()
-                .filter_map(|upstream| Some((definitions.asset(&upstream.key)?, upstream.mapping)));
-            specs
-                .map(|(spec, mapping)| mapping.upstream_of(&asset.partitions, &spec.partitions, subset, now).len())
-                .fold(0_u64, u64::saturating_add)
-        };
-        let mut limit = limit.max(1);
-        let mut chunk = first_members(&memory.dirty, limit);
-        while limit > 1 && reads(&chunk) > CHUNK_READS {
-            limit /= 2;
-            chunk = first_members(&memory.dirty, limit);
-        }
+        let chunk = first_chunk(definitions, asset, &memory.dirty, limit, CHUNK_READS, now);
         memory.dirty = memory.dirty.difference(&chunk);
         // Whatever these waited for, they are looked at now.
         memory.reminders.retain(|_, subset| {
@@ -258,52 +241,12 @@ impl Memory {
         now: DateTime<Utc>,
         choose: impl Fn(&AssetMemory, PartitionMapping, PartitionSubset) -> PartitionSubset,
     ) {
-        if subset.is_empty() {
-            return;
-        }
-        for reader in definitions.graph().downstream(key) {
-            let Some(spec) = definitions.asset(reader) else { continue };
-            let Some(memory) = self.assets.get(reader) else { continue };
-            let Some(upstream) = spec.upstreams.iter().find(|upstream| upstream.key == *key) else { continue };
-            let readers = partitions_reading(definitions, reader, key, upstream.mapping, subset, now);
-            let chosen = choose(memory, upstream.mapping, readers);
-            self.add_dirty(definitions, reader, &chosen, now);
+        for (spec, mapping, partitions) in readers(definitions, key, subset, now) {
+            let Some(memory) = self.assets.get(&spec.key) else { continue };
+            let chosen = choose(memory, mapping, partitions);
+            self.add_dirty(definitions, &spec.key, &chosen, now);
         }
     }
-}
-
-/// The first `count` members.
-fn first_members(subset: &PartitionSubset, count: u64) -> PartitionSubset {
-    let mut left = count;
-    let mut ranges = Vec::new();
-    for &(first, last) in subset.ranges() {
-        if left == 0 {
-            break;
-        }
-        let taken = last.abs_diff(first).saturating_add(1).min(left);
-        ranges.push((first, first.saturating_add_unsigned(taken - 1)));
-        left -= taken;
-    }
-    PartitionSubset::from_ranges(ranges)
-}
-
-fn by_asset(
-    definitions: &Definitions,
-    partitions: &[ChangedPartition],
-    wanted: impl Fn(&ChangedPartition) -> bool,
-) -> BTreeMap<AssetKey, PartitionSubset> {
-    let mut ranges: BTreeMap<AssetKey, Vec<(Ordinal, Ordinal)>> = BTreeMap::new();
-    for partition in partitions.iter().filter(|partition| wanted(partition)) {
-        let Some(spec) = partition.asset_key.parse().ok().and_then(|key| definitions.asset(&key)) else { continue };
-        let range = match &partition.place {
-            ChangedPlace::Partition(key) => {
-                key.parse().ok().and_then(|key| spec.partitions.ordinal(&key).ok()).map(|ordinal| (ordinal, ordinal))
-            }
-            &ChangedPlace::Between(first, last) => ordinals_of(spec, first, last),
-        };
-        ranges.entry(spec.key.clone()).or_default().extend(range);
-    }
-    ranges.into_iter().map(|(key, list)| (key, PartitionSubset::from_ranges(list))).collect()
 }
 
 /// The instant, or the next one without a fraction of a second.

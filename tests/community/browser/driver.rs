@@ -1,0 +1,204 @@
+//! A real browser, headless: Debian's Chromium, driven by ChromeDriver.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fantoccini::elements::Element;
+use fantoccini::wd::Capabilities;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+
+/// How long anything on a page may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether the programs are there. Without them there is nothing to walk with, unless they are required.
+pub(crate) fn installed() -> bool {
+    let there = ["chromium", "chromedriver"].iter().all(|program| {
+        Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+    });
+    assert!(there || std::env::var_os("KARAT_REQUIRE_BROWSER").is_none(), "Chromium is required and not installed");
+    if !there {
+        println!("skipped: no Chromium (Debian: apt-get install chromium chromium-driver)");
+    }
+    there
+}
+
+/// A browser with one window; it does not outlive the test.
+pub(crate) struct Browser {
+    pub(crate) client: Client,
+    driver: Child,
+    driver_url: String,
+    _profile: tempfile::TempDir,
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // The driver ends its browser with it when it is asked to end; there is nothing to lose when it is not there.
+        let _ = Command::new("kill").arg(self.driver.id().to_string()).status();
+        let _ = self.driver.wait();
+    }
+}
+
+impl Browser {
+    /// A window of this size, in CSS pixels.
+    pub(crate) async fn open(width: u32, height: u32) -> Self {
+        let profile = tempfile::tempdir().unwrap();
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .env("HOME", profile.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| line.rsplit_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok())
+            .unwrap();
+        // It must not wait for somebody to read what it says.
+        std::thread::spawn(move || lines.for_each(drop));
+        let arguments = json!([
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--hide-scrollbars",
+            format!("--window-size={width},{height}"),
+            format!("--user-data-dir={}", profile.path().join("profile").display()),
+        ]);
+        let mut capabilities = Capabilities::new();
+        // A phone is narrower than a window can be: it is emulated.
+        let mut options = json!({ "args": arguments });
+        if width < 500 {
+            options["mobileEmulation"] =
+                json!({ "deviceMetrics": { "width": width, "height": height, "pixelRatio": 2.0, "touch": true } });
+        }
+        capabilities.insert("goog:chromeOptions".to_owned(), options);
+        capabilities.insert("goog:loggingPrefs".to_owned(), json!({ "browser": "ALL" }));
+        capabilities.insert("unhandledPromptBehavior".to_owned(), json!("ignore"));
+        let driver_url = format!("http://127.0.0.1:{port}");
+        let client =
+            ClientBuilder::new(HttpConnector::new()).capabilities(capabilities).connect(&driver_url).await.unwrap();
+        Self { client, driver, driver_url, _profile: profile }
+    }
+
+    pub(crate) async fn goto(&self, url: &str) {
+        self.client.goto(url).await.unwrap();
+    }
+
+    /// The element, as soon as it is there.
+    pub(crate) async fn find(&self, css: &str) -> Element {
+        self.client
+            .wait()
+            .at_most(PATIENCE)
+            .for_element(Locator::Css(css))
+            .await
+            .unwrap_or_else(|error| panic!("there is no {css}: {error}"))
+    }
+
+    pub(crate) async fn click(&self, css: &str) {
+        self.find(css).await.click().await.unwrap_or_else(|error| panic!("{css} cannot be clicked: {error}"));
+    }
+
+    pub(crate) async fn text(&self, css: &str) -> String {
+        self.find(css).await.text().await.unwrap()
+    }
+
+    /// Clicks on the link or button with this text.
+    pub(crate) async fn press(&self, text: &str) {
+        let path = format!("//*[self::a or self::button or self::summary][normalize-space()={text:?}]");
+        let element = self.client.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
+        let element = element.unwrap_or_else(|error| panic!("there is nothing named {text:?} to press: {error}"));
+        element.click().await.unwrap_or_else(|error| panic!("{text:?} cannot be pressed: {error}"));
+    }
+
+    /// Waits until the page says `text` somewhere in `css`.
+    pub(crate) async fn says(&self, css: &str, text: &str) {
+        let began = Instant::now();
+        loop {
+            let said = self.script(&format!("return document.querySelector({css:?})?.innerText ?? ''")).await;
+            let said = said.as_str().unwrap_or_default();
+            if said.contains(text) {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "{css} does not say {text:?} but {said:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    pub(crate) async fn script(&self, script: &str) -> Value {
+        self.client.execute(script, Vec::new()).await.unwrap()
+    }
+
+    /// Chooses the look of the pages, as the button in the bar does.
+    pub(crate) async fn look(&self, theme: &str) {
+        self.script(&format!("document.cookie = 'karat_theme={theme}; path=/'")).await;
+        self.client.refresh().await.unwrap();
+    }
+
+    /// Keeps a picture of the window under `target/screenshots`.
+    pub(crate) async fn screenshot(&self, name: &str) {
+        let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../screenshots");
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join(format!("{name}.png")), self.client.screenshot().await.unwrap()).unwrap();
+    }
+
+    /// What the console said that is a warning or worse, a forbidden script or style among it.
+    pub(crate) async fn complaints(&self) -> Vec<String> {
+        // A command of Chromium's own.
+        let session = self.client.session_id().await.unwrap().unwrap();
+        let request = reqwest::Client::new()
+            .post(format!("{}/session/{session}/se/log", self.driver_url))
+            .json(&json!({ "type": "browser" }));
+        let log: Value = request.send().await.unwrap().json().await.unwrap();
+        let entries = log["value"].as_array().cloned().unwrap();
+        entries
+            .iter()
+            .filter(|entry| matches!(entry["level"].as_str(), Some("SEVERE" | "WARNING")))
+            .map(|entry| entry["message"].to_string())
+            .collect()
+    }
+
+    /// Whether anything of the page is wider than the window.
+    pub(crate) async fn overflows(&self) -> bool {
+        let script = "return document.documentElement.scrollWidth > document.documentElement.clientWidth + 1";
+        self.script(script).await.as_bool().unwrap()
+    }
+
+    /// What axe finds on the page that is serious or worse; nothing when axe is not there.
+    pub(crate) async fn barriers(&self) -> Vec<String> {
+        let Some(axe) = axe() else { return Vec::new() };
+        self.client.execute(&axe, Vec::new()).await.unwrap();
+        let found = self
+            .client
+            .execute_async(
+                "const done = arguments[arguments.length - 1];
+                 axe.run(document, { resultTypes: ['violations'] }).then((result) => done(result.violations
+                     .filter((one) => ['serious', 'critical'].includes(one.impact))
+                     .map((one) => `${one.id}: ${one.help}: ${one.nodes.slice(0, 3).map((node) => node.html).join(' | ')}`)),
+                     (error) => done([String(error)]));",
+                Vec::new(),
+            )
+            .await
+            .unwrap();
+        found.as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect()
+    }
+}
+
+/// The script of axe, from `KARAT_AXE`.
+fn axe() -> Option<String> {
+    let Some(path) = std::env::var_os("KARAT_AXE") else {
+        println!("skipped: KARAT_AXE does not name axe.min.js (npm package axe-core)");
+        return None;
+    };
+    Some(std::fs::read_to_string(path).unwrap())
+}
