@@ -75,6 +75,8 @@ pub(super) struct Drive<'a> {
     may_claim: bool,
     /// Whether the last claim found as much as was wanted, so that more may be waiting.
     was_claim_full: bool,
+    /// Whether the last claim that found something found a range.
+    expects_ranges: bool,
     next_look: Instant,
     last_look: Option<Instant>,
     last_take_back: Option<Instant>,
@@ -101,6 +103,7 @@ impl<'a> Drive<'a> {
             movable: BTreeSet::new(),
             may_claim: false,
             was_claim_full: false,
+            expects_ranges: true,
             next_look: Instant::now(),
             last_look: None,
             last_take_back: None,
@@ -243,7 +246,10 @@ impl<'a> Drive<'a> {
         let wanted = slots - self.slots.len().min(slots) + self.pace.ahead(slots);
         let wanted = wanted.saturating_sub(self.queue.len()).max(1);
         let runs = self.listed_runs();
-        let claimed = self.worker.claim(runs.as_deref(), wanted, self.stop).await?;
+        let claimed = self.worker.claim(runs.as_deref(), wanted, self.expects_ranges, self.stop).await?;
+        if !claimed.is_empty() {
+            self.expects_ranges = claimed.iter().any(|unit| unit.len() > 1);
+        }
         self.was_claim_full = claimed.len() >= wanted;
         self.may_claim = self.was_claim_full;
         for unit in claimed {
