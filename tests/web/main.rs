@@ -1,8 +1,8 @@
 //! The pages and the API of Karat, asked over real sockets on a real database.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod api;
 mod access;
+mod api;
 mod charts;
 #[allow(dead_code)]
 #[path = "../karat/dashboard_lake.rs"]
