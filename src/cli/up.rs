@@ -21,7 +21,9 @@ use super::verb::KeepArguments;
 use crate::daemon::alert_channel::AlertChannel;
 use crate::daemon::{self, AlertSender, Daemon};
 use crate::engine::{Shutdown, Wakeups, WorkerSettings};
-use crate::service::{DEFAULT_ADDRESS, LoginPolicy, PagesContext, Process, Retention, ServePages, WorkerView, listen};
+use crate::service::{
+    DEFAULT_ADDRESS, LoginPolicy, LoginProvider, PagesContext, Process, Retention, ServePages, WorkerView, listen,
+};
 
 /// How long what was told to stop is waited for after an abort.
 const ABORT_LIMIT: Duration = Duration::from_secs(2);
@@ -117,11 +119,13 @@ struct Parts {
     channels: Vec<Arc<dyn AlertChannel>>,
     pages: Option<(ServePages, TcpListener)>,
     login: LoginPolicy,
+    providers: Vec<Arc<dyn LoginProvider>>,
     shutdown_limit: Duration,
 }
 
 pub(super) async fn up(session: &Session, arguments: &UpArguments) -> Result<Exit, Failure> {
     let channels = arguments.channels.channels(session)?;
+    let providers = (session.application.login_providers)().map_err(|error| Failure::new(Exit::Usage, error))?;
     // Before anything starts: an address that cannot be had is the likeliest mistake.
     let pages = match session.application.pages {
         Some(pages) => Some((pages, listen(arguments.address).await?)),
@@ -134,6 +138,7 @@ pub(super) async fn up(session: &Session, arguments: &UpArguments) -> Result<Exi
         channels,
         pages,
         login: arguments.login(),
+        providers,
         shutdown_limit: arguments.serve.shutdown_limit,
     };
     session
@@ -152,6 +157,7 @@ pub(super) async fn worker(session: &Session, arguments: &ServeArguments) -> Res
         channels: Vec::new(),
         pages: None,
         login: LoginPolicy::default(),
+        providers: Vec::new(),
         shutdown_limit: arguments.shutdown_limit,
     };
     session.connected(async |connected| serve(session, connected, parts).await).await
@@ -225,7 +231,18 @@ async fn serve(session: &Session, connected: &Connected, parts: Parts) -> Result
         tokio::spawn(async move {
             let _guard = guard;
             let wakeups = Some(wakeups);
-            pages(PagesContext { service, program, process, login, channels, wakeups, listener, stop }).await
+            pages(PagesContext {
+                service,
+                program,
+                process,
+                login,
+                providers: parts.providers,
+                channels,
+                wakeups,
+                listener,
+                stop,
+            })
+            .await
         })
     });
     session.output.result(&started, |started| started_text(session, started))?;

@@ -24,6 +24,7 @@ pub mod language;
 pub mod lineage;
 mod live;
 mod login;
+mod login_by;
 mod metrics;
 mod own_account;
 mod page;
@@ -92,7 +93,7 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 /// When the listener breaks.
 pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
     Box::pin(async move {
-        let PagesContext { service, program, process, login, channels, wakeups, listener, stop } = context;
+        let PagesContext { service, program, process, login, providers, channels, wakeups, listener, stop } = context;
         let version = process.version;
         // A handler that changes something asks in the name of whoever asks it.
         let service = service.acting(Caller::nobody());
@@ -106,6 +107,7 @@ pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
             program,
             version,
             login,
+            providers,
             stop: stop.clone(),
             channels,
             wakeups,
@@ -135,6 +137,7 @@ fn router(app: &Arc<App>) -> Router {
         .merge(lineage::routes())
         .merge(live::routes())
         .merge(login::routes())
+        .merge(login_by::routes())
         .merge(own_account::routes())
         .merge(preferences::routes())
         .merge(probes::routes())

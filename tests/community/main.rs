@@ -9,6 +9,7 @@ mod command_line;
 mod definitions;
 mod demo;
 mod discord_alert;
+mod discord_login;
 mod evidence;
 mod fact_game_sessions;
 mod fact_voice_sessions;

@@ -144,6 +144,7 @@ fn application() -> Application {
         migrations,
         pages: None,
         alert_channels: || Ok(Vec::new()),
+        login_providers: || Ok(Vec::new()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use karat::asset::calendar::Calendar;
 use karat::engine::Wakeups;
-use karat::service::{LoginPolicy, PagesContext, Process, Service, listen};
+use karat::service::{LoginPolicy, LoginProvider, PagesContext, Process, Service, listen};
 use reqwest::{Method, RequestBuilder, Response, redirect};
 use sqlx::postgres::PgPoolOptions;
 use tokio::task::JoinHandle;
@@ -59,6 +59,15 @@ impl Server {
     }
 
     pub(crate) async fn on(lake: Lake) -> Self {
+        Self::start(lake, Vec::new()).await
+    }
+
+    /// With others who know people.
+    pub(crate) async fn with_providers(providers: Vec<Arc<dyn LoginProvider>>) -> Self {
+        Self::start(Lake::new().await, providers).await
+    }
+
+    async fn start(lake: Lake, providers: Vec<Arc<dyn LoginProvider>>) -> Self {
         let options = lake.database.connect_options();
         let calendar = Calendar { zone: chrono_tz::Europe::Berlin, first_day: APPLICATION.first_day };
         let service = Service::new(
@@ -78,6 +87,7 @@ impl Server {
             channels: Vec::new(),
             wakeups: Some(Wakeups::listen(&options)),
             login: LoginPolicy::default(),
+            providers,
             listener,
             stop: stop.clone(),
         };
