@@ -138,6 +138,8 @@ impl DiscordLogin {
     fn url(&self, base: &Url, path: &str) -> Url {
         let mut url = base.clone();
         url.set_path(path);
+        url.set_query(None);
+        url.set_fragment(None);
         url
     }
 

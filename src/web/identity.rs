@@ -160,7 +160,7 @@ pub(super) async fn session_cookie(
 ) -> Result<SignedCookieJar, ServiceError> {
     let seconds = (logged_in.expires_at - app.service.now()).num_seconds();
     let cookie = cookie(headers, SESSION_COOKIE, logged_in.secret.reveal(), "/", seconds);
-    Ok(cookies(app, headers).await?.add(cookie).add(no_attempt(headers)))
+    Ok(cookies(app, headers).await?.add(cookie))
 }
 
 /// The cookies of an answer to somebody who is logged out from now on.
@@ -185,7 +185,7 @@ pub(super) async fn attempt(app: &App, headers: &HeaderMap) -> Result<Option<Log
 }
 
 /// An attempt is good for one login.
-fn no_attempt(headers: &HeaderMap) -> Cookie<'static> {
+pub(super) fn no_attempt(headers: &HeaderMap) -> Cookie<'static> {
     cookie(headers, ATTEMPT_COOKIE, "", ATTEMPT_PATH, 0)
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::App;
 use super::failure::PageError;
-use super::identity::{attempt, attempt_cookie, session_cookie};
+use super::identity::{attempt, attempt_cookie, no_attempt, session_cookie};
 use super::login::refused;
 use super::page::Page;
 use crate::service::{LoginAttempt, LoginError, LoginProvider, Origin};
@@ -59,7 +59,7 @@ async fn come_back(
     let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     match app.service.login_by(provider, &code, &begun, origin, user_agent).await {
         Ok(logged_in) => {
-            let cookies = session_cookie(&app, &headers, &logged_in).await?;
+            let cookies = session_cookie(&app, &headers, &logged_in).await?.add(no_attempt(&headers));
             Ok((cookies, Redirect::to("/")).into_response())
         }
         Err(LoginError::Service(error)) => Err(error.into()),

@@ -121,7 +121,9 @@ impl Service {
         drop(permit);
         let Some(account) = account else { return Err(LoginError::Wrong) };
         if !is_right || account.disabled_at.is_some() {
-            self.record_login(&account, "login failed", address).await;
+            // Not waited for: how long it takes would tell that there is such an account.
+            let service = self.clone();
+            tokio::spawn(async move { service.record_login(&account, "login failed", address).await });
             return Err(LoginError::Wrong);
         }
         self.store.login_succeeded(&account_hash, &address_hash).await?;
