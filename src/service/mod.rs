@@ -61,9 +61,9 @@ use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 
 pub use self::accounts::{
-    AccountView, AuditQuery, AuditView, Caller, ChangedAccountView, Identified, Identity, LoggedIn, LoginError,
-    LoginPolicy, LoginRequest, MINIMUM_PASSWORD_CHARACTERS, NewTokenView, Origin, Password, Presented, Role, Secret,
-    SessionView, TokenView, Via,
+    AccountView, AuditQuery, AuditView, Caller, ChangedAccountView, Identified, Identity, LoggedIn, LoginAttempt,
+    LoginError, LoginPolicy, LoginProvider, LoginProviders, LoginRequest, MINIMUM_PASSWORD_CHARACTERS, NewTokenView,
+    Origin, Password, Presented, Role, Secret, SessionView, TokenView, Via,
 };
 pub use self::alerts::{AlertDetailView, AlertView, DeliveryView, TestedChannelView};
 pub use self::asset::AssetDetailView;

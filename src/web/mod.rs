@@ -25,6 +25,7 @@ pub mod language;
 pub mod lineage;
 mod live;
 mod login;
+mod login_by;
 mod metrics;
 mod own_account;
 mod page;
@@ -93,7 +94,7 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 /// When the listener breaks.
 pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
     Box::pin(async move {
-        let PagesContext { service, program, process, login, channels, wakeups, listener, stop } = context;
+        let PagesContext { service, program, process, login, providers, channels, wakeups, listener, stop } = context;
         let version = process.version;
         // A handler that changes something asks in the name of whoever asks it.
         let service = service.acting(Caller::nobody());
@@ -107,6 +108,7 @@ pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
             program,
             version,
             login,
+            providers,
             stop: stop.clone(),
             channels,
             wakeups,
@@ -137,6 +139,7 @@ fn router(app: &Arc<App>) -> Router {
         .merge(lineage::routes())
         .merge(live::routes())
         .merge(login::routes())
+        .merge(login_by::routes())
         .merge(own_account::routes())
         .merge(preferences::routes())
         .merge(probes::routes())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use karat::asset::calendar::Calendar;
 use karat::asset::definitions::Definitions;
 use karat::engine::Wakeups;
-use karat::service::{LoginPolicy, PagesContext, Process, Service, listen};
+use karat::service::{LoginPolicy, LoginProvider, PagesContext, Process, Service, listen};
 use reqwest::{Method, RequestBuilder, Response, redirect};
 use sqlx::postgres::PgPoolOptions;
 use tokio::task::JoinHandle;
@@ -60,12 +60,25 @@ impl Server {
     }
 
     pub(crate) async fn on(lake: Lake) -> Self {
+        Self::start(lake, Self::example(), Vec::new()).await
+    }
+
+    /// With others who know people.
+    pub(crate) async fn with_providers(providers: Vec<Arc<dyn LoginProvider>>) -> Self {
+        Self::start(Lake::new().await, Self::example(), providers).await
+    }
+
+    fn example() -> Definitions {
         let calendar = Calendar { zone: chrono_tz::Europe::Berlin, first_day: APPLICATION.first_day };
-        Self::with(lake, assets::definitions(calendar).unwrap()).await
+        assets::definitions(calendar).unwrap()
     }
 
     /// With other declarations, of whose tables none need be there.
     pub(crate) async fn with(lake: Lake, definitions: Definitions) -> Self {
+        Self::start(lake, definitions, Vec::new()).await
+    }
+
+    async fn start(lake: Lake, definitions: Definitions, providers: Vec<Arc<dyn LoginProvider>>) -> Self {
         let options = lake.database.connect_options();
         let service = Service::new(
             PgPoolOptions::new().connect_lazy_with(options.clone()),
@@ -83,6 +96,8 @@ impl Server {
             process: Process { version: APPLICATION.version, ..Process::default() },
             channels: Vec::new(),
             wakeups: Some(Wakeups::listen(&options)),
+            login: LoginPolicy::default(),
+            providers,
             listener,
             stop: stop.clone(),
         };
