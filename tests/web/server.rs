@@ -64,7 +64,7 @@ impl Server {
         Self::with(lake, assets::definitions(calendar).unwrap()).await
     }
 
-    /// With other definitions.
+    /// With other declarations, of whose tables none need be there.
     pub(crate) async fn with(lake: Lake, definitions: Definitions) -> Self {
         let options = lake.database.connect_options();
         let service = Service::new(
@@ -83,7 +83,6 @@ impl Server {
             process: Process { version: APPLICATION.version, ..Process::default() },
             channels: Vec::new(),
             wakeups: Some(Wakeups::listen(&options)),
-            login: LoginPolicy::default(),
             listener,
             stop: stop.clone(),
         };
@@ -118,7 +117,7 @@ impl Server {
 }
 
 /// The text as a form has it.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
