@@ -81,6 +81,7 @@ impl Server {
             service: service.clone(),
             program: APPLICATION.name,
             process: Process { version: APPLICATION.version, ..Process::default() },
+            channels: Vec::new(),
             login: LoginPolicy::default(),
             wakeups: Some(Wakeups::listen(&options)),
             listener,
