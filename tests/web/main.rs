@@ -8,6 +8,7 @@ mod frame;
 mod generated;
 mod layout;
 mod lineage;
+mod live;
 mod server;
 #[allow(dead_code)]
 #[path = "../karat/service_lake.rs"]
