@@ -155,7 +155,7 @@ impl Review<'_> {
         if let ChartKind::Line { anomalies: Some(seasonal) } = &chart.kind {
             if !WEEKS.contains(&seasonal.weeks) {
                 self.problem(
-                    format!("anomalies cannot be told from {} weeks", seasonal.weeks),
+                    format!("anomalies cannot be told from {} week(s)", seasonal.weeks),
                     format!("use {} to {}", WEEKS.start(), WEEKS.end()),
                 );
             }

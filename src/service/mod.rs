@@ -29,6 +29,7 @@ mod metrics;
 mod observer;
 mod obstacles;
 mod overview;
+mod partitions;
 mod picture;
 mod plan;
 mod pools;
@@ -90,6 +91,10 @@ pub use self::metrics::{MetricFamily, MetricKind, Sample, Value};
 pub use self::observer::Observer;
 pub use self::obstacles::{ObstacleKind, ObstacleView};
 pub use self::overview::{FailingCheckView, OverviewView, RanView};
+pub use self::partitions::{
+    CheckPageView, CheckQuery, PartitionPageView, PartitionQuery, PartitionRowView, PartitionStepView,
+    PartitionVersionView, SeriesPointView, SeriesView,
+};
 pub use self::picture::{AssetPicture, HeatCell, HeatCounts, HeatState, Picture, PictureKeeper, Unbuilt, heat};
 pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
 pub use self::pools::{LoadView, PoolView, PoolWaitingView, RunningView, WorkerLoadView};
@@ -98,7 +103,9 @@ pub use self::progress::{FailureView, ProgressView, SummaryView};
 pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
 pub use self::request::{PartitionState, Request};
 pub use self::rows::{MOST_DOWNLOADED_ROWS, MOST_ROWS, ROWS, RowStream, RowView, RowsRequest, RowsView, StandingView};
-pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
+pub use self::run::{
+    EventView, LogLineView, LogQuery, RunDetailView, RunPageView, RunPartitionsView, RunQuery, RunView,
+};
 pub use self::run_detail::{
     FailedStepView, LOG_LEVELS, LogPlace, LogTailQuery, RunTimeView, RunTimesView, RunVersionView,
 };
