@@ -13,6 +13,7 @@ mod frame;
 mod generated;
 mod layout;
 mod lineage;
+mod live;
 mod login;
 mod routes;
 mod server;

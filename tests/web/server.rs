@@ -95,6 +95,7 @@ impl Server {
             program: APPLICATION.name,
             process: Process { version: APPLICATION.version, ..Process::default() },
             channels: Vec::new(),
+            login: LoginPolicy::default(),
             wakeups: Some(Wakeups::listen(&options)),
             login: LoginPolicy::default(),
             providers,
