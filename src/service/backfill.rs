@@ -171,6 +171,17 @@ impl Service {
             limit => limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)),
         };
         let changed = self.store.limit_runs(&backfill.runs, limit, self.now()).await?;
+        if !changed.is_empty() {
+            let number = limit.map_or_else(String::new, |limit| format!(" {limit}"));
+            self.record(Done {
+                action: "backfill limit",
+                target: Some(&backfill_id.to_string()),
+                backfill_id: Some(backfill_id),
+                command: Some(&format!("backfill limit {backfill_id}{number}")),
+                ..Done::default()
+            })
+            .await;
+        }
         Ok(ControlledView { changed, live: backfill.runs })
     }
 
