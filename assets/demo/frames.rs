@@ -84,14 +84,7 @@ pub(super) struct Capture<'a> {
 impl<'a> Capture<'a> {
     /// Nothing was received yet.
     pub(super) const fn new(people: &'a [Person]) -> Self {
-        Self {
-            people,
-            text: String::new(),
-            sequence: 0,
-            messages: 0,
-            members: BTreeMap::new(),
-            voice: BTreeMap::new(),
-        }
+        Self { people, text: String::new(), sequence: 0, messages: 0, members: BTreeMap::new(), voice: BTreeMap::new() }
     }
 
     /// Messages are numbered from here on.

@@ -63,8 +63,7 @@ pub struct Application {
 ///
 /// # Errors
 /// When the database holds something else, or cannot be used.
-pub type Demonstrate =
-    for<'a> fn(&'a Session, &'a Connected) -> BoxFuture<'a, Result<BoxFuture<'static, ()>, Failure>>;
+pub type Demonstrate = for<'a> fn(&'a Session, &'a Connected) -> BoxFuture<'a, Result<BoxFuture<'static, ()>, Failure>>;
 
 /// One invocation of an application.
 #[derive(Clone)]

@@ -170,12 +170,20 @@ impl Page {
     }
 }
 
-async fn pause(operator: Operator, State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Redirect, PageError> {
+async fn pause(
+    operator: Operator,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Result<Redirect, PageError> {
     let switched = operator.service(&app).pause_schedule(&name).await?;
     Ok(back(&switched.schedule.schedule, if switched.changed { "switched-off" } else { "unchanged" }))
 }
 
-async fn resume(operator: Operator, State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Redirect, PageError> {
+async fn resume(
+    operator: Operator,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Result<Redirect, PageError> {
     let switched = operator.service(&app).resume_schedule(&name).await?;
     Ok(back(&switched.schedule.schedule, if switched.changed { "switched-on" } else { "unchanged" }))
 }

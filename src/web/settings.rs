@@ -87,7 +87,11 @@ async fn settings(_: Viewer, State(app): State<Arc<App>>, page: Page) -> PageRes
     })
 }
 
-async fn test_channel(admin: Admin, State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Redirect, PageError> {
+async fn test_channel(
+    admin: Admin,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Result<Redirect, PageError> {
     let channel = app.channels.iter().find(|channel| channel.name() == name).ok_or(PageError::NothingHere)?;
     let tested = admin.service(&app).test_channel(app.program, &**channel).await;
     let done = if tested.delivered { "delivered" } else { "undelivered" };

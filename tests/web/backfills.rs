@@ -22,10 +22,14 @@ async fn one_is_planned_launched_steered_and_carried_out() {
     server.lake.record(2, 19, 5).await;
     assert_snapshot!("backfills_none", server.get("/backfills").await.main());
     assert_snapshot!("backfills_new", server.get("/backfills/new").await.main());
-    let plan = server.get("/backfills/new?select=lake.daily%2B&from=2026-03-02&to=2026-03-15&scope=missing&upstream=yes").await;
+    let plan = server
+        .get("/backfills/new?select=lake.daily%2B&from=2026-03-02&to=2026-03-15&scope=missing&upstream=yes")
+        .await;
     assert_snapshot!("backfills_plan", plan.main());
 
-    let address = launched(&server, &[("select", "lake.daily+"), ("partitions", "2026-03-02..2026-03-15"), ("upstream", "yes")]).await;
+    let address =
+        launched(&server, &[("select", "lake.daily+"), ("partitions", "2026-03-02..2026-03-15"), ("upstream", "yes")])
+            .await;
     assert_snapshot!("backfills_queued", server.get(&format!("{address}?done=launched")).await.main());
     for (verb, fields, done) in [
         ("pause", vec![], "paused"),

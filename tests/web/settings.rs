@@ -104,12 +104,8 @@ async fn rows_in_quarantine_are_released_or_discarded() {
     let page = server.get("/quarantine?asset=workshop.readings").await;
     assert!(!page.text.contains("<script>alert"), "{}", page.text);
     assert_snapshot!("quarantine", page.main());
-    let ids: Vec<String> = page
-        .text
-        .split("href=\"/quarantine/")
-        .skip(1)
-        .map(|rest| rest.split('"').next().unwrap().to_owned())
-        .collect();
+    let ids: Vec<String> =
+        page.text.split("href=\"/quarantine/").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
     assert_eq!(ids.len(), 3);
     assert_snapshot!("quarantine_one", server.get(&format!("/quarantine/{}", ids[1])).await.main());
     let answer = server.post("/quarantine/discard", &[("row", &ids[1])]).await;
@@ -118,7 +114,8 @@ async fn rows_in_quarantine_are_released_or_discarded() {
     assert_eq!(server.post("/quarantine/release", &[]).await.status, 400);
     let answer = server.post("/quarantine/release", &[("asset", "workshop.readings")]).await;
     assert_eq!(answer.header("location"), "/quarantine?done=released", "{}", answer.text);
-    let rows: i64 = sqlx::query_scalar("select count(*) from workshop.readings").fetch_one(&server.lake.pool).await.unwrap();
+    let rows: i64 =
+        sqlx::query_scalar("select count(*) from workshop.readings").fetch_one(&server.lake.pool).await.unwrap();
     assert_eq!(rows, 2);
     assert!(server.get(&format!("/quarantine/{}", ids[1])).await.main().contains("discarded"));
 }

@@ -21,7 +21,8 @@ async fn a_pool_shows_who_holds_it_and_who_waits() {
     let mut settings = settings();
     settings.add_filter(r"<p class=.soft.>[^<,]+, process \d+", "<p class=\"soft\">[host], process [id]");
     let _guard = settings.bind_to_scope();
-    let request = Request { force: true, ..Request::new("workshop.pressed", Extent::Text("2026-03-02..2026-03-05".to_owned())) };
+    let request =
+        Request { force: true, ..Request::new("workshop.pressed", Extent::Text("2026-03-02..2026-03-05".to_owned())) };
     server.service.launch(&request, LaunchKind::Materialize).await.unwrap();
     let slots = WorkerSettings { slots: 2, ..WorkerSettings::default() };
     let worker = server.service.worker(server.lake.logs.clone(), slots);

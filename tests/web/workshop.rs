@@ -72,11 +72,7 @@ pub(crate) async fn workshop(channels: Vec<std::sync::Arc<dyn karat::daemon::ale
 pub(crate) async fn write_late_readings(server: &Server, notes: &[&str]) {
     let rows: Vec<Reading> = (1..)
         .zip(notes)
-        .map(|(id, note)| Reading {
-            at: "2026-03-03T12:00:00Z".parse().unwrap(),
-            id,
-            note: Some((*note).to_owned()),
-        })
+        .map(|(id, note)| Reading { at: "2026-03-03T12:00:00Z".parse().unwrap(), id, note: Some((*note).to_owned()) })
         .collect();
     let clock = &*server.lake.clock;
     let definitions = server.service.definitions();
