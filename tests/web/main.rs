@@ -3,6 +3,7 @@
 
 mod access;
 mod api;
+mod backfills;
 mod charts;
 #[allow(dead_code)]
 #[path = "../karat/dashboard_lake.rs"]
@@ -16,7 +17,13 @@ mod lineage;
 mod live;
 mod login;
 mod routes;
+mod schedules;
 mod server;
+mod settings;
+mod timeline;
+mod workers;
+mod workshop;
+
 #[allow(dead_code)]
 #[path = "../karat/service_lake.rs"]
 mod service_lake;
