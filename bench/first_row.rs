@@ -84,6 +84,7 @@ pub(crate) async fn measure(server: &Server, report: &mut Report) -> anyhow::Res
             cause_detail: None,
             backfill_id: None,
             retry_of: None,
+            requested_by: None,
             request: Json::Null,
         };
         let begun = Instant::now();

@@ -121,6 +121,7 @@ impl Installation {
             cause_detail: None,
             backfill_id: None,
             retry_of: None,
+            requested_by: None,
             request: Json::Null,
         };
         let Self { context, .. } = self;

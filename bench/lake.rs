@@ -240,6 +240,7 @@ impl Karat {
             cause_detail: None,
             backfill_id: None,
             retry_of: None,
+            requested_by: None,
             request: Json::Null,
         };
         Ok(launch(&self.store, &self.definitions, request, Utc::now()).await?.run_id)

@@ -87,7 +87,7 @@ impl From<ServiceError> for Failure {
     fn from(error: ServiceError) -> Self {
         let exit = match error.kind() {
             ErrorKind::Request => Exit::Usage,
-            ErrorKind::Refused => Exit::Failure,
+            ErrorKind::Refused | ErrorKind::Forbidden => Exit::Failure,
             ErrorKind::NothingToDo => Exit::Ok,
             ErrorKind::Database => Exit::Database,
         };
@@ -143,8 +143,11 @@ impl From<WorkerError> for Failure {
 
 impl From<ListenError> for Failure {
     fn from(error: ListenError) -> Self {
-        let exit = if matches!(error, ListenError::NotLoopback(_)) { Exit::Usage } else { Exit::Failure };
-        Self::new(exit, error.to_string())
+        match error {
+            ListenError::Service(error) => (*error).into(),
+            ListenError::NotLoopback(_) => Self::new(Exit::Usage, error.to_string()),
+            error => Self::new(Exit::Failure, error.to_string()),
+        }
     }
 }
 

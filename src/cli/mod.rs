@@ -34,11 +34,13 @@ mod launch;
 mod logging;
 mod options;
 mod output;
+mod password;
 mod runs;
 mod schedule;
 mod sensor;
 mod session;
 mod up;
+mod user;
 mod verb;
 
 use std::ffi::OsString;
@@ -150,6 +152,12 @@ fn with_program_name(message: &str, name: &str) -> String {
         "`schedule ls",
         "`quarantine ls",
         "`materialize ",
+        "`user ls",
+        "`user add ",
+        "`user passwd ",
+        "`user role ",
+        "`user enable ",
+        "`user token ls",
     ] {
         message = message.replace(command, &format!("`{name} {}", &command[1..]));
     }

@@ -55,7 +55,9 @@ pub(super) fn toned(text: &str) -> String {
         "fresh" | "succeeded" | "ok" | "yes" => '\u{2061}',
         "stale" | "quarantined" | "running" | "queued" | "paused" | "canceling" | "open" | "skipped" | "ready"
         | "pending" | "due" => '\u{2062}',
-        "failed" | "blocked" | "missing" | "canceled" | "lost" | "overdue" => '\u{2063}',
+        "failed" | "blocked" | "missing" | "canceled" | "lost" | "overdue" | "disabled" | "expired" | "revoked" => {
+            '\u{2063}'
+        }
         _ => return text.to_owned(),
     };
     format!("{mark}{text}\u{2060}")

@@ -168,6 +168,7 @@ async fn list_runs(session: &Session, connected: &Connected, arguments: &RunList
         cause: arguments.cause.clone(),
         backfill_id,
         asset: arguments.asset.clone(),
+        requested_by: arguments.user.clone(),
         before,
         limit: arguments.list.limit,
     };
@@ -175,6 +176,7 @@ async fn list_runs(session: &Session, connected: &Connected, arguments: &RunList
     let filtered = query.live
         || query.outcome.is_some()
         || query.cause.is_some()
+        || query.requested_by.is_some()
         || backfill_id.is_some()
         || query.asset.is_some()
         || before.is_some();

@@ -16,7 +16,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::daemon::alert_channel::AlertChannels;
 use crate::engine::logs::LogCollector;
 use crate::postgres::{self, EmbeddedServer, EmbeddedSettings};
-use crate::service::{ServePages, Service};
+use crate::service::{Caller, ServePages, Service};
 use crate::store::error::sql_state;
 use crate::store::migrate::Migrations;
 use crate::store::pool_options;
@@ -145,7 +145,8 @@ impl Session {
             definitions,
             Arc::new((self.application.migrations)()),
             self.clock.clone(),
-        );
+        )
+        .acting(Caller::command_line());
         Ok(Connected { service, pool, connect_options, server })
     }
 

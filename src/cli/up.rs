@@ -21,7 +21,7 @@ use super::verb::KeepArguments;
 use crate::daemon::alert_channel::AlertChannel;
 use crate::daemon::{self, AlertSender, Daemon};
 use crate::engine::{Shutdown, Wakeups, WorkerSettings};
-use crate::service::{DEFAULT_ADDRESS, PagesContext, Process, Retention, ServePages, WorkerView, listen};
+use crate::service::{DEFAULT_ADDRESS, LoginPolicy, PagesContext, Process, Retention, ServePages, WorkerView, listen};
 
 /// How long what was told to stop is waited for after an abort.
 const ABORT_LIMIT: Duration = Duration::from_secs(2);
@@ -52,12 +52,26 @@ pub struct UpArguments {
     /// Where the pages are
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = DEFAULT_ADDRESS)]
     pub address: SocketAddr,
-    /// Serve the pages on an address that other machines reach, although they have no login
+    /// Ask nobody for a login, wherever they are: whoever reaches the address may do everything
     #[arg(long)]
     pub insecure_no_login: bool,
+    /// Ask nobody at this very machine for a login, although there are users
+    #[arg(long, conflicts_with = "insecure_no_login")]
+    pub no_login_on_loopback: bool,
     /// Where its alerts go.
     #[command(flatten)]
     pub channels: ChannelArguments,
+}
+
+impl UpArguments {
+    /// Who needs a login.
+    const fn login(&self) -> LoginPolicy {
+        match (self.insecure_no_login, self.no_login_on_loopback) {
+            (true, _) => LoginPolicy::Never,
+            (_, true) => LoginPolicy::NotOnLoopback,
+            _ => LoginPolicy::WithAccounts,
+        }
+    }
 }
 
 /// Arguments of `worker`.
@@ -102,6 +116,7 @@ struct Parts {
     /// Where alerts go.
     channels: Vec<Arc<dyn AlertChannel>>,
     pages: Option<(ServePages, TcpListener)>,
+    login: LoginPolicy,
     shutdown_limit: Duration,
 }
 
@@ -109,7 +124,7 @@ pub(super) async fn up(session: &Session, arguments: &UpArguments) -> Result<Exi
     let channels = arguments.channels.channels(session)?;
     // Before anything starts: an address that cannot be had is the likeliest mistake.
     let pages = match session.application.pages {
-        Some(pages) => Some((pages, listen(arguments.address, arguments.insecure_no_login).await?)),
+        Some(pages) => Some((pages, listen(arguments.address).await?)),
         None => None,
     };
     let slots = if arguments.no_worker { Some(0) } else { slots(&arguments.serve) };
@@ -118,10 +133,12 @@ pub(super) async fn up(session: &Session, arguments: &UpArguments) -> Result<Exi
         reconciles: Some(arguments.keep.retention()),
         channels,
         pages,
+        login: arguments.login(),
         shutdown_limit: arguments.serve.shutdown_limit,
     };
     session
         .connected(async |connected| {
+            connected.service.may_listen(arguments.address, parts.login).await?;
             connected.service.prepare().await?;
             serve(session, connected, parts).await
         })
@@ -134,6 +151,7 @@ pub(super) async fn worker(session: &Session, arguments: &ServeArguments) -> Res
         reconciles: None,
         channels: Vec::new(),
         pages: None,
+        login: LoginPolicy::default(),
         shutdown_limit: arguments.shutdown_limit,
     };
     session.connected(async |connected| serve(session, connected, parts).await).await
@@ -199,12 +217,13 @@ async fn serve(session: &Session, connected: &Connected, parts: Parts) -> Result
     // The pages stay until the end: they show how it stops.
     let stop_pages = CancellationToken::new();
     let pages = parts.pages.map(|(pages, listener)| {
-        let (service, stop) = (service.clone(), stop_pages.clone());
+        // Whoever asks by a page is named by the page.
+        let (service, login, stop) = (service.unattended(), parts.login, stop_pages.clone());
         let guard = shutdown.begun().clone().drop_guard();
         let program = session.application.name;
         tokio::spawn(async move {
             let _guard = guard;
-            pages(PagesContext { service, program, process, wakeups: Some(wakeups), listener, stop }).await
+            pages(PagesContext { service, program, process, login, wakeups: Some(wakeups), listener, stop }).await
         })
     });
     session.output.result(&started, |started| started_text(session, started))?;

@@ -10,7 +10,8 @@ use super::schedule::ScheduleArguments;
 use super::sensor::SensorArguments;
 use super::session::Session;
 use super::up::{UpArguments, WorkerArguments, WorkerVerb};
-use super::{admin, alert, explain, inspect, late, launch, runs, schedule, sensor, up};
+use super::user::{AuditArguments, UserArguments};
+use super::{admin, alert, explain, inspect, late, launch, runs, schedule, sensor, up, user};
 use crate::service::{Extent, PartitionState, Request, Retention};
 
 /// What can be asked of every application.
@@ -51,6 +52,10 @@ pub enum Verb {
     Sensor(SensorArguments),
     /// List and show alerts, and test whether they arrive
     Alert(AlertArguments),
+    /// Make, list and change users and their tokens: who may do what
+    User(UserArguments),
+    /// Show who did what
+    Audit(AuditArguments),
     /// Show an asset in detail
     Asset(AssetArguments),
     /// Say that an external asset changed where nobody saw it: what reads it becomes stale
@@ -294,6 +299,9 @@ pub struct RunListArguments {
     /// Only runs that exist for this reason: manual, backfill, retry, schedule, automation or sensor
     #[arg(long, value_name = "CAUSE", hide_possible_values = true, value_parser = ["manual", "backfill", "retry", "schedule", "automation", "sensor"])]
     pub cause: Option<String>,
+    /// Only runs that this user asked for
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
     /// Only runs of this backfill
     #[arg(long, value_name = "ID")]
     pub backfill: Option<String>,
@@ -450,7 +458,7 @@ pub struct KeepArguments {
     /// How long log lines, events, attempts and ticks are kept, such as 30d or 12h
     #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = kept)]
     pub keep_logs: Duration,
-    /// How long replaced versions are kept, runs that have ended with their steps, and check results
+    /// How long replaced versions are kept, runs that have ended with their steps, check results, and who did what
     #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = kept)]
     pub keep_history: Duration,
 }
@@ -546,6 +554,8 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
         },
         Verb::Run(arguments) => runs::run(session, &arguments.verb).await,
         Verb::Sensor(arguments) => sensor::sensor(session, &arguments.verb).await,
+        Verb::User(arguments) => user::user(session, &arguments.verb).await,
+        Verb::Audit(arguments) => user::audit(session, &arguments.verb).await,
         Verb::Alert(arguments) => alert::alert(session, &arguments.verb).await,
         Verb::Schedule(arguments) => schedule::schedule(session, &arguments.verb).await,
         Verb::Asset(AssetArguments { verb: AssetVerb::Show(arguments) }) => explain::asset(session, &arguments).await,

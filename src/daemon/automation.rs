@@ -199,6 +199,7 @@ async fn launch_all(
             cause_detail: serde_json::to_value(cause).ok(),
             backfill_id: None,
             retry_of: None,
+            requested_by: None,
             request: json!({ "command": format!("automation: {words}") }),
         };
         match launch(&context.store, &context.definitions, request, now).await {

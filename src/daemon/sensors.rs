@@ -283,6 +283,7 @@ async fn prepared(
         cause_detail: Some(json!({ "sensor": sensor.name, "run_key": request.run_key })),
         backfill_id: None,
         retry_of: None,
+        requested_by: None,
         request: request_data,
     };
     let (run, steps) = prepare(&context.store, &context.definitions, launch, now).await?;

@@ -181,6 +181,7 @@ pub async fn prepare_tick(
         cause_detail: Some(json!({ "schedule": schedule.name, "tick_at": at_text, "kind": kind.as_str() })),
         backfill_id: None,
         retry_of: None,
+        requested_by: None,
         request: json!({
             "command": format!("schedule trigger {} --at {at_text}", schedule.name),
             "request": {

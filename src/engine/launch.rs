@@ -41,6 +41,8 @@ pub struct LaunchRequest {
     pub retry_of: Option<Uuid>,
     /// What was asked for, for people.
     pub request: Value,
+    /// Who asked for it; `None` when nobody did.
+    pub requested_by: Option<String>,
 }
 
 /// A run that was launched.
@@ -224,6 +226,7 @@ pub async fn prepare(
         force: request.force,
         per_partition: request.per_partition,
         concurrency_limit: request.concurrency_limit.and_then(|limit| i32::try_from(limit).ok()),
+        requested_by: request.requested_by,
         requested_at: now,
     };
     Ok((run, steps))

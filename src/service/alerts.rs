@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::accounts::Done;
+use super::request::quoted;
 use super::{Service, ServiceError};
 use crate::daemon::alert_channel::{AlertChannel, AlertMessage};
 use crate::daemon::{Posted, Poster};
@@ -143,7 +145,7 @@ impl Service {
         Ok(AlertDetailView { alert: alert.into(), deliveries })
     }
 
-    /// Sends a test message in the name of `program` on one channel, once. It is recorded nowhere and counts against no
+    /// Sends a test message in the name of `program` on one channel, once. It is no alert and counts against no
     /// limit.
     pub async fn test_channel(&self, program: &str, channel: &dyn AlertChannel) -> TestedChannelView {
         let now = self.now();
@@ -151,6 +153,15 @@ impl Service {
             Posted::Accepted { status } => (Some(status), None),
             Posted::Refused { error } | Posted::Failed { error, .. } => (None, Some(error)),
         };
+        let command = format!("alert test {}", quoted(channel.name()));
+        self.record(Done {
+            action: "alert test",
+            target: Some(channel.name()),
+            command: Some(&command),
+            detail: Some(serde_json::json!({ "delivered": error.is_none() })),
+            ..Done::default()
+        })
+        .await;
         TestedChannelView {
             channel: channel.name().to_owned(),
             place: channel.url().place(),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::accounts::Done;
 use super::run::command_of;
 use super::{FailureView, Service, ServiceError};
 use crate::core::word::{self, Word};
@@ -116,10 +117,27 @@ impl Service {
 
     async fn control_backfill(&self, backfill_id: Uuid, control: Control) -> Result<ControlledView, ServiceError> {
         let detail = self.backfill(backfill_id).await?.backfill;
-        self.control(&detail.runs, control, || {
-            format!("backfill {backfill_id} has ended already: it {}", ended(detail.state))
-        })
-        .await
+        let view = self
+            .control(&detail.runs, control, || {
+                format!("backfill {backfill_id} has ended already: it {}", ended(detail.state))
+            })
+            .await?;
+        let action = match control {
+            Control::Pause => "backfill pause",
+            Control::Resume => "backfill resume",
+            Control::Cancel => "backfill cancel",
+        };
+        if !view.changed.is_empty() {
+            self.record(Done {
+                action,
+                target: Some(&backfill_id.to_string()),
+                backfill_id: Some(backfill_id),
+                command: Some(&format!("{action} {backfill_id}")),
+                ..Done::default()
+            })
+            .await;
+        }
+        Ok(view)
     }
 }
 

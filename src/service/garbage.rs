@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::accounts::Done;
 use super::{Service, ServiceError};
 pub use crate::store::garbage::Retention;
 use crate::store::garbage::{Amount, Removable};
@@ -31,7 +32,8 @@ pub struct GarbageRows {
     #[serde(skip)]
     pub noun: &'static str,
     /// `stray_log_rows` (what lies in no day's table), `replaced_materializations`, `check_results`, `steps`, `runs`,
-    /// `backfills`, `released_rows` (of the quarantine) or `alerts` (that have ended).
+    /// `backfills`, `released_rows` (of the quarantine), `alerts` (that have ended), `sessions`, `tokens` (that are not
+    /// valid any more) or `audit_records`.
     pub kind: &'static str,
     /// How many.
     pub count: u64,
@@ -86,6 +88,11 @@ impl Service {
             let amount = self.store.measure_removable(removable, &cutoffs).await?;
             view.add(removable.as_str(), removable.noun(), amount);
             while !dry_run && amount.rows > 0 && self.store.remove_batch(removable, &cutoffs).await? > 0 {}
+        }
+        if !dry_run && !view.is_empty() {
+            let rows: u64 = view.rows.iter().map(|rows| rows.count).sum();
+            let detail = serde_json::json!({ "day_tables": view.day_tables.len(), "rows": rows });
+            self.record(Done { action: "gc", command: Some("gc"), detail: Some(detail), ..Done::default() }).await;
         }
         Ok(view)
     }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::accounts::Done;
 use super::{PlanView, Request, Service, ServiceError};
 use crate::core::word::{self, Word};
 use crate::engine::launch::{LaunchError, LaunchRequest, launch};
@@ -76,6 +77,7 @@ impl Service {
             LaunchKind::Backfill => RunCause::Backfill,
         };
         let now = self.now();
+        let command = request.command_line(kind.verb());
         let launched = launch(
             &self.store,
             &self.definitions,
@@ -90,11 +92,21 @@ impl Service {
                 cause_detail: None,
                 backfill_id,
                 retry_of: None,
-                request: stored_request(&request.command_line(kind.verb()), request),
+                request: stored_request(&command, request),
+                requested_by: self.requested_by(),
             },
             now,
         )
         .await?;
+        self.record(Done {
+            action: kind.verb(),
+            target: Some(&request.selection),
+            run_id: Some(launched.run_id),
+            backfill_id,
+            command: Some(&command),
+            ..Done::default()
+        })
+        .await;
         Ok(LaunchedView {
             run_id: launched.run_id,
             backfill_id,

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::accounts::Done;
+use super::request::quoted;
 use super::{AssetPartitionsView, PartitionsView, Service, ServiceError};
 use crate::asset::spec::AssetSpec;
 use crate::core::key::AssetKey;
@@ -27,6 +29,15 @@ pub struct MarkedView {
     pub marked: bool,
     /// The versions that read these partitions, which become stale; what reads them follows when their content changes.
     pub stale: Vec<AssetPartitionsView>,
+}
+
+/// The command line that marks the same.
+fn mark_command(asset: &AssetKey, partitions: &str, reason: &str) -> String {
+    let (from, to) = match partitions.split_once("..") {
+        Some((from, to)) => (from, format!(" --to {}", quoted(to))),
+        None => (partitions, String::new()),
+    };
+    format!("mark {asset} --from {}{to} --reason {}", quoted(from), quoted(reason))
 }
 
 impl Service {
@@ -74,6 +85,15 @@ impl Service {
             drop(connection);
             // Committed: whoever misses the signal looks a little later.
             let _ = self.store.signal(Signal::Mark).await;
+            let text = spec.partitions.describe(&subset);
+            self.record(Done {
+                action: "mark",
+                target: Some(spec.key.as_str()),
+                command: Some(&mark_command(&spec.key, partitions, reason)),
+                detail: Some(serde_json::json!({ "partitions": text, "reason": reason })),
+                ..Done::default()
+            })
+            .await;
         }
         Ok(MarkedView {
             asset: spec.key.clone(),

@@ -3,11 +3,14 @@
 //! Nothing here is generic and nothing prints: every method takes plain values and returns plain structs that `serde`
 //! can write. Times are instants; showing them in the calendar's zone is the caller's business.
 
+mod accounts;
 mod alerts;
 mod asset;
 mod assets;
 mod backfill;
 mod cause;
+mod condition;
+mod dashboards;
 mod error;
 mod garbage;
 mod graph;
@@ -22,6 +25,7 @@ mod mark;
 mod metrics;
 mod observer;
 mod obstacles;
+mod overview;
 mod picture;
 mod plan;
 mod process;
@@ -29,7 +33,9 @@ mod progress;
 mod quarantine;
 mod request;
 mod retry;
+mod rows;
 mod run;
+mod run_detail;
 mod run_steps;
 mod schedules;
 mod schema;
@@ -47,13 +53,23 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 
+pub use self::accounts::{
+    AccountView, AuditQuery, AuditView, Caller, ChangedAccountView, Identified, Identity, LoggedIn, LoginError,
+    LoginPolicy, LoginRequest, MINIMUM_PASSWORD_CHARACTERS, NewTokenView, Origin, Password, Presented, Role, Secret,
+    SessionView, TokenView, Via,
+};
 pub use self::alerts::{AlertDetailView, AlertView, DeliveryView, TestedChannelView};
 pub use self::asset::AssetDetailView;
 pub use self::assets::{AssetView, list_assets};
 pub use self::backfill::{BackfillDetailView, BackfillView, ControlledView};
+pub use self::condition::AssetCondition;
+pub use self::dashboards::{
+    AnomalyView, ByView, ChartData, ChartView, CohortView, DashboardRequest, DashboardSummaryView, DashboardView,
+    DashboardsView, FigureView, HourView, PointView, SharedView, SwitchView, TriangleView,
+};
 pub use self::error::{ErrorKind, ServiceError};
 pub use self::garbage::{GarbageRows, GarbageView, Retention};
-pub use self::graph::{GraphEdge, GraphNode, GraphView, graph};
+pub use self::graph::{GraphEdge, GraphNode, GraphView, graph, graph_of};
 pub use self::health::{HealthView, PartHealth};
 pub use self::history::{AttemptView, CheckView, MaterializationView, StepView};
 pub use self::idempotency::{Once, RecordedAnswer, RequestKey};
@@ -64,13 +80,18 @@ pub use self::mark::MarkedView;
 pub use self::metrics::{MetricFamily, MetricKind, Sample, Value};
 pub use self::observer::Observer;
 pub use self::obstacles::{ObstacleKind, ObstacleView};
+pub use self::overview::{FailingCheckView, OverviewView, RanView};
 pub use self::picture::{AssetPicture, HeatCell, HeatCounts, HeatState, Picture, PictureKeeper, Unbuilt, heat};
 pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
 pub use self::process::{DEFAULT_ADDRESS, ListenError, PagesContext, Process, ServePages, listen};
 pub use self::progress::{FailureView, ProgressView, SummaryView};
 pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
 pub use self::request::{PartitionState, Request};
+pub use self::rows::{MOST_DOWNLOADED_ROWS, MOST_ROWS, ROWS, RowStream, RowView, RowsRequest, RowsView, StandingView};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
+pub use self::run_detail::{
+    FailedStepView, LOG_LEVELS, LogPlace, LogTailQuery, RunTimeView, RunTimesView, RunVersionView,
+};
 pub use self::run_steps::{RunStepView, StepPlace};
 pub use self::schedules::{
     ClockChange, ScheduleState, ScheduleView, SwitchedView, TickView, UpcomingTick, UpcomingView,
@@ -89,6 +110,7 @@ pub use self::workers::{WorkerState, WorkerView};
 pub use crate::core::plan::Extent;
 pub use crate::store::sensor::SensorChange;
 
+use self::accounts::Accounts;
 use crate::asset::definitions::Definitions;
 use crate::clock::SharedClock;
 use crate::engine::logs::LogCollector;
@@ -104,19 +126,30 @@ pub struct Service {
     clock: SharedClock,
     connect_options: PgConnectOptions,
     migrations: Arc<Migrations>,
+    accounts: Accounts,
+    /// Who asks; `None` for the program itself.
+    caller: Option<Arc<Caller>>,
 }
 
 impl Service {
     /// The service for `definitions` on the database that `pool` and `connect_options` both lead to.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         pool: PgPool,
         connect_options: PgConnectOptions,
         definitions: Arc<Definitions>,
         migrations: Arc<Migrations>,
         clock: SharedClock,
     ) -> Self {
-        Self { store: Store::new(pool), definitions, clock, connect_options, migrations }
+        Self {
+            store: Store::new(pool),
+            definitions,
+            clock,
+            connect_options,
+            migrations,
+            accounts: Accounts::default(),
+            caller: None,
+        }
     }
 
     /// The definitions that are served.

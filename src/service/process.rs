@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::Service;
+use super::{LoginPolicy, Service, ServiceError};
 use crate::engine::Wakeups;
 use crate::engine::measure::Measures;
 
@@ -36,6 +36,8 @@ pub struct PagesContext {
     pub program: &'static str,
     /// The process it runs in.
     pub process: Process,
+    /// Who needs a login.
+    pub login: LoginPolicy,
     /// What happens in the database, so that open pages are told at once; without it they are not.
     pub wakeups: Option<Wakeups>,
     /// Where it listens. Bound by the caller, so that an address that cannot be had is said before anything starts.
@@ -56,10 +58,10 @@ pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOC
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// The address can be reached from other machines, and there is no login.
+    /// The address can be reached from other machines, and nobody can log in.
     #[error(
-        "{0} can be reached from other machines, and the pages have no login. Take a loopback address such as \
-         {DEFAULT_ADDRESS} and reach it through a tunnel or a proxy with a login, or say --insecure-no-login"
+        "{0} can be reached from other machines, and nobody has a login. Make a user with `user add NAME --role admin`, \
+         take a loopback address such as {DEFAULT_ADDRESS}, or say --insecure-no-login"
     )]
     NotLoopback(SocketAddr),
     /// Somebody else listens there.
@@ -76,17 +78,17 @@ pub enum ListenError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// Whether anybody can log in could not be found out.
+    #[error(transparent)]
+    Service(Box<ServiceError>),
 }
 
-/// Listens on `address`; on one that is not loopback only with `insecure_no_login`. Port 0 is a free port of the
-/// system's choice.
+/// Listens on `address`. Port 0 is a free port of the system's choice. Before anything is served there, ask
+/// [`Service::may_listen`].
 ///
 /// # Errors
 /// [`ListenError`], a sentence that names the remedy.
-pub async fn listen(address: SocketAddr, insecure_no_login: bool) -> Result<TcpListener, ListenError> {
-    if !address.ip().to_canonical().is_loopback() && !insecure_no_login {
-        return Err(ListenError::NotLoopback(address));
-    }
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
     TcpListener::bind(address).await.map_err(|source| match source.kind() {
         std::io::ErrorKind::AddrInUse => ListenError::InUse(address),
         _ => ListenError::Refused { address, source },

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::accounts::Done;
 use super::{AssetPartitionsView, PartitionsView, Service, ServiceError};
 use crate::asset::spec::AssetSpec;
 use crate::core::key::{AssetKey, PartitionKey};
@@ -110,6 +111,7 @@ impl Service {
                 view.partitions.push(AssetPartitionsView { asset: key, partitions });
             }
         }
+        self.record_decision("quarantine release", scope, view.rows).await;
         Ok(view)
     }
 
@@ -123,7 +125,23 @@ impl Service {
         for (key, ids) in self.scope(scope).await? {
             view.rows += self.store.discard_quarantined(key.as_str(), ids.as_deref(), self.now()).await?;
         }
+        self.record_decision("quarantine discard", scope, view.rows).await;
         Ok(view)
+    }
+
+    async fn record_decision(&self, action: &'static str, scope: &QuarantineScope, rows: u64) {
+        let target = match scope {
+            QuarantineScope::Asset(name) => format!("--asset {name}"),
+            QuarantineScope::Rows(ids) => ids.iter().map(i64::to_string).collect::<Vec<_>>().join(" "),
+        };
+        self.record(Done {
+            action,
+            target: Some(&target),
+            command: Some(&format!("{action} {target}")),
+            detail: Some(serde_json::json!({ "rows": rows })),
+            ..Done::default()
+        })
+        .await;
     }
 
     /// The rows of a decision by asset; `None` is all that wait.

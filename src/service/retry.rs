@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use super::accounts::Done;
 use super::launch::stored_request;
 use super::{LaunchedView, Request, Service, ServiceError};
 use crate::core::key::{AssetKey, PartitionKey};
@@ -113,10 +114,20 @@ impl Service {
                 backfill_id,
                 retry_of: newest,
                 request: stored_request(&command, &request),
+                requested_by: self.requested_by(),
             },
             now,
         )
         .await?;
+        self.record(Done {
+            action: if thing == "run" { "run retry" } else { "backfill retry" },
+            target: Some(&id.to_string()),
+            run_id: Some(launched.run_id),
+            backfill_id,
+            command: Some(&command),
+            ..Done::default()
+        })
+        .await;
         Ok(LaunchedView {
             run_id: launched.run_id,
             backfill_id,

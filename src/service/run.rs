@@ -9,12 +9,12 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::accounts::Done;
 use super::backfill::ended;
 use super::cause::cause_text;
 use super::{ControlledView, FailureView, PartitionsView, Service, ServiceError};
 use crate::core::partition::Ordinal;
 use crate::core::subset::PartitionSubset;
-use crate::store::log::LogLine;
 use crate::store::run::{Control, RunFilter, RunRecord, StepCounts};
 
 /// A run as it stands.
@@ -36,6 +36,8 @@ pub struct RunView {
     pub state: String,
     /// What was asked for: the command line, without the program's name.
     pub command: String,
+    /// Who asked for it: an account, or a user of the operating system; `None` when nobody did.
+    pub requested_by: Option<String>,
     /// When it was asked for.
     pub requested_at: DateTime<Utc>,
     /// When its last step ended.
@@ -56,6 +58,7 @@ impl RunView {
             retry_of: record.retry_of,
             cause: record.cause,
             command: command_of(&record.request),
+            requested_by: record.requested_by,
             requested_at: record.requested_at,
             finished_at: record.finished_at,
             steps: record.steps,
@@ -76,6 +79,8 @@ pub struct RunQuery {
     pub backfill_id: Option<Uuid>,
     /// Only those that build this asset, by its key or table.
     pub asset: Option<String>,
+    /// Only those that this account or user of an operating system asked for.
+    pub requested_by: Option<String>,
     /// Only those older than this run.
     pub before: Option<Uuid>,
     /// At most so many.
@@ -161,20 +166,6 @@ pub(super) fn command_of(request: &Value) -> String {
     request.get("command").and_then(Value::as_str).map_or_else(|| request.to_string(), str::to_owned)
 }
 
-/// A line of the log with the asset and partition of its step.
-pub(super) fn log_line_view(asset: String, partition: String, line: LogLine) -> LogLineView {
-    LogLineView {
-        at: line.logged_at,
-        asset,
-        partition,
-        attempt: line.lease_epoch,
-        level: line.level,
-        target: line.target,
-        message: line.message,
-        fields: line.fields,
-    }
-}
-
 impl Service {
     /// Steers the live ones of `runs`; `none_live` says why that cannot be when none is.
     pub(super) async fn control(
@@ -217,6 +208,7 @@ impl Service {
             cause: query.cause.clone(),
             backfill_id: query.backfill_id,
             asset_key,
+            requested_by: query.requested_by.clone(),
             before: query.before,
             limit: i64::from(query.limit),
         };
@@ -269,7 +261,17 @@ impl Service {
         };
         let lines =
             self.store.run_log(run_id, asset.as_deref(), query.partition.as_deref(), i64::from(query.limit)).await?;
-        Ok(lines.into_iter().map(|(asset, partition, line)| log_line_view(asset, partition, line)).collect())
+        let view = lines.into_iter().map(|(asset, partition, line)| LogLineView {
+            at: line.logged_at,
+            asset,
+            partition,
+            attempt: line.lease_epoch,
+            level: line.level,
+            target: line.target,
+            message: line.message,
+            fields: line.fields,
+        });
+        Ok(view.collect())
     }
 
     pub(super) async fn run_record(&self, run_id: Uuid) -> Result<RunRecord, ServiceError> {
@@ -295,7 +297,24 @@ impl Service {
 
     async fn control_run(&self, run_id: Uuid, control: Control) -> Result<ControlledView, ServiceError> {
         let record = self.run_record(run_id).await?;
-        self.control(&[run_id], control, || format!("run {run_id} has ended already: it {}", ended(record.state())))
-            .await
+        let has_ended = || format!("run {run_id} has ended already: it {}", ended(record.state()));
+        let view = self.control(&[run_id], control, has_ended).await?;
+        let action = match control {
+            Control::Pause => "run pause",
+            Control::Resume => "run resume",
+            Control::Cancel => "run cancel",
+        };
+        if !view.changed.is_empty() {
+            self.record(Done {
+                action,
+                target: Some(&run_id.to_string()),
+                run_id: Some(run_id),
+                backfill_id: record.backfill_id,
+                command: Some(&format!("{action} {run_id}")),
+                ..Done::default()
+            })
+            .await;
+        }
+        Ok(view)
     }
 }

@@ -235,6 +235,7 @@ impl Service {
     pub async fn pause_schedule(&self, name: &str) -> Result<SwitchedView, ServiceError> {
         let schedule = self.known(name).await?;
         let changed = self.store.pause_schedule(&schedule.name, self.now()).await?;
+        self.record_switch("schedule pause", &schedule.name, changed).await;
         self.switched(&schedule.name, changed).await
     }
 
@@ -245,6 +246,7 @@ impl Service {
     pub async fn resume_schedule(&self, name: &str) -> Result<SwitchedView, ServiceError> {
         let schedule = self.known(name).await?;
         let changed = self.store.resume_schedule(&schedule.name, self.now()).await?;
+        self.record_switch("schedule resume", &schedule.name, changed).await;
         self.switched(&schedule.name, changed).await
     }
 

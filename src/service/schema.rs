@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::accounts::Done;
 use super::{Service, ServiceError};
 use crate::engine::cluster::adopt_cluster;
 use crate::engine::marks::marked_tables;
@@ -65,6 +66,11 @@ impl Service {
         }
         let migrations = self.migrations.migrate_pool(self.store.pool()).await?;
         let triggers = self.prepare().await?;
+        if !migrations.is_empty() {
+            let detail = serde_json::json!({ "migrations": migrations });
+            self.record(Done { action: "migrate", command: Some("migrate"), detail: Some(detail), ..Done::default() })
+                .await;
+        }
         Ok(MigrationView {
             migrations,
             applied: true,

@@ -120,6 +120,13 @@ impl Service {
             )));
         }
         let changed = self.store.change_sensor(&before.sensor, change, self.now()).await?;
+        let action = match change {
+            SensorChange::Pause => "sensor pause",
+            SensorChange::Resume => "sensor resume",
+            SensorChange::Trigger => "sensor trigger",
+            SensorChange::Cursor(_) => "sensor reset-cursor",
+        };
+        self.record_switch(action, &before.sensor, changed).await;
         // Whoever misses it looks by itself a little later.
         let _ = self.store.signal(Signal::Schedule).await;
         Ok(ChangedSensorView { sensor: self.current_sensor(name).await?, changed })

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::accounts::Done;
+use super::request::quoted;
 use super::view::sets_view;
 use super::{AssetPartitionsView, LaunchedView, Service, ServiceError};
 use crate::core::key::AssetKey;
@@ -81,7 +83,10 @@ impl Service {
         let schedule = self.known(name).await?;
         let now = self.now();
         let at = self.past(at)?;
-        let tick = prepare_tick(&self.store, &self.definitions, schedule, TickKind::Manual, at, now).await?;
+        let mut tick = prepare_tick(&self.store, &self.definitions, schedule, TickKind::Manual, at, now).await?;
+        if let Some((run, _)) = &mut tick.launch {
+            run.requested_by = self.requested_by();
+        }
         let recorded = tick.record(schedule, TickKind::Manual, now, now);
         if !self.store.trigger_tick(&recorded, tick.launch()).await? {
             return Err(ServiceError::Refused(format!(
@@ -97,6 +102,15 @@ impl Service {
             plan: None,
         });
         let outcome = tick.outcome.as_str();
+        let at_text = at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        self.record(Done {
+            action: "schedule trigger",
+            target: Some(&schedule.name),
+            run_id: launched.as_ref().map(|launched| launched.run_id),
+            command: Some(&format!("schedule trigger {} --at {at_text}", quoted(&schedule.name))),
+            ..Done::default()
+        })
+        .await;
         Ok(TriggeredView { schedule: schedule.name.clone(), tick_at: at, outcome, message: tick.message, launched })
     }
 

@@ -16,7 +16,7 @@ const BATCH_ROWS: i64 = 5_000;
 pub struct Retention {
     /// What lies in days: log lines, events, attempts, ticks.
     pub logs: Duration,
-    /// Replaced versions, runs that have ended with their steps, check results.
+    /// Replaced versions, runs that have ended with their steps, check results, and what people did.
     pub history: Duration,
 }
 
@@ -75,6 +75,12 @@ pub enum Removable {
     Quarantine,
     /// Alerts that have ended, with what was said about them.
     Alerts,
+    /// Sessions that are over.
+    Sessions,
+    /// Tokens that are worth nothing any more.
+    Tokens,
+    /// What people did.
+    Audit,
 }
 
 /// The condition under which the step `s` goes once its run has.
@@ -108,7 +114,7 @@ fn run_goes(r: &str, steps_that_stay: &str) -> String {
 
 impl Removable {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Materializations,
         Self::CheckResults,
         Self::Steps,
@@ -116,6 +122,9 @@ impl Removable {
         Self::Backfills,
         Self::Quarantine,
         Self::Alerts,
+        Self::Sessions,
+        Self::Tokens,
+        Self::Audit,
     ];
 
     /// What it is called where programs read.
@@ -129,6 +138,9 @@ impl Removable {
             Self::Backfills => "backfills",
             Self::Quarantine => "released_rows",
             Self::Alerts => "alerts",
+            Self::Sessions => "sessions",
+            Self::Tokens => "tokens",
+            Self::Audit => "audit_records",
         }
     }
 
@@ -143,6 +155,9 @@ impl Removable {
             Self::Backfills => "backfill",
             Self::Quarantine => "released row",
             Self::Alerts => "alert",
+            Self::Sessions => "session",
+            Self::Tokens => "token",
+            Self::Audit => "audit record",
         }
     }
 
@@ -156,6 +171,9 @@ impl Removable {
             Self::Backfills => ("karat.backfill", "t.backfill_id"),
             Self::Quarantine => ("karat.quarantine", "t.quarantine_id"),
             Self::Alerts => ("karat.alert", "t.alert_id"),
+            Self::Sessions => ("karat.session", "t.session_id"),
+            Self::Tokens => ("karat.token", "t.token_id"),
+            Self::Audit => ("karat.audit", "t.audit_id"),
         }
     }
 
@@ -186,6 +204,9 @@ impl Removable {
             // What was refused for good stays: it is data, and is nowhere else.
             Self::Quarantine => "t.released_at < $1".to_owned(),
             Self::Alerts => "t.recovered_at < $1".to_owned(),
+            Self::Sessions => "least(t.revoked_at, t.expires_at) < $1".to_owned(),
+            Self::Tokens => "least(t.revoked_at, t.expires_at) < $1".to_owned(),
+            Self::Audit => "t.happened_at < $1".to_owned(),
             Self::Backfills => {
                 let stays = if ahead {
                     format!("not ({})", run_goes("r", &format!("not ({})", step_goes("s"))))

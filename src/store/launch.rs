@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::error::Context;
 use super::signal::{self, Signal};
+use super::text::storable;
 use super::{Store, StoreError};
 
 /// Why a run exists.
@@ -62,6 +63,8 @@ pub struct NewRun {
     pub per_partition: bool,
     /// Most steps running at once.
     pub concurrency_limit: Option<i32>,
+    /// Who asked for it; `None` when nobody did.
+    pub requested_by: Option<String>,
     /// When it was asked for.
     pub requested_at: DateTime<Utc>,
 }
@@ -131,8 +134,8 @@ pub(super) async fn launch_in(
     }
     sqlx::query(
         "insert into karat.run (run_id, backfill_id, retry_of, cause, request, force, per_partition, concurrency_limit, requested_at,
-                                cause_detail)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                                cause_detail, requested_by)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(run.run_id)
     .bind(run.backfill_id)
@@ -144,6 +147,7 @@ pub(super) async fn launch_in(
     .bind(run.concurrency_limit)
     .bind(run.requested_at)
     .bind(&run.cause_detail)
+    .bind(run.requested_by.as_deref().map(storable))
     .execute(&mut *transaction)
     .await
     .context("recording the run")?;

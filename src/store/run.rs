@@ -59,6 +59,8 @@ pub struct RunRecord {
     pub request: Value,
     /// Build in spite of missing inputs.
     pub force: bool,
+    /// Who asked for it; `None` when nobody did.
+    pub requested_by: Option<String>,
     /// When it was asked for.
     pub requested_at: DateTime<Utc>,
     /// When it was paused, if it is.
@@ -101,6 +103,8 @@ pub struct RunFilter {
     pub backfill_id: Option<Uuid>,
     /// Only those with a step of this asset.
     pub asset_key: Option<String>,
+    /// Only those that this account or user asked for.
+    pub requested_by: Option<String>,
     /// Only those older than this run (keyset pagination).
     pub before: Option<Uuid>,
     /// At most so many.
@@ -181,6 +185,7 @@ impl Store {
             .bind(&filter.asset_key)
             .bind(filter.before)
             .bind(filter.limit)
+            .bind(&filter.requested_by)
             .fetch_all(&self.pool)
             .await
             .context("listing runs")

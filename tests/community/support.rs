@@ -118,6 +118,7 @@ impl Platform {
             cause_detail: None,
             backfill_id: None,
             retry_of: None,
+            requested_by: None,
             request: serde_json::Value::Null,
         };
         let store = Store::new(self.pool.clone());

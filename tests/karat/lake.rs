@@ -243,6 +243,7 @@ pub fn request_of(plan: PartitionSets, cause: RunCause, per_partition: bool) -> 
         cause_detail: None,
         backfill_id: None,
         retry_of: None,
+        requested_by: None,
         request: serde_json::json!({}),
     }
 }

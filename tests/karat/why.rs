@@ -86,6 +86,7 @@ async fn launched(lake: &Lake, asset: &str, day: &str, cause: RunCause, detail: 
         cause_detail: detail,
         backfill_id: None,
         retry_of: None,
+        requested_by: None,
         request: json!({ "command": format!("materialize {asset} {day}") }),
     };
     launch(&Store::new(lake.pool.clone()), &definitions, request, now).await.unwrap().run_id

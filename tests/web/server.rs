@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use karat::asset::calendar::Calendar;
 use karat::engine::Wakeups;
-use karat::service::{PagesContext, Process, Service, listen};
+use karat::service::{LoginPolicy, PagesContext, Process, Service, listen};
 use reqwest::{Method, RequestBuilder, Response, redirect};
 use sqlx::postgres::PgPoolOptions;
 use tokio::task::JoinHandle;
@@ -68,14 +68,16 @@ impl Server {
             Arc::new(assets::migrations()),
             lake.clock.clone(),
         );
-        let listener = listen("127.0.0.1:0".parse().unwrap(), false).await.unwrap();
+        let listener = listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let context = PagesContext {
             service: service.clone(),
             program: APPLICATION.name,
             process: Process { version: APPLICATION.version, ..Process::default() },
+            login: LoginPolicy::default(),
             wakeups: Some(Wakeups::listen(&options)),
+            login: LoginPolicy::default(),
             listener,
             stop: stop.clone(),
         };

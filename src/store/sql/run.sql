@@ -1,5 +1,5 @@
 -- $1 run
-select r.run_id, r.backfill_id, r.retry_of, r.cause, r.cause_detail, r.request, r.force, r.requested_at, r.paused_at, r.cancel_requested_at,
+select r.run_id, r.backfill_id, r.retry_of, r.cause, r.cause_detail, r.request, r.force, r.requested_by, r.requested_at, r.paused_at, r.cancel_requested_at,
        r.finished_at, r.outcome, c.*
 from karat.run r
 cross join lateral (

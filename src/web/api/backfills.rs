@@ -5,6 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -16,18 +18,31 @@ use crate::service::{BackfillDetailView, BackfillView, ControlledView, LaunchedV
 use crate::web::App;
 use crate::web::access::{Operator, Viewer};
 
+/// Which backfills.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct BackfillsWanted {
+    /// Only those older than this one: its id, or at least four characters of its beginning or end.
+    before: Option<String>,
+}
+
 /// The backfills
 ///
 /// The newest first.
-#[utoipa::path(get, path = "/backfills", tag = "backfills", params(Paging),
+#[utoipa::path(get, path = "/backfills", tag = "backfills", params(BackfillsWanted, Paging),
     responses((status = 200, description = "A page of backfills", body = Listed<BackfillView>)),
     extensions(("x-command" = json!("backfill ls"))))]
 async fn backfills(
     Viewer(_): Viewer,
     State(app): State<Arc<App>>,
+    Parameters(wanted): Parameters<BackfillsWanted>,
     Parameters(paging): Parameters<Paging>,
 ) -> Answer<Listed<BackfillView>> {
-    let backfills = app.service.backfills(paging.after("backfills")?, paging.one_more()).await?;
+    let before = match (&wanted.before, paging.after("backfills")?) {
+        (Some(id), None) => Some(app.service.backfill_id(id).await?),
+        (_, after) => after,
+    };
+    let backfills = app.service.backfills(before, paging.one_more()).await?;
     Ok(Json(paging.page("backfills", backfills, |backfill| backfill.backfill_id)))
 }
 

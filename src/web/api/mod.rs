@@ -5,6 +5,7 @@
 
 mod assets;
 mod backfills;
+mod data;
 mod document;
 mod guide;
 mod idempotency;
@@ -62,6 +63,7 @@ fn operations(program: &str, version: &str) -> (Router<Arc<App>>, serde_json::Va
         .merge(schedules::routes())
         .merge(sensors::routes())
         .merge(late::routes())
+        .merge(data::routes())
         .merge(system::routes());
     let (router, document) = operations.split_for_parts();
     (router, document::completed(&document))
@@ -120,6 +122,6 @@ fn still_loading() -> Problem {
 }
 
 /// The service in the name of whoever asks.
-fn acting(app: &App, _caller: Caller) -> Service {
-    app.service.clone()
+fn acting(app: &App, caller: Caller) -> Service {
+    app.service.acting(caller)
 }

@@ -53,6 +53,8 @@ struct AlertsWanted {
     #[serde(default)]
     #[param(value_type = Option<bool>)]
     open: bool,
+    /// Only those with numbers below this.
+    before: Option<i64>,
 }
 
 /// The alerts
@@ -67,7 +69,7 @@ async fn alerts(
     Parameters(wanted): Parameters<AlertsWanted>,
     Parameters(paging): Parameters<Paging>,
 ) -> Answer<Listed<AlertView>> {
-    let alerts = app.service.alerts(wanted.open, paging.after("alerts")?, paging.one_more()).await?;
+    let alerts = app.service.alerts(wanted.open, paging.after("alerts")?.or(wanted.before), paging.one_more()).await?;
     Ok(Json(paging.page("alerts", alerts, |alert| alert.alert_id)))
 }
 
