@@ -77,7 +77,6 @@ impl Server {
             process: Process { version: APPLICATION.version, ..Process::default() },
             login: LoginPolicy::default(),
             wakeups: Some(Wakeups::listen(&options)),
-            login: LoginPolicy::default(),
             listener,
             stop: stop.clone(),
         };

@@ -25,6 +25,7 @@ use crate::daemon::alert_channel::AlertMessage;
         (name = "data", description = "Rows of assets, dashboards with their figures, and where rows come from."),
         (name = "alerts", description = "What wants attention, and what was said about it."),
         (name = "installation", description = "What answers, and who works."),
+        (name = "accounts", description = "Who may do what, and who did."),
     )
 )]
 struct Begun;
