@@ -210,6 +210,17 @@ fn alert_text(session: &Session, view: &AlertDetailView) -> String {
 }
 
 async fn test(session: &Session, arguments: &AlertTestArguments) -> Result<Exit, Failure> {
+    let tested = if session.is_remote() {
+        let there = Call::post(["alerts", "test"]).body(&serde_json::json!({ "channel": arguments.channel }));
+        session.list(None, async |_| Ok(Vec::new()), there).await?
+    } else {
+        tested(session, arguments).await?
+    };
+    session.output.result(&tested, |tested| tested.iter().map(tested_line).collect::<Vec<_>>().join("\n"))?;
+    Ok(if tested.iter().all(|tested| tested.delivered) { Exit::Ok } else { Exit::Failure })
+}
+
+async fn tested(session: &Session, arguments: &AlertTestArguments) -> Result<Vec<TestedChannelView>, Failure> {
     let mut channels = arguments.channels.channels(session)?;
     if channels.is_empty() {
         return Err(Failure::new(
@@ -229,7 +240,7 @@ async fn test(session: &Session, arguments: &AlertTestArguments) -> Result<Exit,
         }
     }
     let name = session.application.name;
-    let tested = session
+    session
         .connected(async |connected| {
             let mut tested = Vec::new();
             for channel in &channels {
@@ -237,9 +248,7 @@ async fn test(session: &Session, arguments: &AlertTestArguments) -> Result<Exit,
             }
             Ok(tested)
         })
-        .await?;
-    session.output.result(&tested, |tested| tested.iter().map(tested_line).collect::<Vec<_>>().join("\n"))?;
-    Ok(if tested.iter().all(|tested| tested.delivered) { Exit::Ok } else { Exit::Failure })
+        .await
 }
 
 fn tested_line(tested: &TestedChannelView) -> String {

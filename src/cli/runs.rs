@@ -10,7 +10,8 @@ use super::output::{grouped, one_line, short_id, shortened, table, time_text, to
 use super::remote::Call;
 use super::session::Session;
 use super::verb::{
-    BackfillVerb, IdArguments, ListArguments, LogsArguments, ResumeArguments, RetryArguments, RunListArguments, RunVerb,
+    BackfillVerb, IdArguments, LimitArguments, ListArguments, LogsArguments, ResumeArguments, RetryArguments,
+    RunListArguments, RunVerb,
 };
 use crate::service::{
     BackfillDetailView, BackfillView, ControlledView, FailureView, LogLineView, LogQuery, RunDetailView, RunQuery,
@@ -62,6 +63,7 @@ async fn backfill_verb(session: &Session, instance: &Instance, verb: &BackfillVe
         BackfillVerb::Show(IdArguments { id })
         | BackfillVerb::Pause(IdArguments { id })
         | BackfillVerb::Resume(ResumeArguments { id, .. })
+        | BackfillVerb::Limit(LimitArguments { id, .. })
         | BackfillVerb::Cancel(IdArguments { id })
         | BackfillVerb::Retry(RetryArguments { id, .. }) => id,
     };
@@ -83,6 +85,12 @@ async fn backfill_verb(session: &Session, instance: &Instance, verb: &BackfillVe
         BackfillVerb::Resume(arguments) => {
             let resumed = instance.ask(async |service| service.resume_backfill(id).await, post("resume")).await?;
             go_on(session, instance, &work, &resumed.live, arguments).await
+        }
+        BackfillVerb::Limit(LimitArguments { partitions, .. }) => {
+            let there = post("limit").body(&serde_json::json!({ "partitions": partitions }));
+            let controlled = instance.ask(async |service| service.limit_backfill(id, *partitions).await, there).await?;
+            let undo = ("undo", format!("backfill limit {id}"));
+            controlled_text(session, &controlled, &work, "Limited", "has that limit already", undo)
         }
         BackfillVerb::Cancel(_) => {
             let controlled = instance.ask(async |service| service.cancel_backfill(id).await, post("cancel")).await?;

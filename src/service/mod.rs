@@ -7,11 +7,13 @@ mod accounts;
 mod alerts;
 mod asset;
 mod assets;
+mod automation;
 mod backfill;
 mod cause;
 mod condition;
 mod dashboards;
 mod error;
+mod estimate;
 mod garbage;
 mod graph;
 mod health;
@@ -28,6 +30,7 @@ mod obstacles;
 mod overview;
 mod picture;
 mod plan;
+mod pools;
 mod process;
 mod progress;
 mod quarantine;
@@ -42,6 +45,8 @@ mod schema;
 mod select;
 mod sensors;
 mod status;
+mod storage;
+mod timeline;
 mod trigger;
 mod view;
 mod why;
@@ -61,13 +66,15 @@ pub use self::accounts::{
 pub use self::alerts::{AlertDetailView, AlertView, DeliveryView, TestedChannelView};
 pub use self::asset::AssetDetailView;
 pub use self::assets::{AssetView, list_assets};
-pub use self::backfill::{BackfillDetailView, BackfillView, ControlledView};
+pub use self::automation::{AutomationView, PartitionEvaluationView, is_automated, unfresh};
+pub use self::backfill::{BackfillAssetView, BackfillDetailView, BackfillProgressView, BackfillView, ControlledView};
 pub use self::condition::AssetCondition;
 pub use self::dashboards::{
     AnomalyView, ByView, ChartData, ChartView, CohortView, DashboardRequest, DashboardSummaryView, DashboardView,
     DashboardsView, FigureView, HourView, PointView, SharedView, SwitchView, TriangleView,
 };
 pub use self::error::{ErrorKind, ServiceError};
+pub use self::estimate::EstimateView;
 pub use self::garbage::{GarbageRows, GarbageView, Retention};
 pub use self::graph::{GraphEdge, GraphNode, GraphView, graph, graph_of};
 pub use self::health::{HealthView, PartHealth};
@@ -83,6 +90,7 @@ pub use self::obstacles::{ObstacleKind, ObstacleView};
 pub use self::overview::{FailingCheckView, OverviewView, RanView};
 pub use self::picture::{AssetPicture, HeatCell, HeatCounts, HeatState, Picture, PictureKeeper, Unbuilt, heat};
 pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
+pub use self::pools::{LoadView, PoolView, PoolWaitingView, RunningView, WorkerLoadView};
 pub use self::process::{DEFAULT_ADDRESS, ListenError, PagesContext, Process, ServePages, listen};
 pub use self::progress::{FailureView, ProgressView, SummaryView};
 pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
@@ -102,6 +110,8 @@ pub use self::sensors::{ChangedSensorView, EvaluationView, SensorDetailView, Sen
 pub use self::status::{
     AssetState, AssetStatusView, FailedView, FreshnessView, StaleReasonView, StaleView, StatusView,
 };
+pub use self::storage::{ReconcilerView, TableSizeView, VersionsView};
+pub use self::timeline::{LaneKind, LaneView, SpanView, TimelineView};
 pub use self::trigger::{TickPlanView, TriggeredView};
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
 pub use self::why::{BuiltByView, InputView, NextTickView, PartitionStanding, WhyView};

@@ -84,6 +84,15 @@ impl Service {
         Ok(rows.into_iter().filter_map(|row| self.quarantined_view(row)).collect())
     }
 
+    /// How many rows wait in quarantine, by asset.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn quarantine_counts(&self) -> Result<Vec<(String, i64)>, ServiceError> {
+        let counts = self.store.quarantine_counts().await?;
+        Ok(counts.into_iter().map(|(asset, count)| (asset, count.row_count)).collect())
+    }
+
     /// A row that is or was in quarantine.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -179,6 +179,36 @@ impl Service {
             last_tick: tick.map(TickView::from),
             next_tick_at: is_on.then(|| schedule.expression.next_after(now.max(watermark), zone)).flatten(),
         }
+    }
+
+    /// One schedule.
+    ///
+    /// # Errors
+    /// When there is no such schedule, or the state cannot be read.
+    pub async fn schedule_named(&self, name: &str) -> Result<ScheduleView, ServiceError> {
+        let found = self.schedules().await?.into_iter().find(|view| view.schedule == name.trim());
+        found.ok_or_else(|| unknown(name, self.definitions.schedules()))
+    }
+
+    /// The ticks of a schedule that were, newest first: at most `limit`, at instants before `before`.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn ticks(
+        &self,
+        name: &str,
+        before: Option<DateTime<Utc>>,
+        limit: u32,
+    ) -> Result<Vec<TickView>, ServiceError> {
+        Ok(self.store.ticks(name, before, i64::from(limit)).await?.into_iter().map(TickView::from).collect())
+    }
+
+    /// The local date on which clocks in the calendar's zone are changed next, within the next thirteen months.
+    #[must_use]
+    pub fn next_clock_change(&self) -> Option<NaiveDate> {
+        let (now, zone) = (self.now(), self.definitions.calendar().zone);
+        let change = next_offset_change(now, now + TimeDelta::days(396), zone)?;
+        Some(change.with_timezone(&zone).date_naive())
     }
 
     /// The next `count` ticks of a schedule, or of all together that are on; about a date instead of from now on when

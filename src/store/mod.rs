@@ -31,6 +31,7 @@ pub mod mark;
 pub mod materialization;
 pub mod migrate;
 pub mod observe;
+pub mod operations;
 pub mod overview;
 pub mod quarantine;
 pub mod reconciler;

@@ -1,10 +1,12 @@
 //! What handlers share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::access::Caller;
+use crate::daemon::alert_channel::AlertChannel;
 use crate::engine::{Subscription, Wakeups};
 use crate::service::{LoginPolicy, Observer, PictureKeeper, Service};
 use crate::store::signal::Signal;
@@ -28,6 +30,8 @@ pub(crate) struct App {
     pub(crate) login: LoginPolicy,
     /// Cancelled when the server should end.
     pub(crate) stop: CancellationToken,
+    /// Where alerts are sent.
+    pub(crate) channels: Vec<Arc<dyn AlertChannel>>,
     pub(super) wakeups: Option<Wakeups>,
 }
 

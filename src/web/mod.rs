@@ -5,9 +5,13 @@
 
 mod access;
 mod address;
+mod alerts;
 mod api;
 mod app;
 mod audit;
+mod automation;
+mod backfills;
+mod bar;
 pub mod chart;
 mod connection;
 mod dashboards;
@@ -24,15 +28,21 @@ mod login;
 mod metrics;
 mod own_account;
 mod page;
+mod parts;
 mod preferences;
 mod probes;
+mod quarantine;
 mod run;
 mod run_log;
 mod runs;
+mod schedules;
+mod settings;
 mod tables;
+mod timeline;
 mod tokens;
 mod users;
 mod words;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,12 +93,22 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 /// When the listener breaks.
 pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
     Box::pin(async move {
-        let PagesContext { service, program, process, login, wakeups, listener, stop } = context;
+        let PagesContext { service, program, process, login, channels, wakeups, listener, stop } = context;
         let version = process.version;
         let observer = Observer::new(&service, process);
         let heard = wakeups.as_ref().map_or_else(Subscription::silent, Wakeups::subscribe);
         let picture = PictureKeeper::start(&service, heard);
-        let app = Arc::new(App { service, picture, observer, program, version, login, stop: stop.clone(), wakeups });
+        let app = Arc::new(App {
+            service,
+            picture,
+            observer,
+            program,
+            version,
+            login,
+            stop: stop.clone(),
+            channels,
+            wakeups,
+        });
         let server =
             axum::serve(Bounded::new(listener), router(&app).into_make_service_with_connect_info::<identity::Peer>())
                 .with_graceful_shutdown(stop.clone().cancelled_owned());
@@ -105,9 +125,12 @@ pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
 
 fn router(app: &Arc<App>) -> Router {
     Router::new()
-        .merge(api::routes(app))
         .merge(dashboards::routes())
         .merge(audit::routes())
+        .merge(alerts::routes())
+        .merge(automation::routes())
+        .merge(backfills::routes())
+        .merge(api::routes(app))
         .merge(home::routes())
         .merge(lineage::routes())
         .merge(live::routes())
@@ -120,6 +143,11 @@ fn router(app: &Arc<App>) -> Router {
         .merge(tables::routes())
         .merge(tokens::routes())
         .merge(users::routes())
+        .merge(quarantine::routes())
+        .merge(schedules::routes())
+        .merge(settings::routes())
+        .merge(timeline::routes())
+        .merge(workers::routes())
         .route("/static/{*name}", get(files::file))
         .fallback(async || PageError::NothingHere)
         .layer(CsrfLayer::new().with_rejection_response(|_| PageError::CrossSite.into_response()))

@@ -104,13 +104,29 @@ impl Page {
             place("/dashboards", "Dashboards", "Dashboards"),
             place("/lineage", "Lineage", "Abstammung"),
             place("/runs", "Runs", "Läufe"),
+            place("/backfills", "Backfills", "Backfills"),
+            place("/schedules", "Schedules", "Zeitpläne"),
+            place("/timeline", "Timeline", "Zeitachse"),
+            place("/workers", "Workers", "Worker"),
+            place("/settings", "Settings", "Einstellungen"),
         ]
     }
 
     /// Whether this page is `path` or below it.
     pub(crate) fn is_at(&self, path: &str) -> bool {
         let here = self.address.split('?').next().unwrap_or_default();
-        here == path || (path != "/" && here.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
+        let is_below = |path: &str| here.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+        here == path || (path != "/" && is_below(path))
+    }
+
+    /// Whether this page belongs to the place in the bar: it is there, below it, or one of its tabs.
+    pub(crate) fn belongs_to(&self, place: &str) -> bool {
+        let tabs: &[&str] = match place {
+            "/schedules" => &["/sensors", "/automation"],
+            "/settings" => &["/alerts", "/quarantine"],
+            _ => &[],
+        };
+        self.is_at(place) || tabs.iter().any(|tab| self.is_at(tab))
     }
 
     /// Whether whoever asks may launch, cancel, mark and switch.
@@ -149,7 +165,7 @@ impl Page {
         self.written(instant, text)
     }
 
-    fn written(&self, instant: &DateTime<Utc>, text: String) -> TimeText {
+    pub(super) fn written(&self, instant: &DateTime<Utc>, text: String) -> TimeText {
         let local = instant.with_timezone(&self.zone);
         TimeText {
             machine: instant.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
@@ -222,7 +238,7 @@ pub(crate) struct Place {
 pub(crate) struct TimeText {
     machine: String,
     title: String,
-    text: String,
+    pub(super) text: String,
 }
 
 // It is rendered, and so escaped, by its own template.

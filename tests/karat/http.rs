@@ -48,6 +48,7 @@ impl Pages {
             program,
             process,
             login: LoginPolicy::default(),
+            channels: Vec::new(),
             wakeups,
             listener,
             stop: stop.clone(),

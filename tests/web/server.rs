@@ -75,7 +75,7 @@ impl Server {
             service: service.clone(),
             program: APPLICATION.name,
             process: Process { version: APPLICATION.version, ..Process::default() },
-            login: LoginPolicy::default(),
+            channels: Vec::new(),
             wakeups: Some(Wakeups::listen(&options)),
             listener,
             stop: stop.clone(),

@@ -127,6 +127,7 @@ async fn runs(
         requested_by: wanted.user,
         before,
         limit: paging.one_more(),
+        ..RunQuery::default()
     };
     let runs = app.service.runs(&query).await?;
     Ok(Json(paging.page("runs", runs, |run| run.run_id)))
