@@ -36,7 +36,8 @@ async fn live(viewer: Viewer, State(app): State<Arc<App>>) -> Sse<impl Stream<It
             }
             while heard.next().now_or_never().is_some() {}
             picture.mark_unchanged();
-            Some((Ok(Event::default().event("changed").data("")), (heard, picture, stop)))
+            // Browsers pass over events without data.
+            Some((Ok(Event::default().event("changed").data("changed")), (heard, picture, stop)))
         });
     Sse::new(events.take_until(Box::pin(app.revoked(&viewer.0)))).keep_alive(KeepAlive::default())
 }

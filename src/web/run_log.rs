@@ -172,7 +172,7 @@ async fn live(
                     Stage::End => return None,
                     Stage::LastLines => {
                         stage = Stage::End;
-                        return Some((Ok(Event::default().event("end").data("")), (stage, query)));
+                        return Some((Ok(Event::default().event("end").data("end")), (stage, query)));
                     }
                     Stage::Live { told } => {
                         if told.is_some() {
