@@ -174,7 +174,7 @@ async fn live(
                     Stage::End => return None,
                     Stage::LastLines => {
                         stage = Stage::End;
-                        return Some((Ok(Event::default().event("end").data("")), (stage, query)));
+                        return Some((Ok(Event::default().event("end").data("end")), (stage, query)));
                     }
                     Stage::Live { told } => {
                         if told.is_some() {
@@ -211,21 +211,26 @@ async fn download(
     Path(run_id): Path<Uuid>,
     Query(form): Query<LogForm>,
 ) -> Result<Response, PageError> {
+    as_text(app, run_id, form.query(0)).await
+}
+
+/// The lines that `query` asks for as a text, on its way part by part.
+pub(super) async fn as_text(app: Arc<App>, run_id: Uuid, query: LogTailQuery) -> Result<Response, PageError> {
     // An unknown run or asset is told before anything is sent.
     app.service.progress(&[run_id]).await?;
-    let (first, place) = app.service.log_part(run_id, &form.query(0), LogPlace::default()).await?;
-    let state = (app, form, Some((first, place)));
-    let parts = stream::unfold(state, move |(app, form, part)| async move {
+    let (first, place) = app.service.log_part(run_id, &query, LogPlace::default()).await?;
+    let state = (app, query, Some((first, place)));
+    let parts = stream::unfold(state, move |(app, query, part)| async move {
         let (lines, place) = part?;
         let text: String = lines.iter().map(line_text).collect();
         let (next, end) = match place {
             None => (None, None),
-            Some(place) => match app.service.log_part(run_id, &form.query(0), place).await {
+            Some(place) => match app.service.log_part(run_id, &query, place).await {
                 Ok(part) => (Some(part), None),
                 Err(error) => (None, Some(format!("the rest could not be read: {error}\n"))),
             },
         };
-        Some((Ok::<_, Infallible>(text + &end.unwrap_or_default()), (app, form, next)))
+        Some((Ok::<_, Infallible>(text + &end.unwrap_or_default()), (app, query, next)))
     });
     let name = format!("attachment; filename=\"run-{run_id}.txt\"");
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)];
