@@ -4,6 +4,7 @@ pub mod account;
 pub mod bronze;
 pub mod collect;
 pub mod command_line;
+pub mod dashboards;
 pub mod definitions;
 pub mod demo;
 pub mod discord_alert;

@@ -6,8 +6,10 @@ pub use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 pub use serde_json::Value as Json;
 pub use uuid::Uuid;
 
+pub use crate::asset::builder::DefinitionsBuilder;
 pub use crate::asset::calendar::Calendar;
 pub use crate::asset::context::Context;
+pub use crate::asset::dashboard::{Chart, Dashboard, Seasonal, Series, Span, Switch, Text};
 pub use crate::asset::declare::{Asset, ExternalAsset, RustAsset, SqlAsset};
 pub use crate::asset::definitions::{DefinitionErrors, Definitions};
 pub use crate::asset::error::AssetError;

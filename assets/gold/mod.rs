@@ -2,6 +2,8 @@
 
 mod daily_active_users;
 mod retention_cohorts;
+mod rolling_active_users;
 
 pub use daily_active_users::DailyActiveUsers;
 pub use retention_cohorts::RetentionCohorts;
+pub use rolling_active_users::RollingActiveUsers;

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use super::calendar::Calendar;
 use super::compute::ComputeContext;
 use super::context::Context;
+use super::dashboard::Dashboard;
 use super::declare::{Asset, ExternalAsset, RustAsset, SqlAsset};
 use super::definitions::{DefinitionError, DefinitionErrors, Definitions};
 use super::error::AssetError;
@@ -29,6 +30,7 @@ impl Definitions {
             pools: BTreeMap::new(),
             schedules: Vec::new(),
             sensors: Vec::new(),
+            dashboards: Vec::new(),
             errors: Vec::new(),
         }
     }
@@ -42,6 +44,7 @@ pub struct DefinitionsBuilder {
     pools: PoolLimits,
     schedules: Vec<Schedule>,
     sensors: Vec<Sensor>,
+    dashboards: Vec<Dashboard>,
     errors: Vec<DefinitionError>,
 }
 
@@ -104,13 +107,20 @@ impl DefinitionsBuilder {
         self
     }
 
+    /// Declares a page of charts. Of a chart whose asset is not registered nothing is shown until it is.
+    pub fn dashboard(mut self, dashboard: Dashboard) -> Self {
+        self.dashboards.push(dashboard);
+        self
+    }
+
     /// Validates everything together.
     ///
     /// # Errors
     /// Everything that is wrong, at once.
     pub fn build(self) -> Result<Definitions, DefinitionErrors> {
-        let definitions = Definitions::assemble(self.calendar, self.specs, self.pools, self.schedules, self.errors)?;
-        Ok(definitions.with_sensors(self.sensors))
+        let Self { calendar, specs, pools, schedules, sensors, dashboards, errors } = self;
+        let definitions = Definitions::assemble(calendar, specs, pools, schedules, dashboards, errors)?;
+        Ok(definitions.with_sensors(sensors))
     }
 
     fn register<A: Asset>(mut self, kind: AssetKind, complete: impl FnOnce(&mut AssetSpec)) -> Self {

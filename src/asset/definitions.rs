@@ -1,4 +1,4 @@
-//! The table of contents: all assets, schedules and sensors of an installation, validated together.
+//! The table of contents: all assets, schedules, sensors and dashboards of an installation, validated together.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use super::calendar::Calendar;
 use super::code_version::code_version;
+use super::dashboard::Dashboard;
+use super::dashboards::checked_dashboards;
 pub use super::problems::{DefinitionError, DefinitionErrors};
 use super::schedules::checked_schedules;
 use super::sensor::Sensor;
@@ -25,6 +27,7 @@ pub struct Definitions {
     graph: AssetGraph,
     schedules: Vec<ScheduleSpec>,
     sensors: Vec<Sensor>,
+    dashboards: Vec<Dashboard>,
 }
 
 impl Definitions {
@@ -34,7 +37,7 @@ impl Definitions {
     /// # Errors
     /// Everything that is wrong, at once.
     pub fn from_specs(calendar: Calendar, specs: Vec<AssetSpec>, pools: PoolLimits) -> Result<Self, DefinitionErrors> {
-        Self::assemble(calendar, specs, pools, Vec::new(), Vec::new())
+        Self::assemble(calendar, specs, pools, Vec::new(), Vec::new(), Vec::new())
     }
 
     /// As [`Self::from_specs`], with errors that were found while lowering declarations.
@@ -43,6 +46,7 @@ impl Definitions {
         specs: Vec<AssetSpec>,
         pools: PoolLimits,
         schedules: Vec<Schedule>,
+        dashboards: Vec<Dashboard>,
         mut errors: Vec<DefinitionError>,
     ) -> Result<Self, DefinitionErrors> {
         let mut assets: BTreeMap<AssetKey, Arc<AssetSpec>> = BTreeMap::new();
@@ -55,13 +59,14 @@ impl Definitions {
             assets.insert(spec.key.clone(), Arc::new(spec));
         }
         errors.extend(Review::run(&assets, &pools));
+        let dashboards = checked_dashboards(dashboards, &assets, &mut errors);
         let edges = assets.values().map(|asset| {
             (asset.key.clone(), asset.upstreams.iter().map(|upstream| upstream.key.clone()).collect::<Vec<_>>())
         });
         match AssetGraph::build(edges) {
             Ok(graph) => {
                 let mut definitions =
-                    Self { calendar, assets, pools, graph, schedules: Vec::new(), sensors: Vec::new() };
+                    Self { calendar, assets, pools, graph, schedules: Vec::new(), sensors: Vec::new(), dashboards };
                 definitions.schedules = checked_schedules(schedules, &definitions, &mut errors);
                 if errors.is_empty() { Ok(definitions) } else { Err(sorted(errors)) }
             }
@@ -136,6 +141,12 @@ impl Definitions {
     #[must_use]
     pub fn sensors(&self) -> &[Sensor] {
         &self.sensors
+    }
+
+    /// The dashboards as declared, in order, whether or not the assets of their charts are declared.
+    #[must_use]
+    pub fn dashboards(&self) -> &[Dashboard] {
+        &self.dashboards
     }
 
     /// The named pools and how many steps of each may run at once.

@@ -11,6 +11,8 @@ pub mod code_version;
 pub mod column;
 pub mod compute;
 pub mod context;
+pub mod dashboard;
+mod dashboards;
 pub mod declare;
 pub mod definitions;
 pub mod error;

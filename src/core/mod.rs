@@ -1,5 +1,6 @@
 //! The pure rules: no input or output, no `async`, no clock.
 
+pub mod anomaly;
 pub mod automation;
 pub mod cron;
 pub mod freshness;

@@ -50,6 +50,7 @@ pub mod needs;
 pub(crate) mod panics;
 mod progress;
 pub mod readers;
+pub mod reading;
 pub(crate) mod reconnect;
 mod shutdown;
 pub mod status;

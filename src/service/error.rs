@@ -6,6 +6,7 @@ use crate::core::selection::SelectionError;
 use crate::engine::extent::ExtentError;
 use crate::engine::external::AppendError;
 use crate::engine::launch::LaunchError;
+use crate::engine::reading::ReadError;
 use crate::engine::verify::VerifyError;
 use crate::store::StoreError;
 use crate::store::migrate::SchemaError;
@@ -63,6 +64,9 @@ pub enum ServiceError {
     /// The run could not be launched.
     #[error(transparent)]
     Launch(LaunchError),
+    /// Rows could not be read.
+    #[error(transparent)]
+    Read(ReadError),
     /// The database is not at this program's version.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -85,15 +89,21 @@ impl ServiceError {
             | Self::External(_)
             | Self::Id(_)
             | Self::Input(_)
+            | Self::Read(ReadError::Cursor | ReadError::Value(_))
             | Self::Launch(LaunchError::Nothing | LaunchError::External(_) | LaunchError::Undefined(_)) => {
                 ErrorKind::Request
             }
             Self::Forbidden(_) => ErrorKind::Forbidden,
             Self::NothingToDo(_) => ErrorKind::NothingToDo,
-            Self::Append(_) | Self::Refused(_) | Self::Launch(LaunchError::MissingInputs(_)) => ErrorKind::Refused,
-            Self::Schema(_) | Self::Verify(_) | Self::Store(_) | Self::Launch(LaunchError::Store(_)) => {
-                ErrorKind::Database
-            }
+            Self::Append(_)
+            | Self::Refused(_)
+            | Self::Read(ReadError::TooLong(_))
+            | Self::Launch(LaunchError::MissingInputs(_)) => ErrorKind::Refused,
+            Self::Schema(_)
+            | Self::Verify(_)
+            | Self::Store(_)
+            | Self::Read(ReadError::Store(_))
+            | Self::Launch(LaunchError::Store(_)) => ErrorKind::Database,
         }
     }
 }
@@ -103,6 +113,15 @@ impl From<AppendError> for ServiceError {
         match error {
             AppendError::Store(error) => Self::Store(error),
             error => Self::Append(error),
+        }
+    }
+}
+
+impl From<ReadError> for ServiceError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Store(error) => Self::Store(error),
+            error => Self::Read(error),
         }
     }
 }

@@ -10,6 +10,7 @@ mod assets;
 mod backfill;
 mod cause;
 mod condition;
+mod dashboards;
 mod error;
 mod garbage;
 mod graph;
@@ -29,6 +30,7 @@ mod progress;
 mod quarantine;
 mod request;
 mod retry;
+mod rows;
 mod run;
 mod run_detail;
 mod schedules;
@@ -57,6 +59,10 @@ pub use self::asset::AssetDetailView;
 pub use self::assets::{AssetView, list_assets};
 pub use self::backfill::{BackfillDetailView, BackfillView, ControlledView};
 pub use self::condition::AssetCondition;
+pub use self::dashboards::{
+    AnomalyView, ByView, ChartData, ChartView, CohortView, DashboardRequest, DashboardSummaryView, DashboardView,
+    DashboardsView, FigureView, HourView, PointView, SharedView, SwitchView, TriangleView,
+};
 pub use self::error::{ErrorKind, ServiceError};
 pub use self::garbage::{GarbageRows, GarbageView, Retention};
 pub use self::graph::{GraphEdge, GraphNode, GraphView, graph};
@@ -74,6 +80,7 @@ pub use self::process::{DEFAULT_ADDRESS, ListenError, PagesContext, Process, Ser
 pub use self::progress::{FailureView, ProgressView, SummaryView};
 pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
 pub use self::request::{PartitionState, Request};
+pub use self::rows::{MOST_DOWNLOADED_ROWS, MOST_ROWS, ROWS, RowStream, RowView, RowsRequest, RowsView, StandingView};
 pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
 pub use self::run_detail::{
     FailedStepView, LOG_LEVELS, LogPlace, LogTailQuery, RunTimeView, RunTimesView, RunVersionView,

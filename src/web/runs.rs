@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::App;
 use super::access::{Operator, Viewer};
-use super::address::query;
+use super::address::address;
 use super::failure::PageError;
 use super::page::{Page, PageResult, rendered};
 use super::preferences::local;
@@ -71,10 +71,7 @@ impl Filter {
             ("cause", &self.cause),
             ("before", before),
         ];
-        match query(pairs) {
-            text if text.is_empty() => "/runs".to_owned(),
-            text => format!("/runs?{text}"),
-        }
+        address("/runs", pairs)
     }
 }
 
