@@ -1,13 +1,14 @@
 //! Who reads whom.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::ServiceError;
 use super::select::select_declared;
 use crate::asset::definitions::Definitions;
-use crate::asset::spec::AssetKind;
+use crate::asset::spec::{AssetKind, AssetSpec};
 use crate::core::key::AssetKey;
 
 /// Some assets and the dependencies between them.
@@ -49,6 +50,12 @@ pub struct GraphEdge {
 /// When the selection selects nothing.
 pub fn graph(definitions: &Definitions, selection: Option<&str>) -> Result<GraphView, ServiceError> {
     let specs = select_declared(definitions, selection.unwrap_or("*"), Default::default())?;
+    Ok(graph_of(definitions, &specs))
+}
+
+/// The graph of these assets, which stand upstream before downstream.
+#[must_use]
+pub fn graph_of(definitions: &Definitions, specs: &[Arc<AssetSpec>]) -> GraphView {
     let shown: BTreeSet<&AssetKey> = specs.iter().map(|spec| &spec.key).collect();
     let edges = specs
         .iter()
@@ -69,5 +76,5 @@ pub fn graph(definitions: &Definitions, selection: Option<&str>) -> Result<Graph
             rank: definitions.graph().rank(&spec.key).unwrap_or(0),
         })
         .collect();
-    Ok(GraphView { assets, edges })
+    GraphView { assets, edges }
 }

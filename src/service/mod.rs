@@ -65,7 +65,7 @@ pub use self::dashboards::{
 };
 pub use self::error::{ErrorKind, ServiceError};
 pub use self::garbage::{GarbageRows, GarbageView, Retention};
-pub use self::graph::{GraphEdge, GraphNode, GraphView, graph};
+pub use self::graph::{GraphEdge, GraphNode, GraphView, graph, graph_of};
 pub use self::health::{HealthView, PartHealth};
 pub use self::history::{AttemptView, CheckView, MaterializationView, StepView};
 pub use self::launch::{LaunchKind, LaunchedView};

@@ -1,11 +1,13 @@
 //! What the first page says besides how partitions stand: which checks fail, and what ran.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::{Picture, Service, ServiceError};
+use crate::asset::spec::AssetSpec;
 use crate::core::key::AssetKey;
 
 /// What counts as lately.
@@ -68,20 +70,7 @@ impl Service {
     /// # Errors
     /// When the state cannot be read.
     pub async fn overview(&self) -> Result<OverviewView, ServiceError> {
-        let checks = self.definitions.assets().flat_map(|spec| {
-            let loose = spec.checks.iter().filter(|check| !check.blocking);
-            loose.map(|check| (spec.key.as_str(), check.name.as_str()))
-        });
-        let mut failing_checks: BTreeMap<AssetKey, Vec<FailingCheckView>> = BTreeMap::new();
-        for record in self.store.unpassed_checks(&checks.collect::<Vec<_>>()).await? {
-            let Ok(key) = record.asset_key.parse() else { continue };
-            failing_checks.entry(key).or_default().push(FailingCheckView {
-                check: record.check_name,
-                partitions: record.partitions,
-                partition: record.partition_key,
-                message: record.message,
-            });
-        }
+        let failing_checks = self.checks_failing_of(self.definitions.assets()).await?;
         let since = self.now() - LATELY;
         let mut ran = RanView { since, ..RanView::default() };
         for (state, runs) in self.store.ran_since(since, COUNTED_RUNS).await? {
@@ -94,5 +83,35 @@ impl Service {
         }
         ran.is_cut = ran.succeeded + ran.failed + ran.canceled >= COUNTED_RUNS;
         Ok(OverviewView { failing_checks, ran })
+    }
+
+    /// Which checks of the asset keep no version back and fail at the moment. One statement, none without such checks.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn failing_checks(&self, asset: &AssetKey) -> Result<Vec<FailingCheckView>, ServiceError> {
+        let mut failing = self.checks_failing_of(self.definitions.asset(asset)).await?;
+        Ok(failing.remove(asset).unwrap_or_default())
+    }
+
+    async fn checks_failing_of(
+        &self,
+        specs: impl IntoIterator<Item = &Arc<AssetSpec>>,
+    ) -> Result<BTreeMap<AssetKey, Vec<FailingCheckView>>, ServiceError> {
+        let checks = specs.into_iter().flat_map(|spec| {
+            let loose = spec.checks.iter().filter(|check| !check.blocking);
+            loose.map(|check| (spec.key.as_str(), check.name.as_str()))
+        });
+        let mut failing: BTreeMap<AssetKey, Vec<FailingCheckView>> = BTreeMap::new();
+        for record in self.store.unpassed_checks(&checks.collect::<Vec<_>>()).await? {
+            let Ok(key) = record.asset_key.parse() else { continue };
+            failing.entry(key).or_default().push(FailingCheckView {
+                check: record.check_name,
+                partitions: record.partitions,
+                partition: record.partition_key,
+                message: record.message,
+            });
+        }
+        Ok(failing)
     }
 }

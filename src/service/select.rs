@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Service, ServiceError};
+use super::{Picture, Service, ServiceError};
 use crate::asset::definitions::Definitions;
 use crate::asset::spec::AssetSpec;
 use crate::core::key::AssetKey;
@@ -14,7 +14,7 @@ use crate::engine::status::asset_statuses;
 pub(super) fn select_declared(
     definitions: &Definitions,
     selection: &str,
-    states: BTreeMap<SelectionState, BTreeSet<AssetKey>>,
+    states: AssetsByState,
 ) -> Result<Vec<Arc<AssetSpec>>, ServiceError> {
     Ok(definitions.select(&parse(selection)?, &states)?)
 }
@@ -41,25 +41,43 @@ impl Service {
         order.filter_map(|key| self.definitions.asset(key).cloned()).collect()
     }
 
-    async fn states(&self) -> Result<BTreeMap<SelectionState, BTreeSet<AssetKey>>, ServiceError> {
+    async fn states(&self) -> Result<AssetsByState, ServiceError> {
         let keys = self.definitions.graph().topological_order();
-        let mut states: BTreeMap<SelectionState, BTreeSet<AssetKey>> = BTreeMap::new();
-        for (key, status) in asset_statuses(&self.store, &self.definitions, keys, self.now()).await? {
-            let mut is_fresh = true;
-            for (state, holds) in [
-                (SelectionState::Missing, !status.missing.is_empty()),
-                (SelectionState::Stale, !status.stale.is_empty()),
-                (SelectionState::Failed, !status.failed.is_empty()),
-            ] {
-                if holds {
-                    is_fresh = false;
-                    states.entry(state).or_default().insert(key.clone());
-                }
-            }
-            if is_fresh {
-                states.entry(SelectionState::Fresh).or_default().insert(key);
-            }
-        }
-        Ok(states)
+        let statuses = asset_statuses(&self.store, &self.definitions, keys, self.now()).await?;
+        Ok(by_state(statuses.into_iter().map(|(key, status)| {
+            let holds = [!status.missing.is_empty(), !status.stale.is_empty(), !status.failed.is_empty()];
+            (key, holds)
+        })))
     }
+}
+
+impl Picture {
+    /// The same as [`Service::select`], with the states that the picture shows.
+    ///
+    /// # Errors
+    /// When the selection selects nothing.
+    pub fn select(&self, definitions: &Definitions, selection: &str) -> Result<Vec<Arc<AssetSpec>>, ServiceError> {
+        let states = by_state(self.assets.iter().map(|(key, asset)| {
+            let holds = [!asset.missing.is_empty(), !asset.stale.is_empty(), !asset.failed.is_empty()];
+            (key.clone(), holds)
+        }));
+        select_declared(definitions, selection, states)
+    }
+}
+
+type AssetsByState = BTreeMap<SelectionState, BTreeSet<AssetKey>>;
+
+/// The assets by state, of which each says whether it has missing, stale and failed partitions.
+fn by_state(assets: impl Iterator<Item = (AssetKey, [bool; 3])>) -> AssetsByState {
+    let mut states = AssetsByState::new();
+    for (key, holds) in assets {
+        let not_fresh = [SelectionState::Missing, SelectionState::Stale, SelectionState::Failed];
+        for (state, _) in not_fresh.into_iter().zip(holds).filter(|(_, holds)| *holds) {
+            states.entry(state).or_default().insert(key.clone());
+        }
+        if !holds.contains(&true) {
+            states.entry(SelectionState::Fresh).or_default().insert(key);
+        }
+    }
+    states
 }

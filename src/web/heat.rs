@@ -97,7 +97,8 @@ fn standing<'a>(page: &Page, cells: impl Iterator<Item = &'a HeatCell> + Clone) 
     match counts.as_slice() {
         [(state, 1)] => words::heat(page, *state).to_owned(),
         counts => {
-            let words = counts.iter().map(|(state, count)| format!("{} {}", page.count(*count), words::heat(page, *state)));
+            let words =
+                counts.iter().map(|(state, count)| format!("{} {}", page.count(*count), words::heat(page, *state)));
             words.collect::<Vec<_>>().join(", ")
         }
     }

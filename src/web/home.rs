@@ -191,7 +191,12 @@ fn layers<'a>(definitions: &'a Definitions, rows: &'a [Row]) -> Vec<Layer<'a>> {
         .collect()
 }
 
-fn table(page: &Page, definitions: &Definitions, picture: &Picture, overview: &OverviewView) -> Result<String, askama::Error> {
+fn table(
+    page: &Page,
+    definitions: &Definitions,
+    picture: &Picture,
+    overview: &OverviewView,
+) -> Result<String, askama::Error> {
     let order = definitions.graph().topological_order().iter();
     let rows: Vec<Row> = order
         .filter_map(|key| {

@@ -13,6 +13,7 @@ mod files;
 mod heat;
 mod home;
 pub mod language;
+pub mod lineage;
 mod live;
 mod metrics;
 mod page;
@@ -84,6 +85,7 @@ pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
 fn router(app: &Arc<App>) -> Router {
     Router::new()
         .merge(home::routes())
+        .merge(lineage::routes())
         .merge(live::routes())
         .merge(preferences::routes())
         .merge(probes::routes())

@@ -31,6 +31,19 @@ pub(crate) fn condition_class(condition: AssetCondition) -> &'static str {
     }
 }
 
+/// The sign beside a condition's colour, as the style sheet gives it to badges.
+pub(crate) fn condition_sign(condition: AssetCondition) -> &'static str {
+    match condition {
+        AssetCondition::Failing => "✕",
+        AssetCondition::Late => "◔",
+        AssetCondition::Running => "▶",
+        AssetCondition::Never => "–",
+        AssetCondition::Missing => "○",
+        AssetCondition::Stale => "◐",
+        AssetCondition::Fresh => "●",
+    }
+}
+
 /// How a partition stands.
 pub(crate) fn heat(page: &Page, state: HeatState) -> &'static str {
     match state {

@@ -4,6 +4,8 @@
 mod charts;
 mod files;
 mod frame;
+mod generated;
+mod layout;
 mod server;
 #[allow(dead_code)]
 #[path = "../karat/service_lake.rs"]
