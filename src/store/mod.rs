@@ -31,6 +31,7 @@ pub mod materialization;
 pub mod migrate;
 pub mod observe;
 pub mod overview;
+pub mod partitions;
 pub mod quarantine;
 pub mod reconciler;
 pub mod run;

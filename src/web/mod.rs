@@ -6,6 +6,7 @@
 mod access;
 mod address;
 mod app;
+mod asset;
 pub mod chart;
 mod connection;
 mod failure;
@@ -84,6 +85,7 @@ pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
 
 fn router(app: &Arc<App>) -> Router {
     Router::new()
+        .merge(asset::routes())
         .merge(home::routes())
         .merge(lineage::routes())
         .merge(live::routes())

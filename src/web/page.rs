@@ -98,7 +98,7 @@ impl Page {
     /// Where the bar leads.
     pub(crate) fn places(&self) -> Vec<Place> {
         let place = |path, english: &'static str, german: &'static str| Place { path, title: self.t(english, german) };
-        vec![place("/", "Health", "Zustand"), place("/runs", "Runs", "Läufe")]
+        vec![place("/", "Health", "Zustand"), place("/assets", "Assets", "Assets"), place("/runs", "Runs", "Läufe")]
     }
 
     /// Whether this page is `path` or below it.
