@@ -48,6 +48,13 @@ async fn backfill_verb(session: &Session, connected: &Connected, verb: &Backfill
             let live = service.resume_backfill(id).await?.live;
             go_on(session, connected, &Work::of(Some(id), id), &live, arguments).await
         }
+        BackfillVerb::Limit(arguments) => {
+            let id = service.backfill_id(&arguments.id).await?;
+            let work = Work::of(Some(id), id);
+            let controlled = service.limit_backfill(id, arguments.partitions).await?;
+            let undo = ("undo", format!("backfill limit {id}"));
+            controlled_text(session, &controlled, &work, "Limited", "has that limit already", undo)
+        }
         BackfillVerb::Cancel(IdArguments { id }) => {
             let id = service.backfill_id(id).await?;
             let work = Work::of(Some(id), id);

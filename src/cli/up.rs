@@ -194,9 +194,10 @@ async fn serve(session: &Session, connected: &Connected, parts: Parts) -> Result
         pools: vec![("commands", connected.pool.clone()), ("worker", worker.pool().clone())],
         ..Process::default()
     };
+    process.retention = parts.reconciles;
     let daemon = parts.reconciles.map(|retention| {
         let mut reconcilers = daemon::reconcilers(retention);
-        reconcilers.push(Box::new(AlertSender::new(session.application.name, parts.channels)));
+        reconcilers.push(Box::new(AlertSender::new(session.application.name, parts.channels.clone())));
         service.daemon(worker_id, wakeups.clone(), reconcilers)
     });
     let mut leads = daemon.as_ref().map(Daemon::leads);
@@ -220,10 +221,11 @@ async fn serve(session: &Session, connected: &Connected, parts: Parts) -> Result
         // Whoever asks by a page is named by the page.
         let (service, login, stop) = (service.unattended(), parts.login, stop_pages.clone());
         let guard = shutdown.begun().clone().drop_guard();
-        let program = session.application.name;
+        let (program, channels) = (session.application.name, parts.channels);
         tokio::spawn(async move {
             let _guard = guard;
-            pages(PagesContext { service, program, process, wakeups: Some(wakeups), login, listener, stop }).await
+            let wakeups = Some(wakeups);
+            pages(PagesContext { service, program, process, login, channels, wakeups, listener, stop }).await
         })
     });
     session.output.result(&started, |started| started_text(session, started))?;

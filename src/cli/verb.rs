@@ -213,10 +213,22 @@ pub enum BackfillVerb {
     Pause(IdArguments),
     /// Go on with a backfill: end its pause, and carry it out here
     Resume(ResumeArguments),
+    /// Say how many partitions of a backfill may run at once from now on
+    Limit(LimitArguments),
     /// Start nothing new of a backfill ever, and stop what runs; what was built stays
     Cancel(IdArguments),
     /// Build again what failed or was blocked
     Retry(RetryArguments),
+}
+
+/// Arguments of `backfill limit`.
+#[derive(Args, Clone, Debug)]
+pub struct LimitArguments {
+    /// The id, or at least four characters of its beginning or end
+    pub id: String,
+    /// At most so many at once; as many as there are slots without it
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub partitions: Option<u32>,
 }
 
 /// What can be done with runs.

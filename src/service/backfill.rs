@@ -1,22 +1,29 @@
 //! Backfills: listing, showing, and steering them.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::accounts::Done;
 use super::run::command_of;
-use super::{FailureView, Service, ServiceError};
+use super::{EstimateView, FailureView, Service, ServiceError};
+use crate::core::key::AssetKey;
+use crate::core::word::{self, Word};
 use crate::store::backfill::BackfillRecord;
 use crate::store::run::{Control, StepCounts};
 
 /// A backfill as it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BackfillView {
     /// Its id.
     pub backfill_id: Uuid,
     /// `running`, `paused`, `canceling`, `succeeded`, `failed` or `canceled`.
-    pub state: &'static str,
+    #[serde(deserialize_with = "word::read")]
+    #[schema(value_type = String)]
+    pub state: Word,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
     /// What was asked for: the command line, without the program's name.
@@ -28,7 +35,7 @@ pub struct BackfillView {
 }
 
 /// A backfill in detail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BackfillDetailView {
     /// The backfill.
     #[serde(flatten)]
@@ -37,8 +44,32 @@ pub struct BackfillDetailView {
     pub failures: Vec<FailureView>,
 }
 
-/// What a steering request changed.
+/// How far a backfill is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BackfillProgressView {
+    /// The backfill, with the first partitions that were not built.
+    #[serde(flatten)]
+    pub detail: BackfillDetailView,
+    /// The same by asset, upstream first.
+    pub assets: Vec<BackfillAssetView>,
+    /// How many of its steps may run at once; `None` is as many as there are slots.
+    pub concurrency_limit: Option<i32>,
+    /// How long what is left takes; `None` when nothing is.
+    pub left: Option<EstimateView>,
+}
+
+/// The partitions of one asset in a backfill.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BackfillAssetView {
+    /// The asset.
+    pub asset: String,
+    /// Its partitions by the state of their newest step.
+    #[serde(flatten)]
+    pub steps: StepCounts,
+}
+
+/// What a steering request changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ControlledView {
     /// The runs that changed; none when they were in the wanted state already.
     pub changed: Vec<Uuid>,
@@ -85,6 +116,66 @@ impl Service {
             None => Vec::new(),
         };
         Ok(BackfillDetailView { backfill, failures })
+    }
+
+    /// How far a backfill is, by asset, and how long the rest takes.
+    ///
+    /// # Errors
+    /// When there is none of that id, or the state cannot be read.
+    pub async fn backfill_progress(&self, backfill_id: Uuid) -> Result<BackfillProgressView, ServiceError> {
+        let detail = self.backfill(backfill_id).await?;
+        let runs = &detail.backfill.runs;
+        let order: BTreeMap<&str, usize> =
+            self.definitions.graph().topological_order().iter().map(AssetKey::as_str).zip(0..).collect();
+        let mut assets: Vec<BackfillAssetView> = self
+            .store
+            .backfill_assets(runs)
+            .await?
+            .into_iter()
+            .map(|record| BackfillAssetView { asset: record.asset_key, steps: record.steps })
+            .collect();
+        assets.sort_by_key(|view| order.get(view.asset.as_str()).copied().unwrap_or(usize::MAX));
+        let concurrency_limit = match runs.last() {
+            Some(&run_id) => self.store.concurrency_limit(run_id).await?,
+            None => None,
+        };
+        let open: BTreeMap<AssetKey, u64> = assets
+            .iter()
+            .filter_map(|view| {
+                let open = u64::try_from(view.steps.total - view.steps.finished()).unwrap_or(0);
+                Some((view.asset.parse().ok()?, open)).filter(|_| open > 0)
+            })
+            .collect();
+        let left = match open.is_empty() {
+            true => None,
+            false => Some(self.estimate(&open, concurrency_limit.and_then(|limit| u32::try_from(limit).ok())).await?),
+        };
+        Ok(BackfillProgressView { detail, assets, concurrency_limit, left })
+    }
+
+    /// Says how many steps of a backfill may run at once from now on; `None` is as many as there are slots. What runs
+    /// already goes on.
+    ///
+    /// # Errors
+    /// When it has ended, or the state cannot be used.
+    pub async fn limit_backfill(&self, backfill_id: Uuid, limit: Option<u32>) -> Result<ControlledView, ServiceError> {
+        let backfill = self.backfill(backfill_id).await?.backfill;
+        if !matches!(backfill.state, "running" | "paused" | "canceling") {
+            return Err(ServiceError::Refused(format!(
+                "backfill {backfill_id} has ended already: it {}",
+                ended(backfill.state)
+            )));
+        }
+        let limit = match limit {
+            Some(0) => {
+                return Err(ServiceError::Refused(
+                    "at least one partition runs at once: pause the backfill to begin nothing more".to_owned(),
+                ));
+            }
+            limit => limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)),
+        };
+        let changed = self.store.limit_runs(&backfill.runs, limit, self.now()).await?;
+        Ok(ControlledView { changed, live: backfill.runs })
     }
 
     /// Starts nothing new of the backfill until it is resumed; what runs goes on.

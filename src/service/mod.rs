@@ -7,17 +7,22 @@ mod accounts;
 mod alerts;
 mod asset;
 mod assets;
+mod automation;
 mod backfill;
 mod cause;
 mod condition;
 mod dashboards;
 mod error;
+mod estimate;
 mod garbage;
 mod graph;
 mod health;
 mod history;
+mod idempotency;
 mod ids;
+mod instance;
 mod launch;
+mod log_tail;
 mod mark;
 mod metrics;
 mod observer;
@@ -26,6 +31,7 @@ mod overview;
 mod partitions;
 mod picture;
 mod plan;
+mod pools;
 mod process;
 mod progress;
 mod quarantine;
@@ -34,11 +40,14 @@ mod retry;
 mod rows;
 mod run;
 mod run_detail;
+mod run_steps;
 mod schedules;
 mod schema;
 mod select;
 mod sensors;
 mod status;
+mod storage;
+mod timeline;
 mod trigger;
 mod view;
 mod why;
@@ -58,19 +67,24 @@ pub use self::accounts::{
 pub use self::alerts::{AlertDetailView, AlertView, DeliveryView, TestedChannelView};
 pub use self::asset::AssetDetailView;
 pub use self::assets::{AssetView, list_assets};
-pub use self::backfill::{BackfillDetailView, BackfillView, ControlledView};
+pub use self::automation::{AutomationView, PartitionEvaluationView, is_automated, unfresh};
+pub use self::backfill::{BackfillAssetView, BackfillDetailView, BackfillProgressView, BackfillView, ControlledView};
 pub use self::condition::AssetCondition;
 pub use self::dashboards::{
     AnomalyView, ByView, ChartData, ChartView, CohortView, DashboardRequest, DashboardSummaryView, DashboardView,
     DashboardsView, FigureView, HourView, PointView, SharedView, SwitchView, TriangleView,
 };
 pub use self::error::{ErrorKind, ServiceError};
+pub use self::estimate::EstimateView;
 pub use self::garbage::{GarbageRows, GarbageView, Retention};
 pub use self::graph::{GraphEdge, GraphNode, GraphView, graph, graph_of};
 pub use self::health::{HealthView, PartHealth};
 pub use self::history::{AttemptView, CheckView, MaterializationView, StepView};
+pub use self::idempotency::{Once, RecordedAnswer, RequestKey};
+pub use self::instance::InstanceView;
 pub use self::launch::{LaunchKind, LaunchedView};
 pub use self::mark::{MarkedView, mark_command};
+pub use self::log_tail::LogTail;
 pub use self::metrics::{MetricFamily, MetricKind, Sample, Value};
 pub use self::observer::Observer;
 pub use self::obstacles::{ObstacleKind, ObstacleView};
@@ -78,6 +92,7 @@ pub use self::overview::{FailingCheckView, OverviewView, RanView};
 pub use self::partitions::{NewestStepView, PartitionVersionView, PartitionView, PartitionsQuery};
 pub use self::picture::{AssetPicture, HeatCell, HeatCounts, HeatState, Picture, PictureKeeper, Unbuilt, heat};
 pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
+pub use self::pools::{LoadView, PoolView, PoolWaitingView, RunningView, WorkerLoadView};
 pub use self::process::{DEFAULT_ADDRESS, ListenError, PagesContext, Process, ServePages, listen};
 pub use self::progress::{FailureView, ProgressView, SummaryView};
 pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
@@ -87,6 +102,7 @@ pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitio
 pub use self::run_detail::{
     FailedStepView, LOG_LEVELS, LogPlace, LogTailQuery, RunTimeView, RunTimesView, RunVersionView,
 };
+pub use self::run_steps::{RunStepView, StepPlace};
 pub use self::schedules::{
     ClockChange, ScheduleState, ScheduleView, SwitchedView, TickView, UpcomingTick, UpcomingView,
 };
@@ -96,12 +112,15 @@ pub use self::sensors::{ChangedSensorView, EvaluationView, SensorDetailView, Sen
 pub use self::status::{
     AssetState, AssetStatusView, FailedView, FreshnessView, StaleReasonView, StaleView, StatusView,
 };
+pub use self::storage::{ReconcilerView, TableSizeView, VersionsView};
+pub use self::timeline::{LaneKind, LaneView, SpanView, TimelineView};
 pub use self::trigger::{TickPlanView, TriggeredView};
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};
 pub use self::why::{BuiltByView, InputView, NextTickView, PartitionStanding, WhyView};
 pub use self::workers::{WorkerState, WorkerView};
 
 pub use crate::core::plan::Extent;
+pub use crate::store::sensor::SensorChange;
 
 use self::accounts::Accounts;
 use crate::asset::definitions::Definitions;

@@ -70,6 +70,12 @@ impl Observer {
         }
     }
 
+    /// What is known of the process without asking anybody.
+    #[must_use]
+    pub const fn process(&self) -> &Process {
+        &self.process
+    }
+
     /// Whether this process can do its work. Answers within seconds whatever the database does.
     pub async fn health(&self) -> HealthView {
         self.health.get(|_| HEALTH_AGE, async || self.judge().await).await

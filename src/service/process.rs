@@ -1,6 +1,7 @@
 //! The process that answers: what of it is in no database, and how it lends itself to pages.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -9,7 +10,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{LoginPolicy, Service, ServiceError};
+use super::{LoginPolicy, Retention, Service, ServiceError};
+use crate::daemon::alert_channel::AlertChannel;
 use crate::engine::Wakeups;
 use crate::engine::measure::Measures;
 
@@ -22,6 +24,8 @@ pub struct Process {
     pub worker_id: Option<Uuid>,
     /// Its reconcilers, by name, with the longest time between two activations; empty when this process has none.
     pub reconcilers: Vec<(&'static str, Duration)>,
+    /// How long it keeps what is for people, when it removes that.
+    pub retention: Option<Retention>,
     /// What its worker counts: the one in the [`WorkerSettings`](crate::engine::WorkerSettings) it was made with.
     pub measures: Measures,
     /// Its connection pools, by name.
@@ -36,10 +40,12 @@ pub struct PagesContext {
     pub program: &'static str,
     /// The process it runs in.
     pub process: Process,
-    /// What happens in the database, so that open pages are told at once; without it they are not.
-    pub wakeups: Option<Wakeups>,
     /// Who needs a login.
     pub login: LoginPolicy,
+    /// Where alerts are sent.
+    pub channels: Vec<Arc<dyn AlertChannel>>,
+    /// What happens in the database, so that open pages are told at once; without it they are not.
+    pub wakeups: Option<Wakeups>,
     /// Where it listens. Bound by the caller, so that an address that cannot be had is said before anything starts.
     pub listener: TcpListener,
     /// Cancelled when it should end: requests that are being answered are answered first, within a bounded time.

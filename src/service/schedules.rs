@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Extent, Service, ServiceError};
@@ -12,11 +13,12 @@ use crate::core::key::AssetKey;
 use crate::core::schedule::{ClockNote, ScheduleSpec, clock_note, ticks_around};
 use crate::core::suggest::did_you_mean;
 use crate::core::time::{next_offset_change, offset_seconds};
+use crate::core::word::{self, Word};
 use crate::store::schedule::{ScheduleRecord, TickRecord};
 use crate::store::signal::Signal;
 
 /// Whether a schedule fires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleState {
     /// It does.
@@ -40,7 +42,7 @@ impl ScheduleState {
 }
 
 /// A schedule as it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ScheduleView {
     /// Its name.
     pub schedule: String,
@@ -61,7 +63,9 @@ pub struct ScheduleView {
     /// Which of their partitions; `None` for a retired one.
     pub partitions: Option<Extent>,
     /// What becomes of missed ticks: `all`, `last` or `none`; `None` for a retired one.
-    pub catch_up: Option<&'static str>,
+    #[serde(deserialize_with = "word::read_some")]
+    #[schema(value_type = Option<String>)]
+    pub catch_up: Option<Word>,
     /// Its newest tick.
     pub last_tick: Option<TickView>,
     /// When it fires next, if it is on.
@@ -69,7 +73,7 @@ pub struct ScheduleView {
 }
 
 /// A tick that was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TickView {
     /// Its instant.
     pub tick_at: DateTime<Utc>,
@@ -86,7 +90,7 @@ pub struct TickView {
 }
 
 /// Ticks to come, or about a date.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UpcomingView {
     /// The zone in which the expressions are read.
     pub zone: String,
@@ -97,7 +101,7 @@ pub struct UpcomingView {
 }
 
 /// A tick to come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UpcomingTick {
     /// Its schedule.
     pub schedule: String,
@@ -112,7 +116,7 @@ pub struct UpcomingTick {
 }
 
 /// A moment at which clocks in a zone are changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ClockChange {
     /// The first instant with the other offset.
     pub at: DateTime<Utc>,
@@ -123,7 +127,7 @@ pub struct ClockChange {
 }
 
 /// What a switch of a schedule did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SwitchedView {
     /// Whether it was in the other position.
     pub changed: bool,
@@ -175,6 +179,36 @@ impl Service {
             last_tick: tick.map(TickView::from),
             next_tick_at: is_on.then(|| schedule.expression.next_after(now.max(watermark), zone)).flatten(),
         }
+    }
+
+    /// One schedule.
+    ///
+    /// # Errors
+    /// When there is no such schedule, or the state cannot be read.
+    pub async fn schedule_named(&self, name: &str) -> Result<ScheduleView, ServiceError> {
+        let found = self.schedules().await?.into_iter().find(|view| view.schedule == name.trim());
+        found.ok_or_else(|| unknown(name, self.definitions.schedules()))
+    }
+
+    /// The ticks of a schedule that were, newest first: at most `limit`, at instants before `before`.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn ticks(
+        &self,
+        name: &str,
+        before: Option<DateTime<Utc>>,
+        limit: u32,
+    ) -> Result<Vec<TickView>, ServiceError> {
+        Ok(self.store.ticks(name, before, i64::from(limit)).await?.into_iter().map(TickView::from).collect())
+    }
+
+    /// The local date on which clocks in the calendar's zone are changed next, within the next thirteen months.
+    #[must_use]
+    pub fn next_clock_change(&self) -> Option<NaiveDate> {
+        let (now, zone) = (self.now(), self.definitions.calendar().zone);
+        let change = next_offset_change(now, now + TimeDelta::days(396), zone)?;
+        Some(change.with_timezone(&zone).date_naive())
     }
 
     /// The next `count` ticks of a schedule, or of all together that are on; about a date instead of from now on when

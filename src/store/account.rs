@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 
 use super::error::Context;
+use super::text::storable;
 use super::{Store, StoreError};
 
 /// How many accounts a list has at most.
@@ -153,7 +154,7 @@ impl Store {
              where login_provider = $1 and login_subject = $2 and disabled_at is null returning {COLUMNS}"
         )))
         .bind(identity.provider)
-        .bind(identity.subject)
+        .bind(storable(identity.subject))
         .bind(identity.role)
         .fetch_optional(&mut *transaction)
         .await
@@ -164,10 +165,10 @@ impl Store {
                 "insert into karat.account (name, role, login_provider, login_subject, created_at)
                  values ($1, $2, $3, $4, $5) on conflict do nothing returning {COLUMNS}"
             )))
-            .bind(identity.name)
+            .bind(storable(identity.name))
             .bind(identity.role)
             .bind(identity.provider)
-            .bind(identity.subject)
+            .bind(storable(identity.subject))
             .bind(now)
             .fetch_optional(&mut *transaction)
             .await
@@ -187,7 +188,7 @@ impl Store {
     /// When the database cannot be used.
     pub async fn account(&self, name: &str) -> Result<Option<AccountRecord>, StoreError> {
         sqlx::query_as(sqlx::AssertSqlSafe(format!("select {COLUMNS} from karat.account where name = $1")))
-            .bind(name)
+            .bind(storable(name))
             .fetch_optional(&self.pool)
             .await
             .context("reading an account")

@@ -256,6 +256,15 @@ impl Migrations {
         self.migrate_locked(transaction).await
     }
 
+    /// The newest migration of each set, as `set/version description`.
+    #[must_use]
+    pub fn newest(&self) -> Vec<String> {
+        let newest = self.sets().filter_map(|(set, _, migrator)| {
+            migrator.iter().max_by_key(|migration| migration.version).map(|migration| name(set, migration))
+        });
+        newest.collect()
+    }
+
     /// Those of the `pending` migrations that want no transaction.
     fn untransactional(&self, pending: &[String]) -> Vec<String> {
         let names = self.sets().flat_map(|(set, _, migrator)| {

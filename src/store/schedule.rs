@@ -281,6 +281,45 @@ impl Store {
         Ok(recorded)
     }
 
+    /// Ticks of a schedule, newest first: at most `limit`, at instants before `before` when that is given.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn ticks(
+        &self,
+        schedule: &str,
+        before: Option<DateTime<Utc>>,
+        limit: i64,
+    ) -> Result<Vec<TickRecord>, StoreError> {
+        sqlx::query_as(
+            "select schedule, tick_at, kind, outcome, run_id, message, recorded_at from karat.tick
+             where schedule = $1 and ($2::timestamptz is null or tick_at < $2)
+             order by tick_at desc, kind limit $3",
+        )
+        .bind(schedule)
+        .bind(before)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .context("reading the ticks")
+    }
+
+    /// The ticks of all schedules since `since`, newest first; at most `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn ticks_since(&self, since: DateTime<Utc>, limit: i64) -> Result<Vec<TickRecord>, StoreError> {
+        sqlx::query_as(
+            "select schedule, tick_at, kind, outcome, run_id, message, recorded_at from karat.tick
+             where tick_at >= $1 order by tick_at desc, schedule, kind limit $2",
+        )
+        .bind(since)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .context("reading the ticks")
+    }
+
     /// The newest tick of each schedule that has any.
     ///
     /// # Errors

@@ -121,6 +121,31 @@ impl Store {
         .context("reading a session")
     }
 
+    /// Whether a session is valid still.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn is_session_valid(
+        &self,
+        session_id: i64,
+        now: DateTime<Utc>,
+        seen_after: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        sqlx::query_scalar(
+            "select exists (
+                 select from karat.session s join karat.account a using (account_id)
+                 where s.session_id = $1 and s.revoked_at is null and s.expires_at > $2 and s.last_seen_at > $3
+                   and a.disabled_at is null
+             )",
+        )
+        .bind(session_id)
+        .bind(now)
+        .bind(seen_after)
+        .fetch_one(&self.pool)
+        .await
+        .context("reading a session")
+    }
+
     /// Notes that a session was used.
     ///
     /// # Errors

@@ -26,11 +26,14 @@ pub enum Signal {
     Schedule,
     /// An alert was opened or closed.
     Alert,
+    /// Somebody may do more or less than before.
+    Account,
 }
 
 impl Signal {
     /// Every signal.
-    pub const ALL: [Self; 6] = [Self::Work, Self::Cancel, Self::Mark, Self::Published, Self::Schedule, Self::Alert];
+    pub const ALL: [Self; 7] =
+        [Self::Work, Self::Cancel, Self::Mark, Self::Published, Self::Schedule, Self::Alert, Self::Account];
 
     /// The word that is sent.
     #[must_use]
@@ -42,6 +45,7 @@ impl Signal {
             Self::Published => "published",
             Self::Schedule => "schedule",
             Self::Alert => "alert",
+            Self::Account => "account",
         }
     }
 

@@ -137,6 +137,25 @@ impl Store {
         .context("reading a token")
     }
 
+    /// Whether a token is valid still.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn is_token_valid(&self, token_id: i64, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        sqlx::query_scalar(
+            "select exists (
+                 select from karat.token t join karat.account a using (account_id)
+                 where t.token_id = $1 and t.revoked_at is null and (t.expires_at is null or t.expires_at > $2)
+                   and a.disabled_at is null
+             )",
+        )
+        .bind(token_id)
+        .bind(now)
+        .fetch_one(&self.pool)
+        .await
+        .context("reading a token")
+    }
+
     /// Notes that a token was used.
     ///
     /// # Errors

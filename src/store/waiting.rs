@@ -45,7 +45,9 @@ pub struct RunningStep {
     pub run_id: Uuid,
     /// When its attempt began.
     pub started_at: Option<DateTime<Utc>>,
-    /// The machine of the worker that holds it.
+    /// The worker that holds it.
+    pub worker_id: Option<Uuid>,
+    /// The machine of that worker.
     pub host: Option<String>,
     /// The process there.
     pub process_id: Option<i32>,
@@ -72,7 +74,7 @@ impl Store {
     /// When the database cannot be used.
     pub async fn running_steps(&self) -> Result<Vec<RunningStep>, StoreError> {
         sqlx::query_as(
-            "select s.asset_key, s.partition_key, s.pool, s.run_id, s.started_at, w.host, w.process_id
+            "select s.asset_key, s.partition_key, s.pool, s.run_id, s.started_at, s.worker_id, w.host, w.process_id
              from karat.step s left join karat.worker w using (worker_id)
              where s.state = 'running' order by s.started_at, s.step_id limit $1",
         )

@@ -1,24 +1,18 @@
-//! Who asks, and what they may do. Every handler takes exactly one of [`Viewer`], [`Operator`] and [`Admin`]; nothing
-//! else decides.
+//! Who may do what. Every handler takes exactly one of [`Viewer`], [`Operator`] and [`Admin`]; nothing else decides.
+//!
+//! Each gives the service in the name of whoever asks: what is changed by it is recorded with their name.
 
 use std::convert::Infallible;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 
+use super::App;
 use super::failure::PageError;
+use super::identity::Asked;
 use super::page::Page;
-
-/// What somebody may do. Each role may do what those before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Role {
-    /// Look.
-    Viewer,
-    /// Launch, cancel, mark, switch.
-    Operator,
-    /// Everything, users and settings included.
-    Admin,
-}
+pub(crate) use crate::service::{Caller, Role};
+use crate::service::{Identified, Service};
 
 impl Role {
     /// In words.
@@ -29,25 +23,16 @@ impl Role {
             Self::Admin => page.t("Administrator", "Verwaltend"),
         }
     }
-}
 
-/// Who asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Caller {
-    /// The account's name.
-    pub(crate) name: String,
-    /// What they may do.
-    pub(crate) role: Role,
-}
-
-impl Caller {
-    /// Whoever has an account on this machine: there is no login on loopback.
-    pub(crate) fn local() -> Self {
-        Self { name: "local".to_owned(), role: Role::Admin }
-    }
-
-    pub(crate) fn may(&self, role: Role) -> bool {
-        self.role >= role
+    /// What it allows, in words.
+    pub(crate) fn meaning(self, page: &Page) -> &'static str {
+        match self {
+            Self::Viewer => page.t("look at everything", "alles ansehen"),
+            Self::Operator => {
+                page.t("also launch, steer, switch and mark", "auch starten, steuern, schalten, markieren")
+            }
+            Self::Admin => page.t("also decide who may do what", "auch bestimmen, wer was darf"),
+        }
     }
 }
 
@@ -62,37 +47,42 @@ pub(crate) struct Admin(pub(crate) Caller);
 
 /// The caller, if it is known who asks and they may do what `role` may.
 fn authorized(parts: &Parts, role: Role) -> Result<Caller, PageError> {
-    match parts.extensions.get::<Caller>() {
+    match parts.extensions.get::<Asked>() {
         None => Err(PageError::LoginNeeded),
-        Some(caller) if caller.may(role) => Ok(caller.clone()),
-        Some(_) => Err(PageError::NotAllowed),
+        Some(Asked::Unavailable(sentence)) => Err(PageError::Unavailable(sentence.clone())),
+        Some(Asked::Known(Identified::LoginNeeded)) => Err(PageError::LoginNeeded),
+        Some(Asked::Known(Identified::WrongToken)) => Err(PageError::WrongToken),
+        Some(Asked::Known(Identified::Elsewhere)) => Err(PageError::Elsewhere),
+        Some(Asked::Known(Identified::Caller(caller))) if caller.may(role) => Ok(caller.clone()),
+        Some(Asked::Known(Identified::Caller(_))) => Err(PageError::NotAllowed),
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Viewer {
-    type Rejection = PageError;
+macro_rules! extractor {
+    ($name:ident) => {
+        impl $name {
+            /// The service in the name of whoever asks.
+            #[allow(dead_code)]
+            pub(crate) fn service(&self, app: &App) -> Service {
+                app.service.acting(self.0.clone())
+            }
+        }
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageError> {
-        authorized(parts, Role::Viewer).map(Self)
-    }
+        impl<S: Send + Sync> FromRequestParts<S> for $name {
+            type Rejection = PageError;
+
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageError> {
+                authorized(parts, Role::$name).map(Self)
+            }
+        }
+    };
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Operator {
-    type Rejection = PageError;
+extractor!(Viewer);
+extractor!(Operator);
+extractor!(Admin);
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageError> {
-        authorized(parts, Role::Operator).map(Self)
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Admin {
-    type Rejection = PageError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageError> {
-        authorized(parts, Role::Admin).map(Self)
-    }
-}
-
+/// For what is shown to everybody, and more of it to those who may look.
 impl<S: Send + Sync> OptionalFromRequestParts<S> for Viewer {
     type Rejection = Infallible;
 

@@ -1,9 +1,18 @@
 //! What handlers share.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
+use super::access::Caller;
+use crate::daemon::alert_channel::AlertChannel;
 use crate::engine::{Subscription, Wakeups};
 use crate::service::{LoginPolicy, Observer, PictureKeeper, Service};
+use crate::store::signal::Signal;
+
+/// How long a stream goes on at most without it being asked whether its reader may still read.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(300);
 
 /// What handlers share: everything they can ask, and what belongs to the process.
 pub(crate) struct App {
@@ -21,6 +30,8 @@ pub(crate) struct App {
     pub(crate) login: LoginPolicy,
     /// Cancelled when the server should end.
     pub(crate) stop: CancellationToken,
+    /// Where alerts are sent.
+    pub(crate) channels: Vec<Arc<dyn AlertChannel>>,
     pub(super) wakeups: Option<Wakeups>,
 }
 
@@ -28,5 +39,22 @@ impl App {
     /// What happens in the database from now on.
     pub(crate) fn wakeups(&self) -> Subscription {
         self.wakeups.as_ref().map_or_else(Subscription::silent, Wakeups::subscribe)
+    }
+
+    /// Ends when `caller` is let in no more: for answers that go on for long, with `take_until`.
+    pub(crate) fn revoked(&self, caller: &Caller) -> impl Future<Output = ()> + Send + use<> {
+        let (service, policy, mut heard, caller) = (self.service.clone(), self.login, self.wakeups(), caller.clone());
+        async move {
+            loop {
+                tokio::select! {
+                    wakeup = heard.next() => if !wakeup.concerns(&[Signal::Account]) { continue },
+                    () = tokio::time::sleep(ASKED_AGAIN_AFTER) => {}
+                }
+                // While the database is away nobody can be turned out, and nothing is read from it.
+                if matches!(service.is_let_in(policy, &caller).await, Ok(false)) {
+                    return;
+                }
+            }
+        }
     }
 }

@@ -42,7 +42,9 @@ pub(super) async fn download(
     };
     let pages = stream::iter([Ok(first)]).chain(rows);
     let (media_type, ending, head, foot) = match format {
-        Format::Csv => ("text/csv; charset=utf-8; header=present", "csv", csv_line(columns.iter().map(|c| quoted(&c.name))), ""),
+        Format::Csv => {
+            ("text/csv; charset=utf-8; header=present", "csv", csv_line(columns.iter().map(|c| quoted(&c.name))), "")
+        }
         Format::Json => ("application/json", "json", "[".to_owned(), "\n]\n"),
     };
     let mut is_first = true;
@@ -62,7 +64,8 @@ pub(super) async fn download(
     });
     let body = stream::iter([Ok::<_, ServiceError>(head)]).chain(body).chain(stream::iter([Ok(foot.to_owned())]));
     let mut response = Body::from_stream(body).into_response();
-    let name: String = name.chars().filter(|letter| letter.is_ascii_alphanumeric() || "._-".contains(*letter)).collect();
+    let name: String =
+        name.chars().filter(|letter| letter.is_ascii_alphanumeric() || "._-".contains(*letter)).collect();
     let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}.{ending}\""));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     response.headers_mut().extend(disposition.map(|value| (header::CONTENT_DISPOSITION, value)));
@@ -96,9 +99,8 @@ fn quoted(text: &str) -> String {
 
 /// The columns in their order, which a map of JSON values would not keep.
 fn json_object(columns: &[ColumnSpec], row: &[Value]) -> String {
-    let pairs = columns.iter().zip(row).map(|(column, value)| {
-        format!("{}: {value}", Value::String(column.name.clone()))
-    });
+    let pairs =
+        columns.iter().zip(row).map(|(column, value)| format!("{}: {value}", Value::String(column.name.clone())));
     format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
 }
 
@@ -111,6 +113,9 @@ mod tests {
     #[test]
     fn csv_has_quotes_where_they_are_needed() {
         let row = [json!(1), json!(null), json!(""), json!("a,b"), json!("\"x\"\r\ny"), json!({"a": [1]}), json!(0.1)];
-        assert_eq!(csv_line(row.iter().map(csv_value)), "1,,\"\",\"a,b\",\"\"\"x\"\"\r\ny\",\"{\"\"a\"\":[1]}\",0.1\r\n");
+        assert_eq!(
+            csv_line(row.iter().map(csv_value)),
+            "1,,\"\",\"a,b\",\"\"\"x\"\"\r\ny\",\"{\"\"a\"\":[1]}\",0.1\r\n"
+        );
     }
 }

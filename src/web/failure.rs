@@ -2,23 +2,31 @@
 //!
 //! A handler returns a [`PageError`]; [`super::page::framed`] renders it in the language and look of the request.
 
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::page::Page;
-use crate::service::{ErrorKind, ServiceError};
+use crate::service::{DEFAULT_ADDRESS, ErrorKind, ServiceError};
 
 /// Why there is no page.
 #[derive(Debug)]
 pub(crate) enum PageError {
     /// It is not known who asks.
     LoginNeeded,
+    /// The token that was shown is none, or is not valid any more.
+    WrongToken,
     /// Whoever asks may not do this.
     NotAllowed,
+    /// Nobody can log in yet, and whoever asks is not at this very machine.
+    Elsewhere,
+    /// A page of somebody else made the browser ask.
+    CrossSite,
     /// There is no such thing: an address that leads nowhere.
     NothingHere,
     /// The request makes no sense: a sentence that says why.
     BadRequest(String),
+    /// It cannot be found out who asks: the sentence says why.
+    Unavailable(String),
     /// The service refuses or fails.
     Service(ServiceError),
 }
@@ -49,6 +57,7 @@ impl Failure {
         match self.status {
             StatusCode::UNAUTHORIZED => page.t("Log in first", "Bitte anmelden"),
             StatusCode::FORBIDDEN => page.t("Not allowed", "Nicht erlaubt"),
+            StatusCode::TOO_MANY_REQUESTS => page.t("Too often", "Zu oft"),
             StatusCode::NOT_FOUND => page.t("Nothing here", "Hier ist nichts"),
             StatusCode::CONFLICT => page.t("Not as things stand", "So nicht möglich"),
             StatusCode::SERVICE_UNAVAILABLE => {
@@ -64,6 +73,7 @@ impl Failure {
             StatusCode::UNAUTHORIZED => {
                 page.t("These pages are for people with an account.", "Diese Seiten sind für Personen mit Konto.")
             }
+            StatusCode::FORBIDDEN if !self.sentence.is_empty() => page.t("This was refused.", "Das wurde abgelehnt."),
             StatusCode::FORBIDDEN => page.t(
                 "Your role does not allow this. An administrator can change it.",
                 "Deine Rolle erlaubt das nicht. Eine Administratorin oder ein Administrator kann sie ändern.",
@@ -87,7 +97,19 @@ impl PageError {
     pub(crate) fn failure(&self) -> Failure {
         let (status, sentence) = match self {
             Self::LoginNeeded => (StatusCode::UNAUTHORIZED, String::new()),
+            Self::WrongToken => (StatusCode::UNAUTHORIZED, "the token is none, or is not valid any more".to_owned()),
             Self::NotAllowed => (StatusCode::FORBIDDEN, String::new()),
+            Self::Elsewhere => (
+                StatusCode::FORBIDDEN,
+                format!(
+                    "There are no users yet, so that these pages are shown on this very machine only, at \
+                     http://{DEFAULT_ADDRESS} or its like, and by no proxy. `user add NAME --role admin` makes a user"
+                ),
+            ),
+            Self::CrossSite => {
+                (StatusCode::FORBIDDEN, "The request came from a page of another site, and was refused".to_owned())
+            }
+            Self::Unavailable(sentence) => (StatusCode::SERVICE_UNAVAILABLE, sentence.clone()),
             Self::NothingHere => (StatusCode::NOT_FOUND, String::new()),
             Self::BadRequest(sentence) => (StatusCode::BAD_REQUEST, sentence.clone()),
             Self::Service(error) => {
@@ -111,6 +133,9 @@ impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let failure = self.failure();
         let mut response = (failure.status, failure.sentence.clone()).into_response();
+        if failure.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"karat\""));
+        }
         response.extensions_mut().insert(failure);
         response
     }

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::routing::get;
 use futures_util::FutureExt as _;
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, Stream, StreamExt as _};
 
 use super::App;
 use super::access::Viewer;
@@ -17,9 +17,9 @@ use super::access::Viewer;
 /// However much happens, a page is told once in this time.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Sends `changed` when something may have changed: a signal came, or the picture is another. The stream ends when the server does, and when it
-/// is told to.
-async fn live(_: Viewer, State(app): State<Arc<App>>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+/// Sends `changed` when something may have changed: a signal came, or the picture is another. The stream
+/// ends when the server does, and when whoever reads it is let in no more.
+async fn live(viewer: Viewer, State(app): State<Arc<App>>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let mut picture = app.picture.watch();
     picture.mark_unchanged();
     let events =
@@ -38,7 +38,7 @@ async fn live(_: Viewer, State(app): State<Arc<App>>) -> Sse<impl Stream<Item = 
             picture.mark_unchanged();
             Some((Ok(Event::default().event("changed").data("")), (heard, picture, stop)))
         });
-    Sse::new(events).keep_alive(KeepAlive::default())
+    Sse::new(events.take_until(Box::pin(app.revoked(&viewer.0)))).keep_alive(KeepAlive::default())
 }
 
 pub(super) fn routes() -> Router<Arc<App>> {

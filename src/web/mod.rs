@@ -5,38 +5,58 @@
 
 mod access;
 mod address;
+mod alerts;
+mod api;
 mod app;
 mod asset;
+mod audit;
+mod automation;
+mod backfills;
+mod bar;
 pub mod chart;
 mod connection;
+mod dashboards;
+mod download;
 mod failure;
 mod files;
 mod heat;
 mod home;
+mod identity;
 pub mod language;
 pub mod lineage;
 mod live;
+mod login;
 mod metrics;
+mod own_account;
 mod page;
+mod parts;
 mod preferences;
 mod probes;
+mod quarantine;
 mod run;
 mod run_log;
 mod runs;
+mod schedules;
+mod settings;
+mod tables;
+mod timeline;
+mod tokens;
+mod users;
 mod words;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::future::BoxFuture;
+use tower_http::csrf::CsrfLayer;
 
-use self::access::Caller;
 pub(crate) use self::app::App;
 use self::connection::Bounded;
 use self::failure::PageError;
@@ -55,6 +75,16 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
 
+/// What a page may use of the device: nothing but the clipboard, to copy a command line.
+const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
+const NO_PERMISSIONS: HeaderValue = HeaderValue::from_static(
+    "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=(), clipboard-write=(self)",
+);
+
+/// Pages of others get no hold of these, neither of their windows nor of their files.
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
 /// Serves until it is told to stop; then requests that are being answered have five seconds.
 ///
 /// A bounded number of connections is served at once, a request has 64 KiB and 20 seconds, and an answer is begun within
@@ -64,14 +94,25 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
 /// When the listener breaks.
 pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
     Box::pin(async move {
-        let PagesContext { service, program, process, wakeups, login, listener, stop } = context;
+        let PagesContext { service, program, process, login, channels, wakeups, listener, stop } = context;
         let version = process.version;
         let observer = Observer::new(&service, process);
         let heard = wakeups.as_ref().map_or_else(Subscription::silent, Wakeups::subscribe);
         let picture = PictureKeeper::start(&service, heard);
-        let app = Arc::new(App { service, picture, observer, program, version, login, stop: stop.clone(), wakeups });
+        let app = Arc::new(App {
+            service,
+            picture,
+            observer,
+            program,
+            version,
+            login,
+            stop: stop.clone(),
+            channels,
+            wakeups,
+        });
         let server =
-            axum::serve(Bounded::new(listener), router(&app)).with_graceful_shutdown(stop.clone().cancelled_owned());
+            axum::serve(Bounded::new(listener), router(&app).into_make_service_with_connect_info::<identity::Peer>())
+                .with_graceful_shutdown(stop.clone().cancelled_owned());
         let patience = async {
             stop.cancelled().await;
             tokio::time::sleep(STOP_LIMIT).await;
@@ -86,25 +127,36 @@ pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
 fn router(app: &Arc<App>) -> Router {
     Router::new()
         .merge(asset::routes())
+        .merge(dashboards::routes())
+        .merge(audit::routes())
+        .merge(alerts::routes())
+        .merge(automation::routes())
+        .merge(backfills::routes())
+        .merge(api::routes(app))
         .merge(home::routes())
         .merge(lineage::routes())
         .merge(live::routes())
+        .merge(login::routes())
+        .merge(own_account::routes())
         .merge(preferences::routes())
         .merge(probes::routes())
         .merge(run::routes())
         .merge(runs::routes())
+        .merge(tables::routes())
+        .merge(tokens::routes())
+        .merge(users::routes())
+        .merge(quarantine::routes())
+        .merge(schedules::routes())
+        .merge(settings::routes())
+        .merge(timeline::routes())
+        .merge(workers::routes())
         .route("/static/{*name}", get(files::file))
         .fallback(async || PageError::NothingHere)
+        .layer(CsrfLayer::new().with_rejection_response(|_| PageError::CrossSite.into_response()))
         .layer(from_fn_with_state(app.clone(), page::framed))
-        .layer(from_fn(known))
+        .layer(from_fn_with_state(app.clone(), identity::known))
         .layer(from_fn(within_limits))
         .with_state(app.clone())
-}
-
-/// Finds out who asks.
-async fn known(mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(Caller::local());
-    next.run(request).await
 }
 
 /// Every answer comes in time, is kept by nobody unless it says so, and is taken for what it says it is.
@@ -119,5 +171,8 @@ async fn within_limits(request: Request, next: Next) -> Response {
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
+    headers.insert(PERMISSIONS_POLICY, NO_PERMISSIONS);
+    headers.insert(OPENER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
     response
 }

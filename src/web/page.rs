@@ -5,9 +5,9 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 
@@ -15,6 +15,7 @@ use super::App;
 use super::access::{Caller, Role};
 use super::failure::{Failure, PageError};
 use super::files;
+use super::identity::Asked;
 pub(crate) use super::language::Language;
 
 /// The look of a page.
@@ -58,7 +59,7 @@ impl Page {
             language: language(&parts.headers),
             theme: theme(&parts.headers),
             address: parts.uri.path_and_query().map_or_else(|| "/".to_owned(), |address| address.as_str().to_owned()),
-            caller: parts.extensions.get::<Caller>().cloned(),
+            caller: parts.extensions.get::<Asked>().and_then(Asked::caller).cloned(),
             is_part: parts.headers.contains_key("hx-request") && !parts.headers.contains_key("hx-boosted"),
         }
     }
@@ -98,13 +99,35 @@ impl Page {
     /// Where the bar leads.
     pub(crate) fn places(&self) -> Vec<Place> {
         let place = |path, english: &'static str, german: &'static str| Place { path, title: self.t(english, german) };
-        vec![place("/", "Health", "Zustand"), place("/assets", "Assets", "Assets"), place("/runs", "Runs", "Läufe")]
+        vec![
+            place("/", "Health", "Zustand"),
+            place("/dashboards", "Dashboards", "Dashboards"),
+            place("/lineage", "Lineage", "Abstammung"),
+            place("/assets", "Assets", "Assets"),
+            place("/runs", "Runs", "Läufe"),
+            place("/backfills", "Backfills", "Backfills"),
+            place("/schedules", "Schedules", "Zeitpläne"),
+            place("/timeline", "Timeline", "Zeitachse"),
+            place("/workers", "Workers", "Worker"),
+            place("/settings", "Settings", "Einstellungen"),
+        ]
     }
 
     /// Whether this page is `path` or below it.
     pub(crate) fn is_at(&self, path: &str) -> bool {
         let here = self.address.split('?').next().unwrap_or_default();
-        here == path || (path != "/" && here.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
+        let is_below = |path: &str| here.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+        here == path || (path != "/" && is_below(path))
+    }
+
+    /// Whether this page belongs to the place in the bar: it is there, below it, or one of its tabs.
+    pub(crate) fn belongs_to(&self, place: &str) -> bool {
+        let tabs: &[&str] = match place {
+            "/schedules" => &["/sensors", "/automation"],
+            "/settings" => &["/alerts", "/quarantine"],
+            _ => &[],
+        };
+        self.is_at(place) || tabs.iter().any(|tab| self.is_at(tab))
     }
 
     /// Whether whoever asks may launch, cancel, mark and switch.
@@ -143,7 +166,7 @@ impl Page {
         self.written(instant, text)
     }
 
-    fn written(&self, instant: &DateTime<Utc>, text: String) -> TimeText {
+    pub(super) fn written(&self, instant: &DateTime<Utc>, text: String) -> TimeText {
         let local = instant.with_timezone(&self.zone);
         TimeText {
             machine: instant.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
@@ -216,7 +239,7 @@ pub(crate) struct Place {
 pub(crate) struct TimeText {
     machine: String,
     title: String,
-    text: String,
+    pub(super) text: String,
 }
 
 // It is rendered, and so escaped, by its own template.
@@ -286,17 +309,52 @@ struct FailurePart {
 pub(super) async fn framed(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let page = Page::new(&app, &parts);
+    let wants_page = parts.method == Method::GET && accepts_pages(&parts.headers);
     let response = next.run(Request::from_parts(parts, body)).await;
     let Some(failure) = response.extensions().get::<Failure>().cloned() else { return response };
     let status = failure.status;
+    let headers = response.headers().clone();
+    if status == StatusCode::UNAUTHORIZED && wants_page {
+        return login_first(&page);
+    }
     let rendered =
         if page.is_part { FailurePart { page, failure }.render() } else { FailurePage { page, failure }.render() };
     match rendered {
-        Ok(html) => (status, Html(html)).into_response(),
+        Ok(html) => {
+            let mut framed = (status, Html(html)).into_response();
+            for name in [header::WWW_AUTHENTICATE, header::RETRY_AFTER] {
+                if let Some(value) = headers.get(&name) {
+                    framed.headers_mut().insert(name, value.clone());
+                }
+            }
+            framed
+        }
         Err(error) => {
             tracing::error!(%error, "the page of a failure cannot be rendered");
             response
         }
+    }
+}
+
+/// Whether a person looks at what comes: a browser that opens a page, or htmx.
+fn accepts_pages(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accepted.contains("text/html") || headers.contains_key("hx-request")
+}
+
+/// The text as a query has it.
+pub(super) fn encoded(text: &str) -> String {
+    askama::filters::urlencode_strict(text).map_or_else(|never| match never {}, |encoded| encoded.0.to_string())
+}
+
+/// Leads to the login, and from there back to the page.
+fn login_first(page: &Page) -> Response {
+    let next = if page.is_part { "/".to_owned() } else { page.address.clone() };
+    let address = format!("/login?next={}", encoded(&next));
+    if page.is_part {
+        (StatusCode::UNAUTHORIZED, [("hx-redirect", address)]).into_response()
+    } else {
+        Redirect::to(&address).into_response()
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use karat::asset::calendar::Calendar;
 use karat::clock::Clock;
-use karat::service::{HealthView, LoginPolicy, Observer, PagesContext, Process, Service, listen};
+use karat::service::{HealthView, LoginPolicy, Observer, PagesContext, Password, Process, Role, Service, listen};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -47,8 +47,9 @@ impl Pages {
             service,
             program,
             process,
-            wakeups,
             login: LoginPolicy::default(),
+            channels: Vec::new(),
+            wakeups,
             listener,
             stop: stop.clone(),
         };
@@ -260,4 +261,21 @@ async fn an_address_that_cannot_be_had_is_refused_with_the_remedy() {
     let error = error.replace(&held.port().to_string(), "PORT").replace(&(held.port() + 1).to_string(), "NEXT");
     insta::assert_snapshot!(error, @"another process listens on 127.0.0.1:PORT already, perhaps another `up`: end it, or give this one another port with --address 127.0.0.1:NEXT");
     insta::assert_snapshot!(listen("192.0.2.1:4747".parse().unwrap()).await.unwrap_err(), @"cannot listen on 192.0.2.1:4747: Cannot assign requested address (os error 99). Give an address of this machine with --address");
+    assert!(listen("0.0.0.0:0".parse().unwrap()).await.is_ok());
+}
+
+#[tokio::test]
+async fn pages_are_served_elsewhere_only_when_somebody_can_log_in() {
+    let lake = Lake::new().await;
+    let service = service(&lake, &lake.database.connect_options());
+    let anywhere = "0.0.0.0:4747".parse().unwrap();
+    insta::assert_snapshot!(service.may_listen(anywhere, LoginPolicy::WithAccounts).await.unwrap_err(), @"0.0.0.0:4747 can be reached from other machines, and nobody has a login. Make a user with `user add NAME --role admin`, take a loopback address such as 127.0.0.1:4747, or say --insecure-no-login");
+    assert!(service.may_listen(anywhere, LoginPolicy::NotOnLoopback).await.is_err());
+    assert!(service.may_listen(anywhere, LoginPolicy::Never).await.is_ok());
+    for loopback in ["127.0.0.1:4747", "[::1]:4747", "[::ffff:127.0.0.1]:4747"] {
+        assert!(service.may_listen(loopback.parse().unwrap(), LoginPolicy::WithAccounts).await.is_ok(), "{loopback}");
+    }
+    let password = Password::chosen("correct horse battery".to_owned()).unwrap();
+    service.create_account("ada", Role::Admin, Some(&password)).await.unwrap();
+    assert!(service.may_listen(anywhere, LoginPolicy::WithAccounts).await.is_ok());
 }

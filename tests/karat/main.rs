@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod absences;
+mod accounts;
 mod alert_commands;
 mod alerts;
 mod asset_error;

@@ -136,6 +136,7 @@ pub(crate) fn settings() -> insta::Settings {
     settings.add_filter(r"\b[0-9a-f]{12}\b", "[----id----]");
     settings.add_filter(r"in \d+(\.\d)? s\b", "in [time]");
     settings.add_filter(r"\d+ kB", "[size]");
+    settings.add_filter(r#""requested_by": "[^"]+""#, r#""requested_by": "[user]""#);
     settings.add_filter(r"karat/0001 [a-z ]+(, karat/\d{4} [a-z ]+)*", "karat/[migrations]");
     settings.add_filter(r"(?m)[ \t]+$", "");
     settings

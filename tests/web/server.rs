@@ -75,6 +75,7 @@ impl Server {
             service: service.clone(),
             program: APPLICATION.name,
             process: Process { version: APPLICATION.version, ..Process::default() },
+            channels: Vec::new(),
             wakeups: Some(Wakeups::listen(&options)),
             login: LoginPolicy::default(),
             listener,

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::caller::Caller;
+use super::caller::{Caller, Via};
 use crate::service::{ListenError, Service, ServiceError};
+use crate::store::signal::Signal;
 
 /// How long it is believed that there are no accounts: asking with every request would be a waste.
 const BELIEVED_FOR: Duration = Duration::from_secs(1);
@@ -102,9 +103,24 @@ impl Service {
         Ok(exist)
     }
 
-    /// Accounts are looked for anew.
-    pub(super) fn accounts_changed(&self) {
+    /// Whether who was let in with this policy would be let in still.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn is_let_in(&self, policy: LoginPolicy, caller: &Caller) -> Result<bool, ServiceError> {
+        Ok(match caller.via {
+            Via::CommandLine => true,
+            Via::Local => policy != LoginPolicy::WithAccounts || !self.has_accounts().await?,
+            Via::Session(session_id) => self.store.is_session_valid(session_id, self.now(), self.seen_after()).await?,
+            Via::Token(token_id) => self.store.is_token_valid(token_id, self.now()).await?,
+        })
+    }
+
+    /// Accounts are looked for anew, and who is in the middle of something is asked for again.
+    pub(super) async fn access_changed(&self) {
         *self.accounts.exist.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        // Done already: whoever misses it asks a little later.
+        let _ = self.store.signal(Signal::Account).await;
     }
 
     /// Nothing, if pages may be served on this address: a loopback one, or any when there is a login or none is wanted.

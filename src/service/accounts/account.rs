@@ -90,7 +90,7 @@ impl Service {
                     .to_owned(),
             )),
             Some(Some(account)) => {
-                self.accounts_changed();
+                self.access_changed().await;
                 self.record(Done {
                     action: "user add",
                     target: Some(&name),
@@ -150,6 +150,7 @@ impl Service {
         let kept =
             self.caller().filter(|caller| caller.account_id == Some(account.account_id)).and_then(Caller::session_id);
         self.store.set_password(account.account_id, &hash, kept, self.now()).await?;
+        self.access_changed().await;
         self.record(Done {
             action: "user passwd",
             target: Some(&account.name),
@@ -206,6 +207,7 @@ impl Service {
             AccountChanged::Unchanged => false,
         };
         if changed {
+            self.access_changed().await;
             let detail = match change {
                 AccountChange::Role(role) => Some(serde_json::json!({ "role": role, "before": account.role })),
                 AccountChange::Disable | AccountChange::Enable => None,

@@ -101,6 +101,7 @@ impl Service {
         let Some(caller) = self.caller() else { return Ok(()) };
         if let (Some(account_id), Some(session_id)) = (caller.account_id, caller.session_id()) {
             self.store.end_session(account_id, session_id, self.now()).await?;
+            self.access_changed().await;
             self.record(Done { action: "logout", ..Done::default() }).await;
         }
         Ok(())
@@ -114,8 +115,9 @@ impl Service {
         let Some(caller) = self.caller() else { return Ok(0) };
         let Some(account_id) = caller.account_id else { return Ok(0) };
         let ended = self.store.end_sessions(account_id, caller.session_id(), self.now()).await?;
+        self.access_changed().await;
         let detail = Some(serde_json::json!({ "ended": ended }));
-        self.record(Done { action: "session revoke", target: Some(&caller.name), detail, ..Done::default() }).await;
+        self.record(Done { action: "user logout", target: Some(&caller.name), detail, ..Done::default() }).await;
         Ok(ended)
     }
 
@@ -127,9 +129,10 @@ impl Service {
         self.authorize(Role::Admin)?;
         let account = self.known_account(name).await?;
         let ended = self.store.end_sessions(account.account_id, None, self.now()).await?;
+        self.access_changed().await;
         let command = format!("user logout {}", account.name);
         self.record(Done {
-            action: "session revoke",
+            action: "user logout",
             target: Some(&account.name),
             command: Some(&command),
             detail: Some(serde_json::json!({ "ended": ended })),

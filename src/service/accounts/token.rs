@@ -146,7 +146,7 @@ impl Service {
         let target = format!("{} {name}", account.name);
         let expires = expires_at.map(|expires_at| expires_at.to_rfc3339());
         self.record(Done {
-            action: "token add",
+            action: "user token add",
             target: Some(&target),
             command: Some(&format!("user token add {} --name '{name}' --role {role}", account.name)),
             detail: Some(serde_json::json!({ "prefix": created.prefix, "role": role, "expires_at": expires })),
@@ -189,9 +189,10 @@ impl Service {
         }
         let now = self.now();
         if self.store.revoke_token(token_id, now).await? {
+            self.access_changed().await;
             let target = format!("{} {}", token.account, token.name);
             self.record(Done {
-                action: "token revoke",
+                action: "user token revoke",
                 target: Some(&target),
                 command: Some(&format!("user token revoke {token_id}")),
                 ..Done::default()
