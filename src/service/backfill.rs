@@ -32,6 +32,8 @@ pub struct BackfillView {
     pub runs: Vec<Uuid>,
     /// Its partitions by the state of their newest step.
     pub steps: StepCounts,
+    /// Whether `steps` is exact; of a large one that is live or was retried a list has only the total, of all its runs.
+    pub all_counted: bool,
 }
 
 /// A backfill in detail.
@@ -85,6 +87,7 @@ impl From<BackfillRecord> for BackfillView {
             created_at: record.created_at,
             command: command_of(&record.request),
             runs: record.runs,
+            all_counted: record.all_counted,
             steps: record.steps,
         }
     }

@@ -27,6 +27,7 @@ mod mark;
 mod metrics;
 mod observer;
 mod obstacles;
+mod newest_step;
 mod overview;
 mod partitions;
 mod picture;
@@ -86,10 +87,14 @@ pub use self::launch::{LaunchKind, LaunchedView};
 pub use self::mark::{MarkedView, mark_command};
 pub use self::log_tail::LogTail;
 pub use self::metrics::{MetricFamily, MetricKind, Sample, Value};
+pub use self::newest_step::NewestStepView;
 pub use self::observer::Observer;
 pub use self::obstacles::{ObstacleKind, ObstacleView};
 pub use self::overview::{FailingCheckView, OverviewView, RanView};
-pub use self::partitions::{NewestStepView, PartitionVersionView, PartitionView, PartitionsQuery};
+pub use self::partitions::{
+    CheckPageView, CheckQuery, PartitionPageView, PartitionQuery, PartitionRowView, PartitionStepView,
+    PartitionVersionView, SeriesPointView, SeriesView,
+};
 pub use self::picture::{AssetPicture, HeatCell, HeatCounts, HeatState, Picture, PictureKeeper, Unbuilt, heat};
 pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
 pub use self::pools::{LoadView, PoolView, PoolWaitingView, RunningView, WorkerLoadView};
@@ -98,7 +103,9 @@ pub use self::progress::{FailureView, ProgressView, SummaryView};
 pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
 pub use self::request::{PartitionState, Request};
 pub use self::rows::{MOST_DOWNLOADED_ROWS, MOST_ROWS, ROWS, RowStream, RowView, RowsRequest, RowsView, StandingView};
-pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
+pub use self::run::{
+    EventView, LogLineView, LogQuery, RunDetailView, RunPageView, RunPartitionsView, RunQuery, RunView,
+};
 pub use self::run_detail::{
     FailedStepView, LOG_LEVELS, LogPlace, LogTailQuery, RunTimeView, RunTimesView, RunVersionView,
 };

@@ -1,237 +1,291 @@
-//! The partitions of an asset one by one, a few at a time; what they said of themselves; and what failed last.
-
-use std::collections::BTreeMap;
+//! The partitions of one asset: as a table, as figures over time, and what its checks found.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
 use uuid::Uuid;
 
-use super::{AssetPicture, AttemptView, CheckView, HeatState, LogLineView, LogTailQuery, Service, ServiceError};
-use crate::asset::spec::AssetSpec;
+use super::picture::{AssetPicture, HeatState};
+use super::status::reason_view;
+use super::{CheckView, Service, ServiceError, StaleReasonView};
 use crate::core::key::PartitionKey;
-use crate::core::partition::Ordinal;
+use crate::core::partition::{Ordinal, PartitionsDefinition};
 use crate::core::subset::PartitionSubset;
+use crate::core::time::TimeWindow;
+use crate::store::asset_list::Figure;
+use crate::store::history::CheckChoice;
 
-/// How many of its log lines are told with a step.
-const TOLD_LINES: u32 = 20;
+/// The most rows of a page.
+const MOST_ROWS: u32 = 500;
 
-/// A partition in a list.
+/// The most points of a series.
+const MOST_POINTS: u32 = 400;
+
+/// Which partitions of an asset.
+#[derive(Clone, Debug, Default)]
+pub struct PartitionQuery {
+    /// Only those that stand so.
+    pub state: Option<HeatState>,
+    /// Only those with a number from this one on.
+    pub first: Option<Ordinal>,
+    /// Only those with a number up to this one, inclusive.
+    pub last: Option<Ordinal>,
+    /// Only those before this partition.
+    pub before: Option<Ordinal>,
+    /// At most so many, and no more than five hundred.
+    pub limit: u32,
+}
+
+/// Some partitions, the newest first.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PartitionView {
+pub struct PartitionPageView {
+    /// The partitions.
+    pub partitions: Vec<PartitionRowView>,
+    /// How many there are in all that fit.
+    pub total: u64,
+    /// What to ask for as `before` next; `None` at the end.
+    pub next: Option<Ordinal>,
+}
+
+/// A partition in a table.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PartitionRowView {
     /// The partition.
     pub partition: PartitionKey,
     /// Its number.
     pub ordinal: Ordinal,
-    /// When its window begins, of a partition that has one.
-    pub begins_at: Option<DateTime<Utc>>,
+    /// Its window.
+    pub window: Option<TimeWindow>,
     /// How it stands.
     pub state: HeatState,
-    /// Why it was not built, or what is the matter with its version.
-    pub reason: Option<String>,
-    /// Its present version.
+    /// The present version.
     pub version: Option<PartitionVersionView>,
+    /// What the version has against it.
+    pub stale: Vec<StaleReasonView>,
+    /// The newest step.
+    pub step: Option<PartitionStepView>,
 }
 
 /// The present version of a partition.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PartitionVersionView {
-    /// The run that published it.
-    pub run_id: Uuid,
     /// When it was published.
     pub at: DateTime<Utc>,
+    /// By which run.
+    pub run_id: Uuid,
     /// Rows in it.
     pub row_count: i64,
     /// Hash of the content.
     pub data_version: String,
-    /// Whether it was built by the declaration there is now.
-    pub is_present_code: bool,
+    /// How long building it took, with what was built together; `None` when that is not kept any more.
+    pub seconds: Option<f64>,
     /// Whether its window had not ended.
     pub open: bool,
-    /// How long building it took, with all that was built in the same statement.
-    pub seconds: Option<f64>,
-    /// The numbers that the asset noted.
-    pub numbers: BTreeMap<String, f64>,
 }
 
-/// Which partitions to list, newest first.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PartitionsQuery {
-    /// Only those that stand so.
-    pub state: Option<HeatState>,
-    /// Only those before this one.
-    pub before: Option<Ordinal>,
+/// The newest step of a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PartitionStepView {
+    /// Its run.
+    pub run_id: Uuid,
+    /// `pending`, `ready`, `running`, `succeeded`, `skipped`, `failed`, `blocked` or `canceled`.
+    pub state: String,
+    /// Why it was skipped, failed, blocked or canceled.
+    pub reason: Option<String>,
+}
+
+/// A figure of an asset over its partitions.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SeriesView {
+    /// Which: `rows`, `seconds`, or the name under which the asset notes it.
+    pub figure: String,
+    /// The points, oldest first.
+    pub points: Vec<SeriesPointView>,
+}
+
+/// A figure over neighbouring partitions.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SeriesPointView {
+    /// The first partition.
+    pub first: PartitionKey,
+    /// The last one, inclusive.
+    pub last: PartitionKey,
+    /// How many of them have the figure.
+    pub partitions: i64,
+    /// The least.
+    pub least: f64,
+    /// The average.
+    pub average: f64,
+    /// The most.
+    pub most: f64,
+}
+
+/// Which check results of an asset.
+#[derive(Clone, Debug, Default)]
+pub struct CheckQuery {
+    /// Only of this partition.
+    pub partition: Option<String>,
+    /// Only of this check.
+    pub check: Option<String>,
+    /// Only those that failed.
+    pub failed_only: bool,
+    /// What the last page said is next.
+    pub before: Option<i64>,
     /// At most so many.
     pub limit: u32,
 }
 
-/// What happened at the newest step of a partition.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct NewestStepView {
-    /// The partition.
-    pub partition: PartitionKey,
-    /// The run.
-    pub run_id: Uuid,
-    /// How the step stands.
-    pub state: String,
-    /// Why it was not carried out.
-    pub reason: Option<String>,
-    /// Its attempts, oldest first.
-    pub attempts: Vec<AttemptView>,
-    /// The last it said.
-    pub log: Vec<LogLineView>,
-}
-
-impl AssetPicture {
-    /// How one partition stands, as heat bars show it.
-    #[must_use]
-    pub fn partition_state(&self, ordinal: Ordinal) -> HeatState {
-        if self.running.contains(ordinal) {
-            HeatState::Running
-        } else if self.queued.contains(ordinal) {
-            HeatState::Queued
-        } else if self.failed.get(ordinal).is_some() {
-            HeatState::Failed
-        } else if self.missing.contains(ordinal) {
-            HeatState::Missing
-        } else if self.stale.get(ordinal).is_some() {
-            HeatState::Stale
-        } else if self.open.contains(ordinal) {
-            HeatState::Open
-        } else if self.fresh.contains(ordinal) {
-            HeatState::Fresh
-        } else if self.materialized.contains(ordinal) {
-            HeatState::Landed
-        } else {
-            HeatState::Empty
-        }
-    }
-
-    /// The partitions that stand so.
-    #[must_use]
-    pub fn partitions_in(&self, state: HeatState) -> PartitionSubset {
-        let busy = self.under_way();
-        let failed = self.failed.partitions();
-        match state {
-            HeatState::Running => self.running.clone(),
-            HeatState::Queued => self.queued.difference(&self.running),
-            HeatState::Failed => failed.difference(&busy),
-            HeatState::Missing => self.missing.difference(&busy).difference(&failed),
-            HeatState::Stale => self.stale.partitions().difference(&busy).difference(&failed),
-            HeatState::Open => {
-                self.open.difference(&busy).difference(&failed).difference(&self.stale.partitions())
-            }
-            HeatState::Fresh => self.fresh.difference(&busy).difference(&failed).difference(&self.open),
-            HeatState::Landed => self.materialized.difference(&self.fresh).difference(&self.stale.partitions()),
-            HeatState::Empty => self.existing.difference(&self.materialized).difference(&self.missing),
-        }
-    }
-
-    /// The newest partition that was not built and that nobody builds.
-    #[must_use]
-    pub fn newest_given_up(&self) -> Option<Ordinal> {
-        self.given_up().last()
-    }
-}
-
-/// The last `count` of them, the last first.
-fn newest(subset: &PartitionSubset, before: Option<Ordinal>, count: usize) -> Vec<Ordinal> {
-    let within = match before {
-        Some(before) => subset.clip(Ordinal::MIN, before.saturating_sub(1)),
-        None => subset.clone(),
-    };
-    within.iter().rev().take(count).collect()
+/// Some check results, the newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CheckPageView {
+    /// The results.
+    pub results: Vec<CheckView>,
+    /// What to ask for as `before` next; `None` at the end.
+    pub next: Option<i64>,
 }
 
 impl Service {
-    /// Partitions of an asset that have begun, the newest first, one page of them.
+    /// A page of an asset's partitions that have begun, the newest first. How they stand is what the picture says; the
+    /// rest takes two statements, whatever the length of the history.
     ///
     /// # Errors
-    /// When the state cannot be read.
-    pub async fn partitions(
+    /// When there is no such asset, or the state cannot be read.
+    pub async fn partition_page(
         &self,
-        spec: &AssetSpec,
         picture: &AssetPicture,
-        query: PartitionsQuery,
-    ) -> Result<Vec<PartitionView>, ServiceError> {
-        let all = query.state.map_or_else(|| picture.existing.union(&picture.materialized), |state| picture.partitions_in(state));
-        let ordinals = newest(&all, query.before, usize::try_from(query.limit).unwrap_or(usize::MAX));
-        let versions = match spec.is_materializable() {
-            true => self.store.partition_versions(spec.key.as_str(), &ordinals).await?,
-            false => Vec::new(),
+        asset: &str,
+        query: &PartitionQuery,
+    ) -> Result<PartitionPageView, ServiceError> {
+        let spec = self.definitions.find(asset)?.clone();
+        let within = picture.existing.clip(query.first.unwrap_or(Ordinal::MIN), query.last.unwrap_or(Ordinal::MAX));
+        let by_state = picture.by_state(within.clone());
+        let fitting = match query.state {
+            Some(wanted) => by_state.iter().find(|(state, _)| *state == wanted).map(|(_, subset)| subset.clone()),
+            None => Some(within),
         };
-        let mut versions: BTreeMap<Ordinal, PartitionVersionView> = versions
-            .into_iter()
-            .map(|version| {
-                let view = PartitionVersionView {
-                    run_id: version.run_id,
-                    at: version.materialized_at,
-                    row_count: version.row_count,
-                    data_version: version.data_version,
-                    is_present_code: version.code_version == spec.code_version,
-                    open: version.open,
-                    seconds: version.seconds,
-                    numbers: numbers(version.metadata.as_ref()),
-                };
-                (version.ordinal, view)
-            })
-            .collect();
+        let fitting = fitting.unwrap_or_default();
+        let left = match query.before {
+            Some(before) => fitting.clip(Ordinal::MIN, before.saturating_sub(1)),
+            None => fitting.clone(),
+        };
+        let limit = usize::try_from(query.limit.clamp(1, MOST_ROWS)).unwrap_or(usize::MAX);
+        let ordinals: Vec<Ordinal> = left.iter().rev().take(limit).collect();
+        let next = ordinals.last().copied().filter(|last| left.first().is_some_and(|first| first < *last));
+        let keys: Vec<String> = ordinals.iter().map(|&ordinal| spec.partitions.key(ordinal).to_string()).collect();
+        let (versions, steps) = if spec.is_materializable() {
+            (
+                self.store.version_rows(spec.key.as_str(), &keys).await?,
+                self.store.newest_steps(spec.key.as_str(), &keys).await?,
+            )
+        } else {
+            (Vec::new(), Vec::new())
+        };
         let zone = self.definitions.calendar().zone;
-        let views = ordinals.into_iter().map(|ordinal| {
-            let failed = picture.failed.get(ordinal).and_then(|unbuilt| unbuilt.reason.clone());
-            let stale = picture.stale.get(ordinal).map(|reasons| {
-                let sentences = reasons.iter().map(|reason| super::status::reason_view(reason, zone).sentence);
-                sentences.collect::<Vec<_>>().join("; ")
-            });
-            PartitionView {
+        let row = |(ordinal, key): (Ordinal, &String)| {
+            let state = by_state.iter().find(|(_, subset)| subset.contains(ordinal)).map(|(state, _)| *state);
+            let version = versions.iter().find(|version| version.partition_key == *key);
+            let step = steps.iter().find(|step| step.partition_key == *key);
+            PartitionRowView {
                 partition: spec.partitions.key(ordinal),
                 ordinal,
-                begins_at: spec.partitions.window(ordinal).map(|window| window.start),
-                state: picture.partition_state(ordinal),
-                reason: failed.or(stale),
-                version: versions.remove(&ordinal),
+                window: spec.partitions.window(ordinal),
+                state: state.unwrap_or(HeatState::Empty),
+                version: version.map(|version| PartitionVersionView {
+                    at: version.materialized_at,
+                    run_id: version.run_id,
+                    row_count: version.row_count,
+                    data_version: version.data_version.clone(),
+                    seconds: version.seconds,
+                    open: version.open,
+                }),
+                stale: picture
+                    .stale
+                    .get(ordinal)
+                    .map(|reasons| reasons.iter().map(|reason| reason_view(reason, zone)).collect())
+                    .unwrap_or_default(),
+                step: step.map(|step| PartitionStepView {
+                    run_id: step.run_id,
+                    state: step.state.clone(),
+                    reason: step.reason.clone(),
+                }),
             }
-        });
-        Ok(views.collect())
-    }
-
-    /// The newest results of an asset's checks, newest first.
-    ///
-    /// # Errors
-    /// When the state cannot be read.
-    pub async fn check_history(&self, spec: &AssetSpec, limit: u32) -> Result<Vec<CheckView>, ServiceError> {
-        let results = self.store.check_results(spec.key.as_str(), None, false, i64::from(limit)).await?;
-        Ok(results.into_iter().map(CheckView::from).collect())
-    }
-
-    /// The newest step of a partition, with what was tried and the last it said; `None` when there is none.
-    ///
-    /// # Errors
-    /// When the state cannot be read.
-    pub async fn newest_step(&self, spec: &AssetSpec, ordinal: Ordinal) -> Result<Option<NewestStepView>, ServiceError> {
-        let partition = spec.partitions.key(ordinal);
-        let steps = self.store.partition_steps(spec.key.as_str(), partition.as_str(), 1).await?;
-        let Some(step) = steps.into_iter().next() else { return Ok(None) };
-        let attempts = self.store.attempts(&[step.step_id]).await?;
-        let query = LogTailQuery {
-            asset: Some(spec.key.to_string()),
-            partition: Some(partition.to_string()),
-            limit: TOLD_LINES,
-            ..LogTailQuery::default()
         };
-        Ok(Some(NewestStepView {
-            log: self.log_tail(step.run_id, &query).await?,
-            partition,
-            run_id: step.run_id,
-            state: step.state,
-            reason: step.reason,
-            attempts: attempts.into_iter().map(AttemptView::from).collect(),
-        }))
+        let partitions = ordinals.iter().copied().zip(&keys).map(row).collect();
+        Ok(PartitionPageView { partitions, total: fitting.len(), next })
+    }
+
+    /// The names of the figures that can be plotted over an asset's partitions: `rows`, `seconds`, and the numbers that it
+    /// notes.
+    ///
+    /// # Errors
+    /// When there is no such asset, or the state cannot be read.
+    pub async fn figures(&self, asset: &str) -> Result<Vec<String>, ServiceError> {
+        let spec = self.definitions.find(asset)?;
+        let mut figures = vec!["rows".to_owned(), "seconds".to_owned()];
+        figures.extend(self.store.noted_figures(spec.key.as_str()).await?);
+        Ok(figures)
+    }
+
+    /// A figure of an asset over the partitions `range` (first and last number, inclusive; all without one): at most four
+    /// hundred points, made of the newest four thousand versions there.
+    ///
+    /// # Errors
+    /// When there is no such asset, or the state cannot be read.
+    pub async fn series(
+        &self,
+        asset: &str,
+        figure: &str,
+        range: Option<(Ordinal, Ordinal)>,
+        points: u32,
+    ) -> Result<SeriesView, ServiceError> {
+        let spec = self.definitions.find(asset)?;
+        let wanted = match figure {
+            "rows" => Figure::Rows,
+            "seconds" => Figure::Seconds,
+            name => Figure::Noted(name),
+        };
+        let range = range.unwrap_or((Ordinal::MIN, Ordinal::MAX));
+        let points = i64::from(points.clamp(1, MOST_POINTS));
+        let buckets = self.store.series(spec.key.as_str(), wanted, range, points).await?;
+        let point = |bucket: crate::store::asset_list::SeriesBucket| SeriesPointView {
+            first: key_of(&spec.partitions, bucket.first),
+            last: key_of(&spec.partitions, bucket.last),
+            partitions: bucket.count,
+            least: bucket.least,
+            average: bucket.average,
+            most: bucket.most,
+        };
+        Ok(SeriesView { figure: figure.to_owned(), points: buckets.into_iter().map(point).collect() })
+    }
+
+    /// A page of what the checks of an asset found, the newest first.
+    ///
+    /// # Errors
+    /// When there is no such asset, or the state cannot be read.
+    pub async fn check_page(&self, asset: &str, query: &CheckQuery) -> Result<CheckPageView, ServiceError> {
+        let spec = self.definitions.find(asset)?;
+        let choice = CheckChoice {
+            partition_key: query.partition.as_deref(),
+            check_name: query.check.as_deref(),
+            failed_only: query.failed_only,
+            before: query.before,
+            limit: i64::from(query.limit.clamp(1, MOST_ROWS)),
+        };
+        let (results, next) = self.store.check_page(spec.key.as_str(), &choice).await?;
+        Ok(CheckPageView { results: results.into_iter().map(CheckView::from).collect(), next })
     }
 }
 
-/// The numbers in what an asset noted.
-fn numbers(metadata: Option<&Value>) -> BTreeMap<String, f64> {
-    let pairs = metadata.and_then(Value::as_object).into_iter().flatten();
-    pairs.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))).collect()
+/// The key of a stored number; positions of static keys may have moved, and are kept within the list.
+fn key_of(definition: &PartitionsDefinition, stored: Ordinal) -> PartitionKey {
+    let last = definition.last().unwrap_or(Ordinal::MAX);
+    definition.key(if definition.as_time().is_some() { stored } else { stored.clamp(0, last) })
+}
+
+impl AssetPicture {
+    /// Some of the partitions divided by how they stand, each of them once; what is being built again counts as running or
+    /// queued.
+    #[must_use]
+    pub fn by_state(&self, subset: PartitionSubset) -> Vec<(HeatState, PartitionSubset)> {
+        super::picture::divided(self, subset)
+    }
 }

@@ -201,7 +201,7 @@ async fn live(
     Sse::new(events).keep_alive(KeepAlive::default())
 }
 
-/// All lines as a text, part by part: by step and attempt.
+/// All lines as a text, part by part.
 async fn download(
     _: Viewer,
     State(app): State<Arc<App>>,

@@ -99,7 +99,7 @@ async fn plan(
 }
 
 async fn launch(
-    _: Operator,
+    operator: Operator,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     Form(wanted): Form<Wanted>,
@@ -107,7 +107,7 @@ async fn launch(
     let head = Head::of(&app, &name)?;
     let request = wanted.request(&head);
     let count = app.service.plan(&request).await?.partition_count;
-    let launched = app.service.launch(&request, LaunchKind::suited_to(count)).await?;
+    let launched = operator.service(&app).launch(&request, LaunchKind::suited_to(count)).await?;
     Ok(Redirect::to(&format!("/runs/{}", launched.run_id)))
 }
 
@@ -145,7 +145,7 @@ async fn preview_mark(
 }
 
 async fn mark(
-    _: Operator,
+    operator: Operator,
     State(app): State<Arc<App>>,
     page: Page,
     Path(name): Path<String>,
@@ -157,7 +157,7 @@ async fn mark(
         return Err(PageError::BadRequest(sentence.to_owned()));
     }
     let range = range(&change.from, &change.to);
-    app.service.mark(head.spec.key.as_str(), &range, change.reason.trim(), false).await?;
+    operator.service(&app).mark(head.spec.key.as_str(), &range, change.reason.trim(), false).await?;
     Ok(Redirect::to(&format!("/assets/{}", head.spec.key)))
 }
 

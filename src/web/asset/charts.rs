@@ -1,15 +1,14 @@
 //! What versions say of themselves, over the partitions.
 
-use std::collections::BTreeSet;
+use chrono::{DateTime, Utc};
 
-use crate::service::PartitionView;
+use crate::asset::spec::AssetSpec;
+use crate::core::key::PartitionKey;
+use crate::service::{SeriesPointView, SeriesView};
 use crate::web::chart::{Bar, BarChart, Caption, LineChart, Point, Series, Unit};
 use crate::web::page::Page;
 
-/// How many of the numbers that an asset noted are drawn.
-const DRAWN_NUMBERS: usize = 6;
-
-/// A chart for each number.
+/// A chart for each figure.
 pub(super) struct MetadataCharts {
     pub(super) charts: Vec<MetadataChart>,
 }
@@ -26,56 +25,50 @@ pub(super) enum Picture {
 }
 
 impl MetadataCharts {
-    /// Of partitions in their order.
-    pub(super) fn new(page: &Page, rows: &[PartitionView]) -> Self {
-        let rows: Vec<&PartitionView> = rows.iter().filter(|row| row.version.is_some()).collect();
-        let versions = || rows.iter().filter_map(|row| row.version.as_ref());
-        if rows.is_empty() {
-            return Self { charts: Vec::new() };
-        }
-        let names: BTreeSet<&String> = versions().flat_map(|version| version.numbers.keys()).collect();
-        let row_count = |row: &PartitionView| row.version.as_ref().map(|version| version.row_count as f64);
-        let seconds = |row: &PartitionView| row.version.as_ref().and_then(|version| version.seconds);
-        let mut charts = vec![
-            chart(page, "rows", page.t("Rows", "Zeilen"), Unit::Count, &rows, &row_count),
-            chart(page, "seconds", page.t("How long building took", "Dauer des Bauens"), Unit::Seconds, &rows, &seconds),
-        ];
-        for (index, name) in names.into_iter().take(DRAWN_NUMBERS).enumerate() {
-            let number = |row: &PartitionView| row.version.as_ref().and_then(|version| version.numbers.get(name).copied());
-            charts.push(chart(page, &format!("number-{index}"), name, Unit::Count, &rows, &number));
-        }
-        Self { charts }
+    pub(super) fn new(page: &Page, spec: &AssetSpec, series: &[SeriesView]) -> Self {
+        let with_points = series.iter().enumerate().filter(|(_, series)| !series.points.is_empty());
+        Self { charts: with_points.map(|(index, series)| chart(page, spec, index, series)).collect() }
     }
 }
 
-fn chart(
-    page: &Page,
-    id: &str,
-    title: &str,
-    unit: Unit,
-    rows: &[&PartitionView],
-    value: &dyn Fn(&PartitionView) -> Option<f64>,
-) -> MetadataChart {
-    let caption = Caption { id, title, language: page.language };
-    let is_open = |row: &PartitionView| row.version.as_ref().is_some_and(|version| version.open);
-    let points: Option<Vec<Point>> = rows
-        .iter()
-        .map(|row| {
-            Some(Point { is_provisional: is_open(row), ..Point::new(row.begins_at?, value(row)) })
-        })
-        .collect();
-    let picture = match points {
-        Some(points) => {
-            let series = [Series { name: title.to_owned(), points }];
-            Picture::Line(LineChart::new(&caption, &series, unit, page.zone))
+fn chart(page: &Page, spec: &AssetSpec, index: usize, series: &SeriesView) -> MetadataChart {
+    let (title, unit) = match series.figure.as_str() {
+        "rows" => (page.t("Rows", "Zeilen"), Unit::Count),
+        "seconds" => (page.t("How long building took", "Dauer des Bauens"), Unit::Seconds),
+        noted => (noted, Unit::Count),
+    };
+    let id = format!("figure-{index}");
+    let caption = Caption { id: &id, title, language: page.language };
+    let begins_at = |key: &PartitionKey| -> Option<DateTime<Utc>> {
+        Some(spec.partitions.window(spec.partitions.ordinal(key).ok()?)?.start)
+    };
+    let instants: Option<Vec<DateTime<Utc>>> = series.points.iter().map(|point| begins_at(&point.first)).collect();
+    let picture = match instants {
+        Some(instants) => {
+            let line = |name: &str, value: &dyn Fn(&SeriesPointView) -> f64| Series {
+                name: name.to_owned(),
+                points: series
+                    .points
+                    .iter()
+                    .zip(&instants)
+                    .map(|(point, at)| Point::new(*at, Some(value(point))))
+                    .collect(),
+            };
+            let mut lines = vec![line(page.t("average", "Mittel"), &|point| point.average)];
+            if series.points.iter().any(|point| point.partitions > 1) {
+                lines.push(line(page.t("least", "kleinster Wert"), &|point| point.least));
+                lines.push(line(page.t("most", "größter Wert"), &|point| point.most));
+            }
+            Picture::Line(LineChart::new(&caption, &lines, unit, page.zone))
         }
         None => {
-            let bars: Vec<Bar> = rows
+            let bars: Vec<Bar> = series
+                .points
                 .iter()
-                .map(|row| Bar {
-                    label: row.partition.to_string(),
-                    values: vec![value(row)],
-                    is_provisional: is_open(row),
+                .map(|point| Bar {
+                    label: point.first.to_string(),
+                    values: vec![Some(point.average)],
+                    is_provisional: false,
                 })
                 .collect();
             Picture::Bars(BarChart::new(&caption, &[title], &bars, unit))

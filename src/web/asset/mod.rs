@@ -26,8 +26,8 @@ use super::run_log::LogLines;
 use super::words;
 use crate::asset::spec::AssetSpec;
 use crate::service::{
-    AssetPicture, AssetView, CheckView, HeatState, NewestStepView, PartitionView, PartitionsQuery, ScheduleView,
-    UpcomingTick, heat, list_assets,
+    AssetPicture, AssetView, CheckQuery, CheckView, HeatState, NewestStepView, PartitionQuery, PartitionRowView,
+    ScheduleView, UpcomingTick, heat, list_assets,
 };
 
 /// The most cells of a heat bar.
@@ -36,8 +36,9 @@ const CELLS: usize = 300;
 /// How many partitions a table has.
 const PAGE_PARTITIONS: u32 = 25;
 
-/// How many partitions a chart has.
-const CHART_PARTITIONS: u32 = 90;
+/// How many points a chart has, and how many charts there are.
+const CHART_POINTS: u32 = 90;
+const DRAWN_FIGURES: usize = 8;
 
 /// How many of the newest check results are looked at, and how many of a check are told.
 const CHECK_RESULTS: u32 = 400;
@@ -92,7 +93,7 @@ impl Head {
 
     /// How many partitions stand so.
     fn count(&self, state: HeatState) -> u64 {
-        self.picture.partitions_in(state).len()
+        self.picture.in_state(state).len()
     }
 
     fn is_unpartitioned(&self) -> bool {
@@ -157,7 +158,7 @@ struct Partitions {
     is_external: bool,
     failure: Option<NewestStepView>,
     log: Option<LogLines>,
-    rows: Vec<PartitionView>,
+    rows: Vec<PartitionRowView>,
     /// The states there are, with how many partitions stand so.
     states: Vec<(HeatState, u64)>,
     state: Option<HeatState>,
@@ -178,11 +179,9 @@ impl Partitions {
                 Some(key.ok_or_else(|| PageError::BadRequest(format!("`{}` is no partition", words::shortened(text, 80))))?)
             }
         };
-        let query = PartitionsQuery { state, before, limit: PAGE_PARTITIONS + 1 };
-        let mut rows = app.service.partitions(&head.spec, &head.picture, query).await?;
-        let has_more = rows.len() > PAGE_PARTITIONS as usize;
-        rows.truncate(PAGE_PARTITIONS as usize);
-        let failure = match head.picture.newest_given_up() {
+        let query = PartitionQuery { state, before, limit: PAGE_PARTITIONS, ..PartitionQuery::default() };
+        let found = app.service.partition_page(&head.picture, head.spec.key.as_str(), &query).await?;
+        let failure = match head.picture.given_up().last() {
             Some(ordinal) => app.service.newest_step(&head.spec, ordinal).await?,
             None => None,
         };
@@ -196,19 +195,25 @@ impl Partitions {
         let state_word = state.map_or("", HeatState::as_str);
         let path = format!("/assets/{key}");
         let to = |before: &str| address(&path, [("state", state_word), ("before", before)]);
-        let older = rows.last().filter(|_| has_more).map(|last| to(last.partition.as_str()));
-        let states = HeatState::ALL.into_iter().map(|state| (state, head.count(state)));
+        let older = found.next.map(|next| to(head.spec.partitions.key(next).as_str()));
+        let mut states: Vec<(HeatState, u64)> = head
+            .picture
+            .by_state(head.picture.existing.clone())
+            .into_iter()
+            .map(|(state, subset)| (state, subset.len()))
+            .collect();
+        states.sort_unstable_by_key(|(state, _)| *state);
         Ok(Self {
             here: address(&path, [("part", "partitions"), ("state", state_word), ("before", &asked.before)]),
             newest: before.map(|_| to("")),
             older,
-            states: states.filter(|(_, count)| *count > 0).collect(),
+            states: states.into_iter().filter(|(_, count)| *count > 0).collect(),
             is_external: !head.spec.is_materializable(),
             page: page.clone(),
             key,
             failure,
             log,
-            rows,
+            rows: found.partitions,
             state,
         })
     }
@@ -227,6 +232,13 @@ impl Partitions {
 
     fn of_state(&self, state: &HeatState) -> String {
         address(&format!("/assets/{}", self.key), [("state", state.as_str())])
+    }
+
+    /// What is the matter with a partition.
+    fn matter(&self, row: &PartitionRowView) -> String {
+        let failed = row.step.as_ref().filter(|_| row.state == HeatState::Failed).and_then(|step| step.reason.clone());
+        let stale = row.stale.iter().map(|reason| reason.sentence.as_str()).collect::<Vec<_>>().join("; ");
+        words::shortened(&failed.unwrap_or(stale), 300).to_owned()
     }
 
     fn seconds(&self, seconds: &f64) -> String {
@@ -316,7 +328,8 @@ async fn asset(
             rendered(&Columns { upstreams: upstreams.collect(), page, head })
         }
         "checks" => {
-            let results = app.service.check_history(&head.spec, CHECK_RESULTS).await?;
+            let query = CheckQuery { limit: CHECK_RESULTS, ..CheckQuery::default() };
+            let results = app.service.check_page(head.spec.key.as_str(), &query).await?.results;
             let checks = head.spec.checks.iter().map(|check| {
                 let own = results.iter().filter(|result| result.check == check.name).take(TOLD_RESULTS);
                 let mut own: Vec<CheckView> = own.cloned().collect();
@@ -331,10 +344,11 @@ async fn asset(
             rendered(&Checks { checks: checks.collect(), page, head })
         }
         "metadata" => {
-            let query = PartitionsQuery { limit: CHART_PARTITIONS, ..PartitionsQuery::default() };
-            let mut rows = app.service.partitions(&head.spec, &head.picture, query).await?;
-            rows.reverse();
-            rendered(&Metadata { charts: MetadataCharts::new(&page, &rows), page, head })
+            let mut series = Vec::new();
+            for figure in app.service.figures(head.spec.key.as_str()).await?.iter().take(DRAWN_FIGURES) {
+                series.push(app.service.series(head.spec.key.as_str(), figure, None, CHART_POINTS).await?);
+            }
+            rendered(&Metadata { charts: MetadataCharts::new(&page, &head.spec, &series), page, head })
         }
         "policies" => {
             let mut schedules = Vec::new();
