@@ -2,11 +2,15 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod api;
+mod asset;
 mod charts;
 mod files;
 mod frame;
 mod generated;
+mod home;
 mod layout;
+mod look;
+mod runs;
 mod server;
 #[allow(dead_code)]
 #[path = "../karat/service_lake.rs"]

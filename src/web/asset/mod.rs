@@ -21,6 +21,7 @@ use super::access::Viewer;
 use super::address::address;
 use super::failure::PageError;
 use super::heat::{HeatBar, HeatLegend};
+use super::lineage::Neighbourhood;
 use super::page::{Page, PageResult, rendered};
 use super::run_log::LogLines;
 use super::words;
@@ -109,6 +110,7 @@ struct Overview {
     asked: Asked,
     standing: Standing,
     partitions: Partitions,
+    neighbourhood: Neighbourhood,
 }
 
 /// How the partitions stand over the whole history.
@@ -365,7 +367,9 @@ async fn asset(
         _ if asked.part == "partitions" => rendered(&Partitions::read(&app, &page, &head, &asked).await?),
         _ => {
             let partitions = Partitions::read(&app, &page, &head, &asked).await?;
-            rendered(&Overview { standing: Standing::new(&page, &head), partitions, page, head, asked })
+            let (definitions, picture) = (app.service.definitions(), app.picture.current());
+            let neighbourhood = Neighbourhood::new(&page, definitions, &picture, &head.spec.key)?;
+            rendered(&Overview { standing: Standing::new(&page, &head), partitions, neighbourhood, page, head, asked })
         }
     }
 }
