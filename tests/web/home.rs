@@ -34,8 +34,8 @@ async fn what_is_fresh_failing_stale_and_under_way_is_told_at_the_top_and_in_its
     // What somebody works on needs nobody's attention.
     let days = Request::new("lake.daily", Extent::Text("2026-03-07..2026-03-09".to_owned()));
     server.service.launch(&days, LaunchKind::Backfill).await.unwrap();
-    let page = shown(&server, "/", ">running<").await;
-    assert!(page.main().contains("/runs?state=live"), "{}", page.text);
+    let page = shown(&server, "/", "/runs?state=live").await;
+    assert!(page.main().contains(">running<") && !page.main().contains(">failing<"), "{}", page.text);
 }
 
 #[tokio::test]
