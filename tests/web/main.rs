@@ -3,6 +3,8 @@
 
 mod access;
 mod api;
+mod backfills;
+mod asset;
 mod charts;
 #[allow(dead_code)]
 #[path = "../karat/dashboard_lake.rs"]
@@ -11,12 +13,21 @@ mod dashboards;
 mod files;
 mod frame;
 mod generated;
+mod home;
 mod layout;
 mod lineage;
 mod live;
 mod login;
 mod routes;
+mod schedules;
+mod look;
+mod runs;
 mod server;
+mod settings;
+mod timeline;
+mod workers;
+mod workshop;
+
 #[allow(dead_code)]
 #[path = "../karat/service_lake.rs"]
 mod service_lake;
