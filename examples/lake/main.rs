@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         migrations: assets::migrations,
         alert_channels: || Ok(Vec::new()),
         pages: Some(karat::web::serve),
+        demonstrate: None,
     };
     cli::main(application, async |session, verb: Verb| match verb {
         Verb::Karat(verb) => cli::run(session, verb).await,

@@ -213,6 +213,7 @@ async fn list_runs(session: &Session, instance: &Instance, arguments: &RunListAr
         requested_by: arguments.user.clone(),
         before,
         limit: arguments.list.limit,
+        ..RunQuery::default()
     };
     let there = Call::get(["runs"])
         .with("live", Some(query.live))

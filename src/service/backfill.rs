@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::accounts::Done;
+use super::accounts::{Done, Role};
 use super::run::command_of;
 use super::{EstimateView, FailureView, Service, ServiceError};
 use crate::core::key::AssetKey;
@@ -32,6 +32,8 @@ pub struct BackfillView {
     pub runs: Vec<Uuid>,
     /// Its partitions by the state of their newest step.
     pub steps: StepCounts,
+    /// Whether `steps` is exact; of a large one that is live or was retried a list has only the total, of all its runs.
+    pub all_counted: bool,
 }
 
 /// A backfill in detail.
@@ -85,6 +87,7 @@ impl From<BackfillRecord> for BackfillView {
             created_at: record.created_at,
             command: command_of(&record.request),
             runs: record.runs,
+            all_counted: record.all_counted,
             steps: record.steps,
         }
     }
@@ -159,6 +162,7 @@ impl Service {
     /// # Errors
     /// When it has ended, or the state cannot be used.
     pub async fn limit_backfill(&self, backfill_id: Uuid, limit: Option<u32>) -> Result<ControlledView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let backfill = self.backfill(backfill_id).await?.backfill;
         if !matches!(backfill.state, "running" | "paused" | "canceling") {
             return Err(ServiceError::Refused(format!(
@@ -175,6 +179,16 @@ impl Service {
             limit => limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)),
         };
         let changed = self.store.limit_runs(&backfill.runs, limit, self.now()).await?;
+        if !changed.is_empty() {
+            self.record(Done {
+                action: "backfill limit",
+                target: Some(&backfill_id.to_string()),
+                backfill_id: Some(backfill_id),
+                detail: Some(serde_json::json!({ "concurrency_limit": limit })),
+                ..Done::default()
+            })
+            .await;
+        }
         Ok(ControlledView { changed, live: backfill.runs })
     }
 
@@ -203,6 +217,7 @@ impl Service {
     }
 
     async fn control_backfill(&self, backfill_id: Uuid, control: Control) -> Result<ControlledView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let detail = self.backfill(backfill_id).await?.backfill;
         let view = self
             .control(&detail.runs, control, || {

@@ -10,6 +10,7 @@ mod assets;
 mod automation;
 mod backfill;
 mod cause;
+mod column_lineage;
 mod condition;
 mod dashboards;
 mod error;
@@ -28,6 +29,7 @@ mod metrics;
 mod observer;
 mod obstacles;
 mod overview;
+mod partitions;
 mod picture;
 mod plan;
 mod pools;
@@ -68,6 +70,7 @@ pub use self::asset::AssetDetailView;
 pub use self::assets::{AssetView, list_assets};
 pub use self::automation::{AutomationView, PartitionEvaluationView, is_automated, unfresh};
 pub use self::backfill::{BackfillAssetView, BackfillDetailView, BackfillProgressView, BackfillView, ControlledView};
+pub use self::column_lineage::{ColumnLineageView, ColumnSourceView, ReadColumnsView, UpstreamColumnView};
 pub use self::condition::AssetCondition;
 pub use self::dashboards::{
     AnomalyView, ByView, ChartData, ChartView, CohortView, DashboardRequest, DashboardSummaryView, DashboardView,
@@ -88,6 +91,10 @@ pub use self::metrics::{MetricFamily, MetricKind, Sample, Value};
 pub use self::observer::Observer;
 pub use self::obstacles::{ObstacleKind, ObstacleView};
 pub use self::overview::{FailingCheckView, OverviewView, RanView};
+pub use self::partitions::{
+    CheckPageView, CheckQuery, PartitionPageView, PartitionQuery, PartitionRowView, PartitionStepView,
+    PartitionVersionView, SeriesPointView, SeriesView,
+};
 pub use self::picture::{AssetPicture, HeatCell, HeatCounts, HeatState, Picture, PictureKeeper, Unbuilt, heat};
 pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
 pub use self::pools::{LoadView, PoolView, PoolWaitingView, RunningView, WorkerLoadView};
@@ -96,7 +103,9 @@ pub use self::progress::{FailureView, ProgressView, SummaryView};
 pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
 pub use self::request::{PartitionState, Request};
 pub use self::rows::{MOST_DOWNLOADED_ROWS, MOST_ROWS, ROWS, RowStream, RowView, RowsRequest, RowsView, StandingView};
-pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
+pub use self::run::{
+    EventView, LogLineView, LogQuery, RunDetailView, RunPageView, RunPartitionsView, RunQuery, RunView,
+};
 pub use self::run_detail::{
     FailedStepView, LOG_LEVELS, LogPlace, LogTailQuery, RunTimeView, RunTimesView, RunVersionView,
 };
@@ -121,6 +130,7 @@ pub use crate::core::plan::Extent;
 pub use crate::store::sensor::SensorChange;
 
 use self::accounts::Accounts;
+use self::column_lineage::KnownColumnLineage;
 use crate::asset::definitions::Definitions;
 use crate::clock::SharedClock;
 use crate::engine::logs::LogCollector;
@@ -137,6 +147,7 @@ pub struct Service {
     connect_options: PgConnectOptions,
     migrations: Arc<Migrations>,
     accounts: Accounts,
+    column_lineage: KnownColumnLineage,
     /// Who asks; `None` for the program itself.
     caller: Option<Arc<Caller>>,
 }
@@ -158,6 +169,7 @@ impl Service {
             connect_options,
             migrations,
             accounts: Accounts::default(),
+            column_lineage: KnownColumnLineage::default(),
             caller: None,
         }
     }

@@ -9,13 +9,14 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::accounts::Done;
+use super::accounts::{Done, Role};
 use super::backfill::ended;
 use super::cause::cause_text;
 use super::{ControlledView, FailureView, PartitionsView, Service, ServiceError};
 use crate::core::partition::Ordinal;
 use crate::core::subset::PartitionSubset;
-use crate::store::run::{Control, RunFilter, RunRecord, StepCounts};
+use crate::store::run::{Control, RunRecord, StepCounts};
+use crate::store::run_list::{LiveState, RunFilter};
 
 /// A run as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -44,6 +45,8 @@ pub struct RunView {
     pub finished_at: Option<DateTime<Utc>>,
     /// Its steps.
     pub steps: StepCounts,
+    /// Whether `steps` is exact; of a large live run a list counts some thousand steps, and only the total is exact.
+    pub all_counted: bool,
 }
 
 impl RunView {
@@ -61,6 +64,7 @@ impl RunView {
             requested_by: record.requested_by,
             requested_at: record.requested_at,
             finished_at: record.finished_at,
+            all_counted: record.all_counted,
             steps: record.steps,
         }
     }
@@ -71,6 +75,8 @@ impl RunView {
 pub struct RunQuery {
     /// Only live ones.
     pub live: bool,
+    /// Only those in this state, as [`RunView::state`] says it, or `live` for the first four.
+    pub state: Option<String>,
     /// Only those that ended so: `succeeded`, `failed` or `canceled`.
     pub outcome: Option<String>,
     /// Only those that exist for this reason: `manual`, `backfill`, `retry`, `schedule`, `automation` or `sensor`.
@@ -79,12 +85,27 @@ pub struct RunQuery {
     pub backfill_id: Option<Uuid>,
     /// Only those that build this asset, by its key or table.
     pub asset: Option<String>,
+    /// Only those that build this partition of the asset.
+    pub partition: Option<String>,
+    /// Only those asked for at this time or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Only those asked for before this time.
+    pub until: Option<DateTime<Utc>>,
     /// Only those that this account or user of an operating system asked for.
     pub requested_by: Option<String>,
     /// Only those older than this run.
     pub before: Option<Uuid>,
     /// At most so many.
     pub limit: u32,
+}
+
+/// Some runs of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RunPageView {
+    /// The runs, newest first; perhaps fewer than asked for, or none, although the list goes on.
+    pub runs: Vec<RunView>,
+    /// What to ask for as `before` next; `None` at the end of the list.
+    pub next: Option<Uuid>,
 }
 
 /// A run in detail.
@@ -193,27 +214,62 @@ impl Service {
         Ok(ControlledView { changed, live })
     }
 
-    /// Runs, newest first.
+    /// Runs, newest first, as many as asked for if there are so many.
     ///
     /// # Errors
     /// When the asset is unknown or the state cannot be read.
     pub async fn runs(&self, query: &RunQuery) -> Result<Vec<RunView>, ServiceError> {
+        let zone = self.definitions.calendar().zone;
+        let runs = self.store.runs(&self.run_filter(query)?).await?;
+        Ok(runs.into_iter().map(|record| RunView::new(record, zone)).collect())
+    }
+
+    /// A page of runs, newest first. It costs the same however long the history is and whatever is asked for: where few
+    /// runs fit it may have none, and goes on before [`RunPageView::next`].
+    ///
+    /// # Errors
+    /// When the asset is unknown or the state cannot be read.
+    pub async fn run_page(&self, query: &RunQuery) -> Result<RunPageView, ServiceError> {
+        let zone = self.definitions.calendar().zone;
+        let page = self.store.run_page(&self.run_filter(query)?).await?;
+        Ok(RunPageView {
+            runs: page.runs.into_iter().map(|record| RunView::new(record, zone)).collect(),
+            next: page.next,
+        })
+    }
+
+    fn run_filter(&self, query: &RunQuery) -> Result<RunFilter, ServiceError> {
         let asset_key = match &query.asset {
             Some(name) => Some(self.definitions.find(name)?.key.to_string()),
             None => None,
         };
-        let filter = RunFilter {
-            live: query.live,
-            outcome: query.outcome.clone(),
+        if query.partition.is_some() && asset_key.is_none() {
+            return Err(ServiceError::Refused("runs of a partition are those of an asset: name it as well".to_owned()));
+        }
+        let live_state = match query.state.as_deref() {
+            Some("queued") => Some(LiveState::Queued),
+            Some("running") => Some(LiveState::Running),
+            Some("paused") => Some(LiveState::Paused),
+            Some("canceling") => Some(LiveState::Canceling),
+            _ => None,
+        };
+        Ok(RunFilter {
+            live: query.live || query.state.as_deref() == Some("live"),
+            live_state,
+            outcome: query
+                .outcome
+                .clone()
+                .or_else(|| query.state.clone().filter(|state| live_state.is_none() && state != "live")),
             cause: query.cause.clone(),
             backfill_id: query.backfill_id,
             asset_key,
+            partition_key: query.partition.clone(),
             requested_by: query.requested_by.clone(),
+            since: query.since,
+            until: query.until,
             before: query.before,
             limit: i64::from(query.limit),
-        };
-        let zone = self.definitions.calendar().zone;
-        Ok(self.store.runs(&filter).await?.into_iter().map(|record| RunView::new(record, zone)).collect())
+        })
     }
 
     /// A run in detail.
@@ -296,6 +352,7 @@ impl Service {
     }
 
     async fn control_run(&self, run_id: Uuid, control: Control) -> Result<ControlledView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let record = self.run_record(run_id).await?;
         let has_ended = || format!("run {run_id} has ended already: it {}", ended(record.state()));
         let view = self.control(&[run_id], control, has_ended).await?;

@@ -14,6 +14,8 @@ use super::{Store, StoreError};
 pub struct LogLine {
     /// When.
     pub logged_at: DateTime<Utc>,
+    /// The run; `None` of attempts that do not say theirs.
+    pub run_id: Option<Uuid>,
     /// The step.
     pub step_id: i64,
     /// The attempt, by its lease epoch.
@@ -55,8 +57,9 @@ impl Store {
             return Ok(());
         }
         sqlx::query(
-            "insert into karat.log_line (logged_at, step_id, lease_epoch, sequence, level, target, message, fields)
-             select * from unnest($1::timestamptz[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::jsonb[])",
+            "insert into karat.log_line (logged_at, run_id, step_id, lease_epoch, sequence, level, target, message, fields)
+             select * from unnest($1::timestamptz[], $9::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[],
+                                  $7::text[], $8::jsonb[])",
         )
         .bind(lines.iter().map(|line| line.logged_at).collect::<Vec<_>>())
         .bind(lines.iter().map(|line| line.step_id).collect::<Vec<_>>())
@@ -66,6 +69,7 @@ impl Store {
         .bind(lines.iter().map(|line| line.target.as_str()).collect::<Vec<_>>())
         .bind(lines.iter().map(|line| line.message.as_str()).collect::<Vec<_>>())
         .bind(lines.iter().map(|line| line.fields.clone()).collect::<Vec<_>>())
+        .bind(lines.iter().map(|line| line.run_id).collect::<Vec<_>>())
         .execute(&self.pool)
         .await
         .context("keeping log lines")?;
@@ -91,7 +95,7 @@ impl Store {
             line: LogLine,
         }
         let mut rows: Vec<Row> = sqlx::query_as(
-            "select s.asset_key, s.partition_key, l.logged_at, l.step_id, l.lease_epoch, l.sequence, l.level, l.target, l.message, l.fields
+            "select s.asset_key, s.partition_key, l.logged_at, l.run_id, l.step_id, l.lease_epoch, l.sequence, l.level, l.target, l.message, l.fields
              from karat.step s join karat.log_line l using (step_id)
              where s.run_id = $1 and ($2::text is null or s.asset_key = $2) and ($3::text is null or s.partition_key = $3)
              order by l.logged_at desc, l.step_id desc, l.lease_epoch desc, l.sequence desc

@@ -25,6 +25,7 @@ pub(crate) const APPLICATION: Application = Application {
     migrations: assets::migrations,
     alert_channels: || Ok(Vec::new()),
     pages: Some(karat::web::serve),
+    demonstrate: None,
 };
 
 pub(crate) fn instant(text: &str) -> DateTime<Utc> {

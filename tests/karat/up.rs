@@ -31,6 +31,7 @@ const APPLICATION: Application = Application {
     migrations: lake::migrations,
     alert_channels: || Ok(Vec::new()),
     pages: Some(karat::web::serve),
+    demonstrate: None,
 };
 
 /// A process of the application: this test binary again, with the command line that the environment names.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use karat::asset::calendar::Calendar;
+use karat::asset::definitions::Definitions;
 use karat::engine::Wakeups;
 use karat::service::{LoginPolicy, PagesContext, Process, Service, listen};
 use reqwest::{Method, RequestBuilder, Response, redirect};
@@ -59,12 +60,17 @@ impl Server {
     }
 
     pub(crate) async fn on(lake: Lake) -> Self {
-        let options = lake.database.connect_options();
         let calendar = Calendar { zone: chrono_tz::Europe::Berlin, first_day: APPLICATION.first_day };
+        Self::with(lake, assets::definitions(calendar).unwrap()).await
+    }
+
+    /// With other declarations, of whose tables none need be there.
+    pub(crate) async fn with(lake: Lake, definitions: Definitions) -> Self {
+        let options = lake.database.connect_options();
         let service = Service::new(
             PgPoolOptions::new().connect_lazy_with(options.clone()),
             options.clone(),
-            Arc::new(assets::definitions(calendar).unwrap()),
+            Arc::new(definitions),
             Arc::new(assets::migrations()),
             lake.clock.clone(),
         );
@@ -77,6 +83,7 @@ impl Server {
             process: Process { version: APPLICATION.version, ..Process::default() },
             channels: Vec::new(),
             wakeups: Some(Wakeups::listen(&options)),
+            login: LoginPolicy::default(),
             listener,
             stop: stop.clone(),
         };
@@ -111,7 +118,7 @@ impl Server {
 }
 
 /// The text as a form has it.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),

@@ -165,7 +165,7 @@ pub fn heat(
     };
     let (Some(first), Some(last)) = (shown.first(), shown.last()) else { return Vec::new() };
     let mut bar = empty_cells(first, last, cells);
-    for (state, subset) in by_state(asset, shown) {
+    for (state, subset) in divided(asset, shown) {
         add(&mut bar, state, &subset);
     }
     bar.into_iter()
@@ -186,14 +186,14 @@ impl AssetPicture {
     /// The partitions that stand so, each counted once as in a heat bar.
     #[must_use]
     pub fn in_state(&self, state: HeatState) -> PartitionSubset {
-        let divided = by_state(self, self.existing.clone());
+        let divided = divided(self, self.existing.clone());
         divided.into_iter().find(|(of, _)| *of == state).map(|(_, subset)| subset).unwrap_or_default()
     }
 
     /// How one partition stands.
     #[must_use]
     pub fn state_of(&self, ordinal: Ordinal) -> HeatState {
-        let divided = by_state(self, PartitionSubset::single(ordinal));
+        let divided = divided(self, PartitionSubset::single(ordinal));
         divided.into_iter().find(|(_, subset)| !subset.is_empty()).map_or(HeatState::Empty, |(state, _)| state)
     }
 
@@ -226,14 +226,14 @@ fn empty_cells(first: Ordinal, last: Ordinal, cells: usize) -> Vec<Cell> {
 }
 
 /// `shown` divided by how the partitions stand, each of them once.
-fn by_state(asset: &AssetPicture, shown: PartitionSubset) -> Vec<(HeatState, PartitionSubset)> {
+pub(in crate::service) fn divided(asset: &AssetPicture, shown: PartitionSubset) -> Vec<(HeatState, PartitionSubset)> {
     let mut left = shown;
     let mut take = |state, subset: &PartitionSubset| {
         let taken = left.intersection(subset);
         left = left.difference(&taken);
         (state, taken)
     };
-    let mut divided = vec![
+    let mut states = vec![
         take(HeatState::Running, &asset.running),
         take(HeatState::Queued, &asset.queued),
         take(HeatState::Failed, &asset.failed.partitions()),
@@ -243,8 +243,8 @@ fn by_state(asset: &AssetPicture, shown: PartitionSubset) -> Vec<(HeatState, Par
         take(HeatState::Fresh, &asset.fresh),
         take(HeatState::Landed, &asset.materialized),
     ];
-    divided.push((HeatState::Empty, left));
-    divided
+    states.push((HeatState::Empty, left));
+    states
 }
 
 /// Counts `subset` into the cells; both go forward only.
