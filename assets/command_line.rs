@@ -10,7 +10,7 @@ use karat::service::{ErrorKind, Extent, LaunchKind, PartitionState, Request};
 use crate::collect::batch::Writer;
 use crate::collect::ingest::{IngestArguments, ingest};
 use crate::collect::progress::{Bar, Progress, Silent};
-use crate::{definitions, demo, discord_alert};
+use crate::{definitions, demo, discord_alert, discord_login};
 
 /// What can be asked of the platform.
 #[derive(Debug, Subcommand)]
@@ -38,6 +38,7 @@ pub fn application() -> Application {
         definitions: definitions::definitions,
         migrations: definitions::migrations,
         alert_channels: discord_alert::channels,
+        login_providers: discord_login::providers,
         pages: Some(karat::web::serve),
         demonstrate: Some(|session, connected| prepare_demonstration(session, connected).boxed()),
     }

@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         definitions: assets::definitions,
         migrations: assets::migrations,
         alert_channels: || Ok(Vec::new()),
+        login_providers: || Ok(Vec::new()),
         pages: Some(karat::web::serve),
         demonstrate: None,
     };

@@ -17,7 +17,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::daemon::alert_channel::AlertChannels;
 use crate::engine::logs::LogCollector;
 use crate::postgres::{self, EmbeddedServer, EmbeddedSettings};
-use crate::service::{Caller, InstanceView, ServePages, Service};
+use crate::service::{Caller, InstanceView, LoginProviders, ServePages, Service};
 use crate::store::error::sql_state;
 use crate::store::migrate::Migrations;
 use crate::store::pool_options;
@@ -51,6 +51,8 @@ pub struct Application {
     pub migrations: fn() -> Migrations,
     /// Where its alerts go beside the generic webhook.
     pub alert_channels: AlertChannels,
+    /// Who else knows people who may log in on the pages.
+    pub login_providers: LoginProviders,
     /// What answers over HTTP while it runs by itself; [`web::serve`](crate::web::serve), or `None` for a program
     /// without pages.
     pub pages: Option<ServePages>,

@@ -24,7 +24,9 @@ use super::verb::KeepArguments;
 use crate::daemon::alert_channel::AlertChannel;
 use crate::daemon::{self, AlertSender, Daemon};
 use crate::engine::{Shutdown, Wakeups, WorkerSettings};
-use crate::service::{DEFAULT_ADDRESS, LoginPolicy, PagesContext, Process, Retention, ServePages, WorkerView, listen};
+use crate::service::{
+    DEFAULT_ADDRESS, LoginPolicy, LoginProvider, PagesContext, Process, Retention, ServePages, WorkerView, listen,
+};
 
 /// How long what was told to stop is waited for after an abort.
 const ABORT_LIMIT: Duration = Duration::from_secs(2);
@@ -125,11 +127,13 @@ struct Parts {
     /// What goes on beside all that, for people to look at.
     demonstration: Option<BoxFuture<'static, ()>>,
     login: LoginPolicy,
+    providers: Vec<Arc<dyn LoginProvider>>,
     shutdown_limit: Duration,
 }
 
 pub(super) async fn up(session: &Session, arguments: &UpArguments) -> Result<Exit, Failure> {
     let channels = arguments.channels.channels(session)?;
+    let providers = (session.application.login_providers)().map_err(|error| Failure::new(Exit::Usage, error))?;
     // Before anything starts: an address that cannot be had is the likeliest mistake.
     let pages = match session.application.pages {
         Some(pages) => Some((pages, listen(arguments.address).await?)),
@@ -151,6 +155,7 @@ pub(super) async fn up(session: &Session, arguments: &UpArguments) -> Result<Exi
         pages,
         demonstration: None,
         login: arguments.login(),
+        providers,
         shutdown_limit: arguments.serve.shutdown_limit,
     };
     session
@@ -173,6 +178,7 @@ pub(super) async fn worker(session: &Session, arguments: &ServeArguments) -> Res
         pages: None,
         demonstration: None,
         login: LoginPolicy::default(),
+        providers: Vec::new(),
         shutdown_limit: arguments.shutdown_limit,
     };
     session.connected(async |connected| serve(session, connected, parts).await).await
@@ -246,7 +252,18 @@ async fn serve(session: &Session, connected: &Connected, parts: Parts) -> Result
         tokio::spawn(async move {
             let _guard = guard;
             let wakeups = Some(wakeups);
-            pages(PagesContext { service, program, process, login, channels, wakeups, listener, stop }).await
+            pages(PagesContext {
+                service,
+                program,
+                process,
+                login,
+                providers: parts.providers,
+                channels,
+                wakeups,
+                listener,
+                stop,
+            })
+            .await
         })
     });
     session.output.result(&started, |started| started_text(session, started))?;

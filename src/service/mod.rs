@@ -26,6 +26,7 @@ mod launch;
 mod log_tail;
 mod mark;
 mod metrics;
+mod newest_step;
 mod observer;
 mod obstacles;
 mod overview;
@@ -61,9 +62,9 @@ use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 
 pub use self::accounts::{
-    AccountView, AuditQuery, AuditView, Caller, ChangedAccountView, Identified, Identity, LoggedIn, LoginError,
-    LoginPolicy, LoginRequest, MINIMUM_PASSWORD_CHARACTERS, NewTokenView, Origin, Password, Presented, Role, Secret,
-    SessionView, TokenView, Via,
+    AccountView, AuditQuery, AuditView, Caller, ChangedAccountView, Identified, Identity, LoggedIn, LoginAttempt,
+    LoginError, LoginPolicy, LoginProvider, LoginProviders, LoginRequest, MINIMUM_PASSWORD_CHARACTERS, NewTokenView,
+    Origin, Password, Presented, Role, Secret, SessionView, TokenView, Via,
 };
 pub use self::alerts::{AlertDetailView, AlertView, DeliveryView, TestedChannelView};
 pub use self::asset::AssetDetailView;
@@ -86,8 +87,9 @@ pub use self::idempotency::{Once, RecordedAnswer, RequestKey};
 pub use self::instance::InstanceView;
 pub use self::launch::{LaunchKind, LaunchedView};
 pub use self::log_tail::LogTail;
-pub use self::mark::MarkedView;
+pub use self::mark::{MarkedView, mark_command};
 pub use self::metrics::{MetricFamily, MetricKind, Sample, Value};
+pub use self::newest_step::NewestStepView;
 pub use self::observer::Observer;
 pub use self::obstacles::{ObstacleKind, ObstacleView};
 pub use self::overview::{FailingCheckView, OverviewView, RanView};

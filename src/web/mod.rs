@@ -8,6 +8,7 @@ mod address;
 mod alerts;
 mod api;
 mod app;
+mod asset;
 mod audit;
 mod automation;
 mod backfills;
@@ -25,6 +26,7 @@ pub mod language;
 pub mod lineage;
 mod live;
 mod login;
+mod login_by;
 mod metrics;
 mod own_account;
 mod page;
@@ -93,7 +95,7 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 /// When the listener breaks.
 pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
     Box::pin(async move {
-        let PagesContext { service, program, process, login, channels, wakeups, listener, stop } = context;
+        let PagesContext { service, program, process, login, providers, channels, wakeups, listener, stop } = context;
         let version = process.version;
         // A handler that changes something asks in the name of whoever asks it.
         let service = service.acting(Caller::nobody());
@@ -107,6 +109,7 @@ pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
             program,
             version,
             login,
+            providers,
             stop: stop.clone(),
             channels,
             wakeups,
@@ -127,6 +130,7 @@ pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
 
 fn router(app: &Arc<App>) -> Router {
     Router::new()
+        .merge(asset::routes())
         .merge(dashboards::routes())
         .merge(audit::routes())
         .merge(alerts::routes())
@@ -137,6 +141,7 @@ fn router(app: &Arc<App>) -> Router {
         .merge(lineage::routes())
         .merge(live::routes())
         .merge(login::routes())
+        .merge(login_by::routes())
         .merge(own_account::routes())
         .merge(preferences::routes())
         .merge(probes::routes())

@@ -10,6 +10,7 @@ mod dashboards;
 mod definitions;
 mod demo;
 mod discord_alert;
+mod discord_login;
 mod evidence;
 mod fact_game_sessions;
 mod fact_voice_sessions;

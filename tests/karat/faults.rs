@@ -145,6 +145,7 @@ fn application() -> Application {
         pages: None,
         demonstrate: None,
         alert_channels: || Ok(Vec::new()),
+        login_providers: || Ok(Vec::new()),
     }
 }
 

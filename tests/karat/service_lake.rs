@@ -24,6 +24,7 @@ pub(crate) const APPLICATION: Application = Application {
     definitions: assets::definitions,
     migrations: assets::migrations,
     alert_channels: || Ok(Vec::new()),
+    login_providers: || Ok(Vec::new()),
     pages: Some(karat::web::serve),
     demonstrate: None,
 };

@@ -30,6 +30,7 @@ const APPLICATION: Application = Application {
     definitions: |calendar| Ok(lake::definitions(calendar.zone)),
     migrations: lake::migrations,
     alert_channels: || Ok(Vec::new()),
+    login_providers: || Ok(Vec::new()),
     pages: Some(karat::web::serve),
     demonstrate: None,
 };

@@ -17,6 +17,8 @@ const TABLE: &str = "
     GET  /readyz                             -
     GET  /static/{*name}                     -
     GET  /login                              -
+    GET  /login/with/{provider}              -
+    GET  /login/from/{provider}              -
     POST /login                              -
     POST /preferences                        -
     GET  /                                   viewer
@@ -103,9 +105,13 @@ fn table() -> BTreeMap<String, Option<Role>> {
 /// A server with people of every role, none of whom has to hash a password.
 pub(crate) async fn with_people() -> Server {
     let server = Server::new().await;
+    make_root(&server).await;
+    server
+}
+
+pub(crate) async fn make_root(server: &Server) {
     let password = Password::chosen("correct horse battery".to_owned()).unwrap();
     server.service.create_account("root", Role::Admin, Some(&password)).await.unwrap();
-    server
 }
 
 /// The cookie of somebody who is logged in, as the server gives it: by the login page.
@@ -119,7 +125,7 @@ pub(crate) async fn cookie_of_root(server: &Server) -> String {
 pub(crate) async fn token_of(server: &Server, role: Role) -> String {
     let name = format!("some-{role}");
     let identity = Identity { subject: name.clone(), name: name.clone(), role };
-    server.service.login_by("test", &identity, None, None).await.unwrap();
+    server.service.login_as("test", &identity, None, None).await.unwrap();
     let token = server.service.create_token(&name, &uuid::Uuid::new_v4().to_string(), role, None).await.unwrap();
     token.secret.reveal().to_owned()
 }

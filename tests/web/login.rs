@@ -4,12 +4,13 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use karat::service::{AuditQuery, Role};
+use futures_util::future::BoxFuture;
+use karat::service::{AuditQuery, Identity, LoginAttempt, LoginProvider, Role};
 use reqwest::header::{COOKIE, SET_COOKIE};
 use reqwest::{Method, RequestBuilder};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::access::{cookie_of_root, token_of, with_people};
+use crate::access::{cookie_of_root, make_root, token_of, with_people};
 use crate::server::{Answer, Server, encoded};
 
 const PASSWORD: &str = "correct horse battery";
@@ -291,4 +292,95 @@ async fn nothing_that_lets_somebody_in_is_logged() {
     for secret in [PASSWORD, "a wrong secret", "a secret in the wrong field", "yet another secret", session, &token] {
         assert!(!logged.contains(secret) && !logged.contains(&encoded(secret)), "{secret} is logged");
     }
+}
+
+/// A club that knows Grace, and whoever says `broken` breaks it.
+struct Club;
+
+impl LoginProvider for Club {
+    fn name(&self) -> &str {
+        "club"
+    }
+
+    fn title(&self) -> &str {
+        "The Club"
+    }
+
+    fn authorize_url(&self, attempt: &LoginAttempt) -> String {
+        format!("https://club.example/authorize?state={}&challenge={}", attempt.state(), attempt.challenge())
+    }
+
+    fn identify<'a>(
+        &'a self,
+        code: &'a str,
+        attempt: &'a LoginAttempt,
+    ) -> BoxFuture<'a, Result<Option<Identity>, String>> {
+        assert_eq!(attempt.verifier().len(), 64);
+        let identity = match code {
+            "broken" => Err("the club burns".to_owned()),
+            "stranger" => Ok(None),
+            name => Ok(Some(Identity { subject: name.to_owned(), name: name.to_owned(), role: Role::Operator })),
+        };
+        Box::pin(async move { identity })
+    }
+}
+
+/// Somebody sets out for the club: the cookie, and the state they come back with.
+async fn set_out(server: &Server) -> (String, String) {
+    let away = server.get("/login/with/club").await;
+    let set = away.headers[SET_COOKIE].to_str().unwrap();
+    for wanted in ["karat_login=", "; HttpOnly", "; SameSite=Lax", "; Path=/login", "; Max-Age=600"] {
+        assert!(set.contains(wanted), "{set}");
+    }
+    let state = away.header("location").split("state=").nth(1).unwrap().split('&').next().unwrap().to_owned();
+    assert_eq!(away.status, 303);
+    (set.split(';').next().unwrap().to_owned(), state)
+}
+
+#[tokio::test]
+async fn a_provider_sends_people_back_with_who_they_are() {
+    let server = Server::with_providers(vec![Arc::new(Club)]).await;
+    assert_eq!(server.get("/login/with/club").await.status, 403, "the first account is made by hand");
+    make_root(&server).await;
+    assert!(server.get("/login").await.main().contains("/login/with/club\">Log in with The Club"));
+    let (cookie, state) = set_out(&server).await;
+    let back = with_cookie(&server, &cookie, &format!("/login/from/club?code=grace&state={state}")).await;
+    assert_eq!((back.status, back.header("location")), (303, "/"));
+    let set: Vec<&str> = back.headers.get_all(SET_COOKIE).iter().map(|value| value.to_str().unwrap()).collect();
+    assert!(set.iter().any(|set| set.starts_with("karat_login=") && set.contains("Max-Age=0")), "{set:?}");
+    let session = set.iter().find(|set| set.starts_with("karat_session=")).unwrap();
+    assert!(session.contains("Max-Age=86400"), "the club is asked again after a day: {session}");
+    let session = session.split(';').next().unwrap();
+    assert!(with_cookie(&server, session, "/").await.text.contains(">grace</a>"));
+    assert_eq!(with_cookie(&server, session, "/audit").await.status, 403);
+}
+
+#[tokio::test]
+async fn nobody_is_let_in_by_an_answer_to_another_question() {
+    let server = Server::with_providers(vec![Arc::new(Club)]).await;
+    make_root(&server).await;
+    let (cookie, state) = set_out(&server).await;
+    let (_, of_other) = set_out(&server).await;
+    for (cookie, query) in [
+        ("", format!("code=grace&state={state}")),
+        (cookie.as_str(), format!("code=grace&state={of_other}")),
+        (cookie.as_str(), "code=grace".to_owned()),
+        (cookie.as_str(), format!("state={state}&error=access_denied")),
+        ("karat_login=0.0", "code=grace&state=0".to_owned()),
+    ] {
+        let back = with_cookie(&server, cookie, &format!("/login/from/club?{query}")).await;
+        assert_eq!((back.status, back.header("location")), (303, "/login"), "{query}");
+        assert!(back.headers.get(SET_COOKIE).is_none(), "{query}");
+    }
+    for (code, status, said) in [
+        ("stranger", 401, "The Club says that you have no role here."),
+        ("broken", 502, "The Club could not be asked who you are."),
+        ("root", 401, "there is no account for root"),
+    ] {
+        let back = with_cookie(&server, &cookie, &format!("/login/from/club?code={code}&state={state}")).await;
+        assert!(back.status == status && back.main().contains(said), "{code}: {} {}", back.status, back.text);
+        assert!(back.headers.get(SET_COOKIE).is_none(), "{code}");
+    }
+    assert_eq!(server.get("/login/with/nobody").await.status, 404);
+    assert_eq!(server.get("/login/from/nobody?code=a&state=b").await.status, 404);
 }
