@@ -114,7 +114,8 @@ impl SignalListener {
 impl SignalListener {
     /// Whether the server still answers on this connection.
     async fn ask(&mut self) -> Result<(), StoreError> {
-        let silent = || sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "the server does not answer"));
+        let silent =
+            || sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "the server does not answer"));
         let answer = sqlx::query("select 1").execute(&mut self.listener);
         let answer = tokio::time::timeout(ANSWER_LIMIT, answer).await.unwrap_or_else(|_| Err(silent()));
         answer.map(drop).context("hearing wake-ups")

@@ -7,9 +7,7 @@ use karat::asset::calendar::Calendar;
 use karat::asset::definitions::Definitions;
 use karat::daemon::alert_channel::AlertChannel;
 use karat::engine::Wakeups;
-use karat::service::{
-    LoginPolicy, LoginProvider, PagesContext, Password, Process, Retention, Role, Service, listen,
-};
+use karat::service::{LoginPolicy, LoginProvider, PagesContext, Password, Process, Retention, Role, Service, listen};
 use reqwest::{Method, RequestBuilder, Response, redirect};
 use sqlx::postgres::PgPoolOptions;
 use tokio::task::JoinHandle;
