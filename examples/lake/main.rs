@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         alert_channels: || Ok(Vec::new()),
         login_providers: || Ok(Vec::new()),
         pages: Some(karat::web::serve),
+        demonstrate: None,
     };
     cli::main(application, async |session, verb: Verb| match verb {
         Verb::Karat(verb) => cli::run(session, verb).await,

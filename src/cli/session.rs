@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::NaiveDate;
+use futures_util::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection, PgPool};
 
@@ -55,7 +56,16 @@ pub struct Application {
     /// What answers over HTTP while it runs by itself; [`web::serve`](crate::web::serve), or `None` for a program
     /// without pages.
     pub pages: Option<ServePages>,
+    /// Fills an installation with something to look at, for `up --demo`; `None` for a program that has nothing to show.
+    pub demonstrate: Option<Demonstrate>,
 }
+
+/// Brings a demonstration into a database, launches what is to be built of it, and returns what goes on while the process
+/// runs. To be called again on the same database at any time; refuses one that holds something else.
+///
+/// # Errors
+/// When the database holds something else, or cannot be used.
+pub type Demonstrate = for<'a> fn(&'a Session, &'a Connected) -> BoxFuture<'a, Result<BoxFuture<'static, ()>, Failure>>;
 
 /// One invocation of an application.
 #[derive(Clone)]

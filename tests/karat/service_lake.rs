@@ -26,6 +26,7 @@ pub(crate) const APPLICATION: Application = Application {
     alert_channels: || Ok(Vec::new()),
     login_providers: || Ok(Vec::new()),
     pages: Some(karat::web::serve),
+    demonstrate: None,
 };
 
 pub(crate) fn instant(text: &str) -> DateTime<Utc> {

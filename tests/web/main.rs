@@ -2,9 +2,17 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod access;
+mod api;
 mod charts;
+#[allow(dead_code)]
+#[path = "../karat/dashboard_lake.rs"]
+mod dashboard_lake;
+mod dashboards;
 mod files;
 mod frame;
+mod generated;
+mod layout;
+mod lineage;
 mod login;
 mod routes;
 mod server;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use karat::asset::calendar::Calendar;
+use karat::asset::definitions::Definitions;
 use karat::engine::Wakeups;
 use karat::service::{LoginPolicy, LoginProvider, PagesContext, Process, Service, listen};
 use reqwest::{Method, RequestBuilder, Response, redirect};
@@ -59,21 +60,27 @@ impl Server {
     }
 
     pub(crate) async fn on(lake: Lake) -> Self {
-        Self::start(lake, Vec::new()).await
+        let calendar = Calendar { zone: chrono_tz::Europe::Berlin, first_day: APPLICATION.first_day };
+        Self::with(lake, assets::definitions(calendar).unwrap()).await
     }
 
     /// With others who know people.
     pub(crate) async fn with_providers(providers: Vec<Arc<dyn LoginProvider>>) -> Self {
-        Self::start(Lake::new().await, providers).await
+        let calendar = Calendar { zone: chrono_tz::Europe::Berlin, first_day: APPLICATION.first_day };
+        Self::start(Lake::new().await, assets::definitions(calendar).unwrap(), providers).await
     }
 
-    async fn start(lake: Lake, providers: Vec<Arc<dyn LoginProvider>>) -> Self {
+    /// With other declarations, of whose tables none need be there.
+    pub(crate) async fn with(lake: Lake, definitions: Definitions) -> Self {
+        Self::start(lake, definitions, Vec::new()).await
+    }
+
+    async fn start(lake: Lake, definitions: Definitions, providers: Vec<Arc<dyn LoginProvider>>) -> Self {
         let options = lake.database.connect_options();
-        let calendar = Calendar { zone: chrono_tz::Europe::Berlin, first_day: APPLICATION.first_day };
         let service = Service::new(
             PgPoolOptions::new().connect_lazy_with(options.clone()),
             options.clone(),
-            Arc::new(assets::definitions(calendar).unwrap()),
+            Arc::new(definitions),
             Arc::new(assets::migrations()),
             lake.clock.clone(),
         );
