@@ -53,7 +53,7 @@ pub use self::exit::{Exit, Failure};
 pub use self::foreground::work_off;
 pub use self::options::{Color, DatabaseUrl, FirstDay, LogFormat, Options};
 pub use self::output::{Captured, Output, counted, duration_text, grouped, short_id, time_text};
-pub use self::session::{Application, Connected, Session};
+pub use self::session::{Application, Connected, Demonstrate, Session};
 pub use self::verb::{Verb, run};
 
 /// How long what still runs in the background may take at the end.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::NaiveDate;
+use futures_util::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection, PgPool};
 
@@ -16,7 +17,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::daemon::alert_channel::AlertChannels;
 use crate::engine::logs::LogCollector;
 use crate::postgres::{self, EmbeddedServer, EmbeddedSettings};
-use crate::service::{Caller, ServePages, Service};
+use crate::service::{Caller, LoginProviders, ServePages, Service};
 use crate::store::error::sql_state;
 use crate::store::migrate::Migrations;
 use crate::store::pool_options;
@@ -50,10 +51,21 @@ pub struct Application {
     pub migrations: fn() -> Migrations,
     /// Where its alerts go beside the generic webhook.
     pub alert_channels: AlertChannels,
+    /// Who else knows people who may log in on the pages.
+    pub login_providers: LoginProviders,
     /// What answers over HTTP while it runs by itself; [`web::serve`](crate::web::serve), or `None` for a program
     /// without pages.
     pub pages: Option<ServePages>,
+    /// Fills an installation with something to look at, for `up --demo`; `None` for a program that has nothing to show.
+    pub demonstrate: Option<Demonstrate>,
 }
+
+/// Brings a demonstration into a database, launches what is to be built of it, and returns what goes on while the process
+/// runs. To be called again on the same database at any time; refuses one that holds something else.
+///
+/// # Errors
+/// When the database holds something else, or cannot be used.
+pub type Demonstrate = for<'a> fn(&'a Session, &'a Connected) -> BoxFuture<'a, Result<BoxFuture<'static, ()>, Failure>>;
 
 /// One invocation of an application.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::accounts::Done;
+use super::accounts::{Done, Role};
 use super::backfill::ended;
 use super::cause::cause_text;
 use super::{ControlledView, FailureView, PartitionsView, Service, ServiceError};
@@ -357,6 +357,7 @@ impl Service {
     }
 
     async fn control_run(&self, run_id: Uuid, control: Control) -> Result<ControlledView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let record = self.run_record(run_id).await?;
         let has_ended = || format!("run {run_id} has ended already: it {}", ended(record.state()));
         let view = self.control(&[run_id], control, has_ended).await?;

@@ -24,8 +24,7 @@ pub(crate) fn asset(name: &str, upstreams: &[&str]) -> AssetSpec {
     };
     let key = |name: &str| name.parse::<AssetKey>().unwrap();
     let is_external = upstreams.is_empty();
-    let sql =
-        format!("select day, people from {} where day >= $3 and day < $4", upstreams.first().unwrap_or(&"nothing"));
+    let sql = format!("select day, people from {} where day = $3", upstreams.first().unwrap_or(&"nothing"));
     AssetSpec {
         key: key(name),
         kind: if is_external { AssetKind::External } else { AssetKind::Sql },
