@@ -167,9 +167,10 @@ async fn runs(_: Viewer, State(app): State<Arc<App>>, page: Page, Query(filter):
         return rendered(&part);
     }
     let assets = app.service.definitions().assets().map(|spec| spec.key.to_string()).collect();
-    let done = filter.done.split_once('.').and_then(|(action, count)| {
-        Some(Done { action: Action::named(action)?, count: count.parse().ok()? })
-    });
+    let done = filter
+        .done
+        .split_once('.')
+        .and_then(|(action, count)| Some(Done { action: Action::named(action)?, count: count.parse().ok()? }));
     rendered(&RunsPage { page, filter, assets, done, part })
 }
 

@@ -51,12 +51,7 @@ impl Wanted {
             "stale" => BTreeSet::from([PartitionState::Stale]),
             _ => BTreeSet::new(),
         };
-        Request {
-            states,
-            upstream: self.upstream,
-            force: self.force,
-            ..Request::new(head.spec.key.as_str(), extent)
-        }
+        Request { states, upstream: self.upstream, force: self.force, ..Request::new(head.spec.key.as_str(), extent) }
     }
 }
 
@@ -131,7 +126,7 @@ struct MarkPage {
 }
 
 async fn preview_mark(
-    _: Viewer,
+    viewer: Viewer,
     State(app): State<Arc<App>>,
     page: Page,
     Path(name): Path<String>,
@@ -139,7 +134,7 @@ async fn preview_mark(
 ) -> PageResult {
     let head = Head::of(&app, &name)?;
     let range = range(&change.from, &change.to);
-    let marked = app.service.mark(head.spec.key.as_str(), &range, &change.reason, true).await?;
+    let marked = viewer.service(&app).mark(head.spec.key.as_str(), &range, &change.reason, true).await?;
     let command = mark_command(&head.spec.key, &range, &change.reason);
     rendered(&MarkPage { page, head, change, marked, command })
 }
