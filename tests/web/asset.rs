@@ -14,7 +14,7 @@ async fn runs(server: &Server) -> usize {
 async fn every_view_of_an_asset() {
     let server = Server::new().await;
     let _guard = hiding_ids().bind_to_scope();
-    assert_snapshot!("asset_empty", main_part(&shown(&server, "/assets/lake.daily", ">never<").await));
+    assert_snapshot!("asset_empty", main_part(&shown(&server, "/assets/lake.daily", "19 missing").await));
     server.lake.record(2, 19, 5).await;
     server.lake.says("backfill '*' --missing").await;
     settled(&server, "1 succeeded").await;
@@ -58,6 +58,7 @@ async fn nothing_is_launched_before_its_plan_was_shown() {
     let server = Server::new().await;
     let _guard = hiding_ids().bind_to_scope();
     server.lake.record(2, 19, 5).await;
+    shown(&server, "/assets/lake.weekly", "3 missing").await;
     let plan = server.get("/assets/lake.daily/plan?from=2026-03-02&to=2026-03-05").await;
     assert_snapshot!("asset_plan", main_part(&plan));
     assert_eq!(runs(&server).await, 0);
