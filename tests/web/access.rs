@@ -61,6 +61,13 @@ const TABLE: &str = "
     GET  /lineage                            viewer
     GET  /lineage/panel/{asset}              viewer
     GET  /lineage/states                     viewer
+    GET  /assets                             viewer
+    GET  /assets/{name}                      viewer
+    POST /assets/{name}/launch               operator
+    GET  /assets/{name}/mark                 viewer
+    POST /assets/{name}/mark                 operator
+    GET  /assets/{name}/plan                 viewer
+    GET  /assets/{name}/why                  viewer
     GET  /runs                               viewer
     POST /runs/cancel                        operator
     POST /runs/retry                         operator

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use karat::service::RunQuery;
 
-use crate::look::{Onlooker, hiding_ids, main_part, shown};
+use crate::look::{Onlooker, hiding_ids, main_part, settled, shown};
 use crate::server::Server;
 
 async fn runs(server: &Server) -> usize {
@@ -14,9 +14,10 @@ async fn runs(server: &Server) -> usize {
 async fn every_view_of_an_asset() {
     let server = Server::new().await;
     let _guard = hiding_ids().bind_to_scope();
-    assert_snapshot!("asset_empty", main_part(&shown(&server, "/assets/lake.daily", ">never<").await));
+    assert_snapshot!("asset_empty", main_part(&shown(&server, "/assets/lake.daily", "19 missing").await));
     server.lake.record(2, 19, 5).await;
     server.lake.says("backfill '*' --missing").await;
+    settled(&server, "1 succeeded").await;
     assert_snapshot!("asset_fresh", main_part(&shown(&server, "/assets/lake.daily", "19 fresh").await));
     for view in ["columns", "checks", "policies"] {
         let page = server.get(&format!("/assets/lake.daily?view={view}")).await;
@@ -42,6 +43,7 @@ async fn what_failed_and_what_is_stale_is_told_in_place_and_by_why() {
     server.lake.record(7, 7, 60).await;
     server.lake.record(9, 9, 7).await;
     server.lake.says("backfill lake.daily 2026-03-07").await;
+    settled(&server, "1 failed").await;
     let page = shown(&server, "/assets/lake.daily", ">failing<").await;
     assert_snapshot!("asset_failing", main_part(&page));
     let stale = shown(&server, "/assets/lake.daily?state=stale", "2026-03-09").await;
@@ -56,6 +58,7 @@ async fn nothing_is_launched_before_its_plan_was_shown() {
     let server = Server::new().await;
     let _guard = hiding_ids().bind_to_scope();
     server.lake.record(2, 19, 5).await;
+    shown(&server, "/assets/lake.weekly", "3 missing").await;
     let plan = server.get("/assets/lake.daily/plan?from=2026-03-02&to=2026-03-05").await;
     assert_snapshot!("asset_plan", main_part(&plan));
     assert_eq!(runs(&server).await, 0);
@@ -83,6 +86,7 @@ async fn an_external_asset_is_marked_and_not_built() {
     let _guard = hiding_ids().bind_to_scope();
     server.lake.record(2, 19, 5).await;
     server.lake.says("backfill lake.daily --missing").await;
+    settled(&server, "1 succeeded").await;
     let page = shown(&server, "/assets/lake.events", "landed").await;
     assert_snapshot!("asset_external", main_part(&page));
     let preview = server.get("/assets/lake.events/mark?from=2026-03-04&to=2026-03-05&reason=a+fix").await;

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use karat::service::{Extent, LaunchKind, Request};
 
-use crate::look::{Onlooker, hiding_ids, main_part, shown};
+use crate::look::{Onlooker, hiding_ids, main_part, settled, shown};
 use crate::server::Server;
 
 #[tokio::test]
@@ -20,14 +20,17 @@ async fn what_is_fresh_failing_stale_and_under_way_is_told_at_the_top_and_in_its
     let _guard = hiding_ids().bind_to_scope();
     server.lake.record(2, 19, 5).await;
     server.lake.says("backfill '*' --missing").await;
-    let page = shown(&server, "/", "Everything is fine").await;
+    shown(&server, "/", "Everything is fine").await;
+    // What ran is read a moment later than how partitions stand.
+    let page = settled(&server, "1 succeeded").await;
     assert_snapshot!("home_fresh", main_part(&page));
 
     // More people than are plausible on one day, and late rows on another.
     server.lake.record(7, 7, 60).await;
     server.lake.record(9, 9, 7).await;
     server.lake.says("backfill lake.daily 2026-03-07").await;
-    let page = shown(&server, "/", ">failing<").await;
+    shown(&server, "/", ">failing<").await;
+    let page = settled(&server, "1 failed").await;
     assert!(page.main().contains("need attention"), "{}", page.text);
     assert_snapshot!("home_failing", main_part(&page));
 

@@ -24,6 +24,19 @@ pub(crate) async fn shown(server: &Server, path: &str, what: &str) -> Answer {
     }
 }
 
+/// Waits until nothing is under way any more and the first page says so too.
+pub(crate) async fn settled(server: &Server, what: &str) -> Answer {
+    let began = Instant::now();
+    loop {
+        let page = server.get("/").await;
+        if page.main().contains(what) && !page.main().contains("under way") && !page.main().contains(">running<") {
+            return page;
+        }
+        assert!(began.elapsed() < PATIENCE, "work does not end: {}", page.text);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// The main part of a page without what differs from run to run.
 pub(crate) fn main_part(page: &Answer) -> String {
     assert_eq!(page.status, 200, "{}", page.text);

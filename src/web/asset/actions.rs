@@ -126,7 +126,7 @@ struct MarkPage {
 }
 
 async fn preview_mark(
-    _: Viewer,
+    viewer: Viewer,
     State(app): State<Arc<App>>,
     page: Page,
     Path(name): Path<String>,
@@ -134,7 +134,7 @@ async fn preview_mark(
 ) -> PageResult {
     let head = Head::of(&app, &name)?;
     let range = range(&change.from, &change.to);
-    let marked = app.service.mark(head.spec.key.as_str(), &range, &change.reason, true).await?;
+    let marked = viewer.service(&app).mark(head.spec.key.as_str(), &range, &change.reason, true).await?;
     let command = mark_command(&head.spec.key, &range, &change.reason);
     rendered(&MarkPage { page, head, change, marked, command })
 }

@@ -27,8 +27,8 @@ use super::run_log::LogLines;
 use super::words;
 use crate::asset::spec::AssetSpec;
 use crate::service::{
-    AssetPicture, AssetView, CheckQuery, CheckView, HeatState, NewestStepView, PartitionQuery, PartitionRowView,
-    ScheduleView, UpcomingTick, heat, list_assets,
+    AssetPicture, AssetView, CheckQuery, CheckView, ColumnLineageView, HeatState, NewestStepView, PartitionQuery,
+    PartitionRowView, ScheduleView, UpcomingTick, UpstreamColumnView, heat, list_assets,
 };
 
 /// The most cells of a heat bar.
@@ -257,8 +257,15 @@ impl Partitions {
 struct Columns {
     page: Page,
     head: Head,
-    /// What it reads, with the columns there.
-    upstreams: Vec<Arc<AssetSpec>>,
+    lineage: Arc<ColumnLineageView>,
+}
+
+impl Columns {
+    /// The column that this one is, as it is.
+    fn taken_from(&self, column: &str) -> Option<&UpstreamColumnView> {
+        let known = self.lineage.columns.iter().find(|known| known.column == column)?;
+        known.taken_from.as_ref()
+    }
 }
 
 #[derive(Template)]
@@ -328,9 +335,8 @@ async fn asset(
     let head = Head::of(&app, &name)?;
     match asked.view.as_str() {
         "columns" => {
-            let upstreams = head.spec.upstreams.iter();
-            let upstreams = upstreams.filter_map(|upstream| app.service.definitions().asset(&upstream.key).cloned());
-            rendered(&Columns { upstreams: upstreams.collect(), page, head })
+            let lineage = app.service.column_lineage(head.spec.key.as_str()).await?;
+            rendered(&Columns { lineage, page, head })
         }
         "checks" => {
             let query = CheckQuery { limit: CHECK_RESULTS, ..CheckQuery::default() };
