@@ -12,6 +12,7 @@ mod no_op;
 mod processor;
 mod report;
 mod rounds;
+mod scale;
 mod server;
 
 use std::time::Instant;
@@ -31,11 +32,13 @@ pub(crate) struct Options {
     parts: Vec<String>,
     /// How long an idle process is watched.
     minutes: u64,
+    /// How much of the large installation is made, in percent of its partitions.
+    percent: u32,
 }
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
-        let mut options = Self { minutes: 10, ..Self::default() };
+        let mut options = Self { minutes: 10, percent: 100, ..Self::default() };
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 // Cargo adds this one.
@@ -45,6 +48,10 @@ impl Options {
                 "--minutes" => {
                     options.minutes =
                         arguments.next().unwrap_or_default().parse().context("--minutes wants a number")?
+                }
+                "--percent" => {
+                    options.percent =
+                        arguments.next().unwrap_or_default().parse().context("--percent wants a number")?
                 }
                 "--setting" => {
                     let setting = arguments.next().unwrap_or_default();
@@ -59,9 +66,16 @@ impl Options {
     }
 }
 
-const PARTS: [&str; 7] = ["declarations", "no_op", "launching", "first_row", "backfill", "growth", "idle"];
+const PARTS: [&str; 9] =
+    ["declarations", "no_op", "launching", "first_row", "backfill", "growth", "idle", "scale", "load"];
 
 fn main() -> anyhow::Result<()> {
+    // The server of pages that the part `scale` starts.
+    if let [_, verb, url, now] = std::env::args().collect::<Vec<_>>().as_slice()
+        && verb == "serve"
+    {
+        return tokio::runtime::Runtime::new()?.block_on(scale::serve(url, now));
+    }
     let options = Options::parse(std::env::args().skip(1))?;
     let wanted = |part: &str| options.parts.is_empty() || options.parts.iter().any(|wanted| wanted == part);
     let mut report = Report::new(Instant::now());
@@ -99,6 +113,12 @@ fn main() -> anyhow::Result<()> {
         // Takes ten minutes and needs another program: only when asked for.
         if options.parts.iter().any(|part| part == "idle") {
             idle::measure(&server, &mut report, options.minutes).await?;
+        }
+        // So do these two.
+        for part in ["scale", "load"] {
+            if options.parts.iter().any(|wanted| wanted == part) {
+                scale::measure(&server, &mut report, options.percent, part == "load").await?;
+            }
         }
         server.stop().await
     })?;

@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection, PgPool};
 
 use super::exit::{Exit, Failure};
-use super::options::Options;
+use super::options::{FirstDay, Options};
 use super::output::Output;
 use crate::asset::calendar::Calendar;
 use crate::asset::definitions::{DefinitionErrors, Definitions};
@@ -17,7 +17,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::daemon::alert_channel::AlertChannels;
 use crate::engine::logs::LogCollector;
 use crate::postgres::{self, EmbeddedServer, EmbeddedSettings};
-use crate::service::{Caller, LoginProviders, ServePages, Service};
+use crate::service::{Caller, InstanceView, LoginProviders, ServePages, Service};
 use crate::store::error::sql_state;
 use crate::store::migrate::Migrations;
 use crate::store::pool_options;
@@ -101,6 +101,29 @@ impl Session {
         Self { application, options, output, logs: LogCollector::default(), clock: Arc::new(SystemClock) }
     }
 
+    /// Whether an installation elsewhere is asked through its server.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.options.server.as_deref().is_some_and(|server| !server.trim().is_empty())
+    }
+
+    /// Why a command cannot be given to a server.
+    pub(super) fn needs_database() -> Failure {
+        Failure::new(
+            Exit::Usage,
+            "this needs the database itself, which --server does not reach: leave --server (and KARAT_SERVER) out, and run \
+             it where the database is",
+        )
+    }
+
+    /// The same in the calendar of the server that is asked.
+    pub(super) fn of_server(&self, instance: &InstanceView) -> Self {
+        let mut session = self.clone();
+        session.options.zone = instance.zone;
+        session.options.first_day = Some(FirstDay(Some(instance.first_day)));
+        session
+    }
+
     /// The calendar of this installation.
     #[must_use]
     pub fn calendar(&self) -> Calendar {
@@ -139,6 +162,9 @@ impl Session {
 
     /// Connects to the database whatever its version.
     pub(super) async fn connect_unverified(&self) -> Result<Connected, Failure> {
+        if self.is_remote() {
+            return Err(Self::needs_database());
+        }
         let definitions = self.definitions()?;
         let url = self.options.database_url.as_ref().map(|url| url.secret());
         let mut settings = EmbeddedSettings::from_environment(self.application.name);

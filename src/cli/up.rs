@@ -18,6 +18,7 @@ use super::alert::ChannelArguments;
 use super::exit::{Exit, Failure};
 use super::interruptions::Interruptions;
 use super::output::{duration_text, short_id, table, time_text, toned};
+use super::remote::Call;
 use super::session::{Connected, Session, place};
 use super::verb::KeepArguments;
 use crate::daemon::alert_channel::AlertChannel;
@@ -368,7 +369,7 @@ async fn say_who_leads(session: &Session, connected: &Connected, worker_id: Uuid
 }
 
 pub(super) async fn list_workers(session: &Session) -> Result<Exit, Failure> {
-    let workers = session.connected(async |connected| Ok(connected.service.workers().await?)).await?;
+    let workers = session.list(None, async |service| service.workers().await, Call::get(["workers"])).await?;
     session.output.result(&workers, |workers| workers_text(session, workers))?;
     Ok(Exit::Ok)
 }

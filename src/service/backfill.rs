@@ -180,11 +180,13 @@ impl Service {
         };
         let changed = self.store.limit_runs(&backfill.runs, limit, self.now()).await?;
         if !changed.is_empty() {
+            let number = limit.map_or_else(String::new, |limit| format!(" {limit}"));
             self.record(Done {
                 action: "backfill limit",
                 target: Some(&backfill_id.to_string()),
                 backfill_id: Some(backfill_id),
                 detail: Some(serde_json::json!({ "concurrency_limit": limit })),
+                command: Some(&format!("backfill limit {backfill_id}{number}")),
                 ..Done::default()
             })
             .await;

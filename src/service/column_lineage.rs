@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
+use utoipa::ToSchema;
 
 use super::{Service, ServiceError};
 use crate::core::key::AssetKey;
@@ -12,7 +13,7 @@ use crate::engine::verify::column_sources;
 use crate::store::migrate::SchemaError;
 
 /// Where the columns of an asset come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ColumnLineageView {
     /// The asset.
     pub asset: AssetKey,
@@ -25,7 +26,7 @@ pub struct ColumnLineageView {
 }
 
 /// A column, and the one that it is taken over from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ColumnSourceView {
     /// The column.
     pub column: String,
@@ -34,7 +35,7 @@ pub struct ColumnSourceView {
 }
 
 /// A column of an upstream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UpstreamColumnView {
     /// The upstream.
     pub asset: AssetKey,
@@ -43,7 +44,7 @@ pub struct UpstreamColumnView {
 }
 
 /// The columns that are read of an upstream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReadColumnsView {
     /// The upstream.
     pub asset: AssetKey,

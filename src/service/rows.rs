@@ -53,7 +53,7 @@ pub struct RowsRequest {
 }
 
 /// A page of rows.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct RowsView {
     /// Whose rows they are.
     pub asset: AssetKey,
@@ -70,7 +70,7 @@ pub struct RowsView {
 }
 
 /// A row.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct RowView {
     /// Its values, in the order of the columns.
     pub values: Vec<Value>,
@@ -79,7 +79,7 @@ pub struct RowView {
 }
 
 /// How far figures of an asset can be relied on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct StandingView {
     /// Whether it has been looked at yet: just after a start nothing is known.
     pub known: bool,

@@ -15,7 +15,6 @@ use super::cause::cause_text;
 use super::{ControlledView, FailureView, PartitionsView, Service, ServiceError};
 use crate::core::partition::Ordinal;
 use crate::core::subset::PartitionSubset;
-use crate::store::log::LogLine;
 use crate::store::run::{Control, RunRecord, StepCounts};
 use crate::store::run_list::{LiveState, RunFilter};
 
@@ -188,20 +187,6 @@ pub(super) fn command_of(request: &Value) -> String {
     request.get("command").and_then(Value::as_str).map_or_else(|| request.to_string(), str::to_owned)
 }
 
-/// A line of the log with the asset and partition of its step.
-pub(super) fn log_line_view(asset: String, partition: String, line: LogLine) -> LogLineView {
-    LogLineView {
-        at: line.logged_at,
-        asset,
-        partition,
-        attempt: line.lease_epoch,
-        level: line.level,
-        target: line.target,
-        message: line.message,
-        fields: line.fields,
-    }
-}
-
 impl Service {
     /// Steers the live ones of `runs`; `none_live` says why that cannot be when none is.
     pub(super) async fn control(
@@ -332,7 +317,17 @@ impl Service {
         };
         let lines =
             self.store.run_log(run_id, asset.as_deref(), query.partition.as_deref(), i64::from(query.limit)).await?;
-        Ok(lines.into_iter().map(|(asset, partition, line)| log_line_view(asset, partition, line)).collect())
+        let view = lines.into_iter().map(|(asset, partition, line)| LogLineView {
+            at: line.logged_at,
+            asset,
+            partition,
+            attempt: line.lease_epoch,
+            level: line.level,
+            target: line.target,
+            message: line.message,
+            fields: line.fields,
+        });
+        Ok(view.collect())
     }
 
     pub(super) async fn run_record(&self, run_id: Uuid) -> Result<RunRecord, ServiceError> {

@@ -24,7 +24,7 @@ const LOG_PART: i64 = 1_000;
 pub const LOG_LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 /// A step that failed, with what was tried.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FailedStepView {
     /// The asset.
     pub asset: String,
@@ -37,7 +37,7 @@ pub struct FailedStepView {
 }
 
 /// The attempts of a run over time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct RunTimesView {
     /// Whether there are too many attempts: then an entry is all of an asset's steps in one state.
     pub is_by_asset: bool,
@@ -46,7 +46,7 @@ pub struct RunTimesView {
 }
 
 /// Something that was carried out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct RunTimeView {
     /// The asset.
     pub asset: String,
@@ -65,7 +65,7 @@ pub struct RunTimeView {
 }
 
 /// A version that a run published, and the versions it was made of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct RunVersionView {
     /// The asset.
     pub asset: String,
@@ -102,7 +102,7 @@ pub struct LogTailQuery {
 
 /// Where reading a log goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LogPlace(i64, i64, i64);
+pub struct LogPlace(DateTime<Utc>, i64, i64, i64);
 
 impl Service {
     /// The first steps of a run that failed, with what was tried.
@@ -194,7 +194,7 @@ impl Service {
         Ok(lines.into_iter().map(line_view).collect())
     }
 
-    /// The next part of a run's log, by step and attempt, and where it goes on; `None` when this was the last.
+    /// The next part of a run's log, oldest first, and where it goes on; `None` when this was the last.
     ///
     /// # Errors
     /// When the asset is unknown, or the state cannot be read.
@@ -205,15 +205,18 @@ impl Service {
         place: LogPlace,
     ) -> Result<(Vec<LogLineView>, Option<LogPlace>), ServiceError> {
         let filter = self.log_filter(query)?;
-        let LogPlace(step, attempt, sequence) = place;
-        let lines = self.store.run_log_after(run_id, &filter, (step, attempt, sequence), LOG_PART).await?;
+        let LogPlace(at, step, attempt, sequence) = place;
+        let lines = self.store.run_log_after(run_id, &filter, (at, step, attempt, sequence), LOG_PART).await?;
         let is_full = i64::try_from(lines.len()).is_ok_and(|count| count == LOG_PART);
         let last = lines.last().filter(|_| is_full);
-        let next = last.map(|last| LogPlace(last.line.step_id, last.line.lease_epoch, last.line.sequence));
+        let next = last.map(|last| {
+            let line = &last.line;
+            LogPlace(line.logged_at, line.step_id, line.lease_epoch, line.sequence)
+        });
         Ok((lines.into_iter().map(line_view).collect(), next))
     }
 
-    fn log_filter(&self, query: &LogTailQuery) -> Result<LogFilter, ServiceError> {
+    pub(super) fn log_filter(&self, query: &LogTailQuery) -> Result<LogFilter, ServiceError> {
         let asset_key = match &query.asset {
             Some(name) => Some(self.definitions.find(name)?.key.to_string()),
             None => None,
@@ -228,7 +231,7 @@ impl Service {
     }
 }
 
-fn line_view(record: LogRecord) -> LogLineView {
+pub(super) fn line_view(record: LogRecord) -> LogLineView {
     LogLineView {
         at: record.line.logged_at,
         asset: record.asset_key,

@@ -61,7 +61,7 @@ const CURRENT_COLUMNS: &str = "m.asset_key, m.partition_key, m.ordinal, m.data_v
      m.snapshot::text as snapshot";
 
 /// The current version of a partition, as far as somebody who reads it has to know.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug)]
 pub struct ReadVersion {
     /// The asset.
     pub asset_key: String,
@@ -84,11 +84,16 @@ pub enum FoundVersion {
 
 impl<'r> FromRow<'r, PgRow> for FoundVersion {
     fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
-        if row.try_get("own")? {
-            CurrentVersion::from_row(row).map(Self::Own)
-        } else {
-            ReadVersion::from_row(row).map(Self::Read)
+        // By position: names would be looked up for each of many rows.
+        if row.try_get(4)? {
+            return CurrentVersion::from_row(row).map(Self::Own);
         }
+        Ok(Self::Read(ReadVersion {
+            asset_key: row.try_get(0)?,
+            partition_key: row.try_get(1)?,
+            ordinal: row.try_get(2)?,
+            data_version: row.try_get(3)?,
+        }))
     }
 }
 
@@ -265,23 +270,32 @@ pub struct ContentTime {
 }
 
 impl Store {
-    /// When the contents in `ranges` came to be; a version with equal content does not count.
+    /// When the contents in `ranges` came to be, of those that came to be after `since` if that is given; a version with
+    /// equal content does not count.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn content_times(&self, ranges: &[VersionRange]) -> Result<Vec<ContentTime>, StoreError> {
+    pub async fn content_times(
+        &self,
+        ranges: &[VersionRange],
+        since: Option<DateTime<Utc>>,
+    ) -> Result<Vec<ContentTime>, StoreError> {
         sqlx::query_as(
-            "select m.asset_key, m.partition_key, m.ordinal,
-                    case when m.content_changed then m.materialized_at else (
-                        select max(p.materialized_at) from karat.materialization p
-                        where p.asset_key = m.asset_key and p.partition_key = m.partition_key
-                          and not p.current and p.content_changed
-                    ) end as content_at
-             from karat.current_versions($1, $2, $3) m",
+            "select m.asset_key, m.partition_key, m.ordinal, c.content_at
+             from karat.current_versions($1, $2, $3) m
+             cross join lateral (
+                 select case when m.content_changed then m.materialized_at else (
+                     select max(p.materialized_at) from karat.materialization p
+                     where p.asset_key = m.asset_key and p.partition_key = m.partition_key
+                       and not p.current and p.content_changed
+                 ) end as content_at
+             ) c
+             where $4::timestamptz is null or c.content_at > $4",
         )
         .bind(ranges.iter().map(|range| range.asset_key.as_str()).collect::<Vec<_>>())
         .bind(ranges.iter().map(|range| range.first).collect::<Vec<_>>())
         .bind(ranges.iter().map(|range| range.last).collect::<Vec<_>>())
+        .bind(since)
         .fetch_all(&self.pool)
         .await
         .context("reading when inputs changed")

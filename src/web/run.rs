@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::App;
 use super::access::{Operator, Viewer};
-use super::address::encoded;
+use super::address::address;
 use super::chart::{Caption, Gantt, GanttBar, GanttRow};
 use super::failure::PageError;
 use super::page::{Page, PageResult, rendered};
@@ -69,7 +69,7 @@ impl RunPart {
     }
 
     fn why(&self, asset: &str, partition: &str) -> String {
-        format!("/assets/{asset}/why?partition={}", encoded(partition))
+        address(&format!("/assets/{asset}/why"), [("partition", partition)])
     }
 
     fn shortened<'a>(&self, text: &'a str) -> &'a str {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::App;
 use super::access::Viewer;
-use super::address::query;
+use super::address::address;
 use super::failure::PageError;
 use super::page::{Page, PageResult, rendered};
 use super::words;
@@ -57,13 +57,15 @@ impl LogForm {
 
     /// The same as the query of an address, with its question mark; nothing when everything is asked for.
     fn address(&self) -> String {
-        let text = query([
-            ("level", self.level.as_str()),
-            ("text", &self.text),
-            ("asset", &self.asset),
-            ("partition", &self.partition),
-        ]);
-        if text.is_empty() { text } else { format!("?{text}") }
+        address(
+            "",
+            [
+                ("level", self.level.as_str()),
+                ("text", &self.text),
+                ("asset", &self.asset),
+                ("partition", &self.partition),
+            ],
+        )
     }
 
     fn is_empty(&self) -> bool {
@@ -174,7 +176,7 @@ async fn live(
                     Stage::End => return None,
                     Stage::LastLines => {
                         stage = Stage::End;
-                        return Some((Ok(Event::default().event("end").data("")), (stage, query)));
+                        return Some((Ok(Event::default().event("end").data("end")), (stage, query)));
                     }
                     Stage::Live { told } => {
                         if told.is_some() {
@@ -204,28 +206,33 @@ async fn live(
     Sse::new(events.take_until(revoked)).keep_alive(KeepAlive::default())
 }
 
-/// All lines as a text, part by part: by step and attempt.
+/// All lines as a text, part by part.
 async fn download(
     _: Viewer,
     State(app): State<Arc<App>>,
     Path(run_id): Path<Uuid>,
     Query(form): Query<LogForm>,
 ) -> Result<Response, PageError> {
+    as_text(app, run_id, form.query(0)).await
+}
+
+/// The lines that `query` asks for as a text, on its way part by part.
+pub(super) async fn as_text(app: Arc<App>, run_id: Uuid, query: LogTailQuery) -> Result<Response, PageError> {
     // An unknown run or asset is told before anything is sent.
     app.service.progress(&[run_id]).await?;
-    let (first, place) = app.service.log_part(run_id, &form.query(0), LogPlace::default()).await?;
-    let state = (app, form, Some((first, place)));
-    let parts = stream::unfold(state, move |(app, form, part)| async move {
+    let (first, place) = app.service.log_part(run_id, &query, LogPlace::default()).await?;
+    let state = (app, query, Some((first, place)));
+    let parts = stream::unfold(state, move |(app, query, part)| async move {
         let (lines, place) = part?;
         let text: String = lines.iter().map(line_text).collect();
         let (next, end) = match place {
             None => (None, None),
-            Some(place) => match app.service.log_part(run_id, &form.query(0), place).await {
+            Some(place) => match app.service.log_part(run_id, &query, place).await {
                 Ok(part) => (Some(part), None),
                 Err(error) => (None, Some(format!("the rest could not be read: {error}\n"))),
             },
         };
-        Some((Ok::<_, Infallible>(text + &end.unwrap_or_default()), (app, form, next)))
+        Some((Ok::<_, Infallible>(text + &end.unwrap_or_default()), (app, query, next)))
     });
     let name = format!("attachment; filename=\"run-{run_id}.txt\"");
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)];

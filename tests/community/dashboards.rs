@@ -50,7 +50,8 @@ async fn the_demonstration_looks_alive_and_its_figures_are_those_of_the_tables()
 
     let daily: Vec<DailyActiveUsers> = looking.platform.rows("day").await;
     let rolling: Vec<RollingActiveUsers> = looking.platform.rows("day").await;
-    let rolling: Vec<&RollingActiveUsers> = rolling.iter().filter(|row| row.day <= demo::last_day()).collect();
+    let rolling: Vec<&RollingActiveUsers> =
+        rolling.iter().filter(|row| row.day <= demo::Era::FIXED.last_day()).collect();
     #[allow(clippy::cast_precision_loss)]
     let float = |number: i64| number as f64;
     let all = |surface: &str| DashboardRequest {

@@ -30,7 +30,10 @@ fn read() -> (Batch, Tally) {
 #[test]
 fn it_is_the_same_everywhere() {
     let mut hash = Sha256::new();
-    for file in demo::files(Era::FIXED) {
+    let mut files = demo::files(Era::FIXED);
+    // Links count first, whatever is read first.
+    files.rotate_right(1);
+    for file in files {
         hash.update(file.name.as_bytes());
         hash.update(&file.content);
     }

@@ -82,7 +82,7 @@ impl Community {
         let start = start_of_day(FIRST_DAY, ZONE);
         let mut simulation =
             Simulation::new(definitions(Edition::First, FIRST_DAY), migrations(), start).await.unwrap();
-        simulation.let_rest(Duration::from_secs(86_400));
+        simulation.let_rest(Duration::from_secs(3 * 86_400));
         let ledger = Ledger::new(simulation.service().definitions().clone());
         Self { simulation, ledger, edition: Edition::First }
     }

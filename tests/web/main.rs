@@ -3,6 +3,8 @@
 
 mod access;
 mod api;
+mod asset;
+mod backfills;
 mod charts;
 #[allow(dead_code)]
 #[path = "../karat/dashboard_lake.rs"]
@@ -11,11 +13,21 @@ mod dashboards;
 mod files;
 mod frame;
 mod generated;
+mod home;
 mod layout;
 mod lineage;
+mod live;
 mod login;
+mod look;
 mod routes;
+mod runs;
+mod schedules;
 mod server;
+mod settings;
+mod timeline;
+mod workers;
+mod workshop;
+
 #[allow(dead_code)]
 #[path = "../karat/service_lake.rs"]
 mod service_lake;

@@ -6,6 +6,7 @@
   const graph = view?.querySelector("svg.graph");
   if (!graph) return;
   const size = { width: graph.viewBox.baseVal.width, height: graph.viewBox.baseVal.height };
+  const headings = graph.querySelectorAll(".headings text");
   const LARGEST = 3;
   // What is seen: the left upper corner, and pixels of the screen for each of the picture.
   const seen = { x: 0, y: 0, scale: 1 };
@@ -34,6 +35,8 @@
     seen.x = kept(seen.x, w, size.width);
     seen.y = kept(seen.y, h, size.height);
     graph.setAttribute("viewBox", `${seen.x} ${seen.y} ${w} ${h}`);
+    // The names of the lanes stay in sight.
+    for (const heading of headings) heading.setAttribute("y", Math.max(30, seen.y + 22));
   }
 
   // Scales so that the point of the window stays where it is.

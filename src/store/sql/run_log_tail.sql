@@ -5,14 +5,14 @@ with bounds as materialized (
     from karat.run
     where run_id = $1
 )
-select s.asset_key, s.partition_key, l.logged_at, l.step_id, l.lease_epoch, l.sequence, l.level, l.target, l.message, l.fields
-from karat.step s
-join karat.log_line l using (step_id)
-where s.run_id = $1
-  and ($2::text is null or s.asset_key = $2)
-  and ($3::text is null or s.partition_key = $3)
+select s.asset_key, s.partition_key, l.logged_at, l.run_id, l.step_id, l.lease_epoch, l.sequence, l.level, l.target, l.message, l.fields
+from karat.log_line l
+join karat.step s using (step_id)
+where l.run_id = $1
   and l.logged_at >= (select first_at from bounds)
   and l.logged_at <= (select last_at from bounds)
+  and ($2::text is null or s.asset_key = $2)
+  and ($3::text is null or s.partition_key = $3)
   and ($4::text[] is null or l.level = any($4))
   and ($5::text is null or strpos(lower(l.message), $5) > 0 or strpos(lower(l.fields::text), $5) > 0)
 order by l.logged_at desc, l.step_id desc, l.lease_epoch desc, l.sequence desc

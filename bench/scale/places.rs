@@ -1,0 +1,204 @@
+//! Every address that answers with a page or a list. One that the sources name and this list does not is an error.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use super::serving::Child;
+use super::state::State;
+
+/// A route as the sources write it, and the addresses by which it is measured; none with the reason why not.
+enum Measured {
+    By(&'static [&'static str]),
+    Not(&'static str),
+}
+
+use Measured::{By, Not};
+
+const ROUTES: &[(&str, Measured)] = &[
+    ("/", By(&["/"])),
+    ("/live", Not("a stream")),
+    ("/login", By(&["/login"])),
+    ("/healthz", By(&["/healthz"])),
+    ("/readyz", By(&["/readyz"])),
+    ("/metrics", By(&["/metrics"])),
+    ("/static/{*name}", By(&["/static/karat.css"])),
+    ("/lineage", By(&["/lineage", "/lineage?select=%2Bgold.asset_050", "/lineage?select=state:failed"])),
+    ("/lineage/states", By(&["/lineage/states"])),
+    ("/lineage/panel/{asset}", By(&["/lineage/panel/gold.asset_050"])),
+    (
+        "/runs",
+        By(&[
+            "/runs",
+            "/runs?state=failed",
+            "/runs?state=live",
+            "/runs?state=paused",
+            "/runs?state=canceled&cause=manual",
+            "/runs?cause=sensor",
+            "/runs?cause=retry",
+            "/runs?asset=gold.asset_050",
+            "/runs?asset=gold.asset_050&state=canceled&cause=backfill",
+            "/runs?asset=gold.asset_050&partition={partition}",
+            "/runs?asset=gold.asset_050&partition=1999-01-01",
+            "/runs?user=ada",
+            "/runs?user=ada&state=failed",
+            "/runs?user=nobody",
+            "/runs?before={run}",
+        ]),
+    ),
+    (
+        "/runs/{run_id}",
+        By(&["/runs/{run}", "/runs/{large_run}", "/runs/{live_run}", "/runs/{failed_run}", "/runs/{talkative_run}"]),
+    ),
+    (
+        "/runs/{run_id}/log",
+        By(&[
+            "/runs/{run}/log",
+            "/runs/{large_run}/log",
+            "/runs/{talkative_run}/log",
+            "/runs/{talkative_run}/log?level=error",
+            "/runs/{talkative_run}/log?text=nothing+like+it",
+            "/runs/{large_run}/log?text=nothing+like+it",
+        ]),
+    ),
+    ("/runs/{run_id}/log/live", Not("a stream")),
+    ("/runs/{run_id}/log.txt", By(&["/runs/{run}/log.txt"])),
+    ("/backfills", By(&["/backfills", "/backfills?before={backfill_cursor}"])),
+    ("/backfills/new", By(&["/backfills/new", "/backfills/new?selection=gold.asset_050&all=true"])),
+    ("/backfills/{id}", By(&["/backfills/{backfill}"])),
+    ("/schedules", By(&["/schedules"])),
+    ("/schedules/{name}", Not("the assets of the bench have no schedules")),
+    ("/schedules/{name}/trigger", Not("the assets of the bench have no schedules")),
+    ("/sensors", By(&["/sensors"])),
+    ("/sensors/{name}", Not("the assets of the bench have no sensors")),
+    ("/automation", By(&["/automation"])),
+    ("/automation/{asset}", By(&["/automation/gold.asset_050"])),
+    ("/automation/{asset}/evaluations", By(&["/automation/gold.asset_050/evaluations"])),
+    ("/timeline", By(&["/timeline"])),
+    ("/workers", By(&["/workers"])),
+    ("/alerts", By(&["/alerts"])),
+    ("/alerts/{id}", Not("there is no alert in the bench")),
+    ("/quarantine", By(&["/quarantine"])),
+    ("/quarantine/{id}", Not("there is no row in quarantine in the bench")),
+    ("/settings", By(&["/settings"])),
+    ("/settings/account", By(&["/settings/account"])),
+    ("/settings/users", By(&["/settings/users"])),
+    ("/settings/tokens", By(&["/settings/tokens"])),
+    ("/audit", By(&["/audit"])),
+    ("/dashboards", By(&["/dashboards"])),
+    ("/dashboards/{dashboard}", Not("the assets of the bench have no dashboards")),
+    ("/dashboards/{dashboard}/{chart}/{file}", Not("the assets of the bench have no dashboards")),
+    ("/tables", By(&["/tables"])),
+    ("/tables/{asset}", By(&["/tables/gold.asset_050"])),
+    ("/tables/{asset}/{file}", Not("a download of any size")),
+    (
+        "/assets/{asset}",
+        By(&[
+            "/assets/gold.asset_050",
+            "/assets/silver.asset_010",
+            "/assets/bronze.asset_000",
+            "/assets/gold.asset_450",
+        ]),
+    ),
+];
+
+/// An address to be measured.
+pub(super) struct Place {
+    pub(super) address: String,
+}
+
+/// Every address of [`ROUTES`] and of the description of the API.
+pub(super) async fn all(client: &reqwest::Client, serving: &Child, state: &State) -> anyhow::Result<Vec<Place>> {
+    let known = |route: &str| ROUTES.iter().any(|(known, _)| *known == route);
+    let served = served_routes()?;
+    let unlisted: Vec<&String> = served.iter().filter(|route| !known(route)).collect();
+    if !unlisted.is_empty() {
+        bail!("these addresses are served and not in the list of bench/scale/places.rs: {unlisted:?}");
+    }
+    let mut places: Vec<Place> = Vec::new();
+    for (route, measured) in ROUTES.iter().filter(|(route, _)| served.iter().any(|served| served == route)) {
+        match measured {
+            By(addresses) => places.extend(addresses.iter().map(|address| Place { address: filled(address, state) })),
+            Not(reason) => eprintln!("        {route} is not measured: {reason}"),
+        }
+    }
+    let description = client.get(serving.url("/api/openapi.json")).send().await?;
+    if description.status().is_success() {
+        let description: serde_json::Value = description.json().await?;
+        let paths = description.get("paths").and_then(|paths| paths.as_object()).context("the API has no paths")?;
+        for path in paths.iter().filter(|(_, verbs)| verbs.get("get").is_some()).map(|(path, _)| path) {
+            // Streams do not end.
+            if path.ends_with("/stream") || path.ends_with("/events") {
+                continue;
+            }
+            places.extend(of_api(path, state).into_iter().map(|address| Place { address }));
+        }
+    }
+    Ok(places)
+}
+
+/// A path of the API with its parameters filled in.
+fn of_api(path: &str, state: &State) -> Vec<String> {
+    let asset = path.replace("{asset}", "gold.asset_050").replace("{key}", "gold.asset_050");
+    let asset = asset.replace("{partition}", &state.partition).replace("{backfill_id}", &state.backfill.to_string());
+    let runs = [state.run, state.large_run, state.live_run];
+    let filled: Vec<String> = if asset.contains("{run_id}") {
+        runs.iter().map(|run| asset.replace("{run_id}", &run.to_string())).collect()
+    } else if asset.contains("/runs/{id}") {
+        runs.iter().map(|run| asset.replace("{id}", &run.to_string())).collect()
+    } else {
+        vec![asset.replace("/backfills/{id}", &format!("/backfills/{}", state.backfill))]
+    };
+    // What else has parameters is not there in this installation.
+    filled.into_iter().filter(|address| !address.contains('{')).collect()
+}
+
+fn filled(address: &str, state: &State) -> String {
+    [
+        ("{run}", state.run.to_string()),
+        ("{large_run}", state.large_run.to_string()),
+        ("{live_run}", state.live_run.to_string()),
+        ("{failed_run}", state.failed_run.to_string()),
+        ("{talkative_run}", state.talkative_run.to_string()),
+        ("{backfill}", state.backfill.to_string()),
+        ("{backfill_cursor}", state.run.to_string()),
+        ("{partition}", state.partition.clone()),
+    ]
+    .into_iter()
+    .fold(address.to_owned(), |address, (name, value)| address.replace(name, &value))
+}
+
+/// The routes of pages that the sources declare for GET.
+fn served_routes() -> anyhow::Result<Vec<String>> {
+    let mut routes = Vec::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web");
+    let mut folders = vec![folder];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))? {
+            let path = entry?.path();
+            if path.is_dir() {
+                // The API describes itself.
+                if !path.ends_with("api") {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                routes.extend(declared(&std::fs::read_to_string(&path)?));
+            }
+        }
+    }
+    routes.sort();
+    routes.dedup();
+    Ok(routes)
+}
+
+/// `.route("…", get(…))` in a text.
+fn declared(text: &str) -> Vec<String> {
+    let declarations = text.split(".route(").skip(1);
+    declarations
+        .filter_map(|rest| {
+            let (path, handlers) = rest.trim_start().strip_prefix('"')?.split_once('"')?;
+            let own = handlers.split_once(';').map_or(handlers, |(own, _)| own);
+            (own.contains("get(")).then(|| path.to_owned())
+        })
+        .collect()
+}
