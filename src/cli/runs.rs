@@ -178,6 +178,7 @@ async fn list_runs(session: &Session, connected: &Connected, arguments: &RunList
         requested_by: arguments.user.clone(),
         before,
         limit: arguments.list.limit,
+        ..RunQuery::default()
     };
     let runs = service.runs(&query).await?;
     let filtered = query.live

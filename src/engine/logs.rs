@@ -138,11 +138,11 @@ impl LogCollector {
         }
     }
 
-    fn push(&self, mut line: LogLine, run_id: Option<Uuid>, text_bytes: usize) {
+    fn push(&self, mut line: LogLine, text_bytes: usize) {
         let mut waiting = self.lock();
         waiting.sequence += 1;
         line.sequence = waiting.sequence;
-        let full = run_id.is_some_and(|run_id| {
+        let full = line.run_id.is_some_and(|run_id| {
             let run = waiting.runs.entry(run_id).or_default();
             if run.bytes >= self.run_limit_bytes {
                 return true;
@@ -212,6 +212,7 @@ impl<S: Subscriber + for<'lookup> LookupSpan<'lookup>> Layer<S> for LogLayer {
         event.record(&mut fields);
         let line = LogLine {
             logged_at: self.clock.now(),
+            run_id: step.run_id,
             step_id: step.step_id,
             lease_epoch: step.lease_epoch,
             sequence: 0,
@@ -220,7 +221,7 @@ impl<S: Subscriber + for<'lookup> LookupSpan<'lookup>> Layer<S> for LogLayer {
             message: fields.message,
             fields: Value::Object(fields.values),
         };
-        self.collector.push(line, step.run_id, fields.text_bytes);
+        self.collector.push(line, fields.text_bytes);
     }
 }
 

@@ -3,23 +3,27 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::accounts::Done;
+use super::accounts::{Done, Role};
 use super::run::command_of;
 use super::{EstimateView, FailureView, Service, ServiceError};
 use crate::core::key::AssetKey;
+use crate::core::word::{self, Word};
 use crate::store::backfill::BackfillRecord;
 use crate::store::run::{Control, StepCounts};
 
 /// A backfill as it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BackfillView {
     /// Its id.
     pub backfill_id: Uuid,
     /// `running`, `paused`, `canceling`, `succeeded`, `failed` or `canceled`.
-    pub state: &'static str,
+    #[serde(deserialize_with = "word::read")]
+    #[schema(value_type = String)]
+    pub state: Word,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
     /// What was asked for: the command line, without the program's name.
@@ -28,10 +32,12 @@ pub struct BackfillView {
     pub runs: Vec<Uuid>,
     /// Its partitions by the state of their newest step.
     pub steps: StepCounts,
+    /// Whether `steps` is exact; of a large one that is live or was retried a list has only the total, of all its runs.
+    pub all_counted: bool,
 }
 
 /// A backfill in detail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BackfillDetailView {
     /// The backfill.
     #[serde(flatten)]
@@ -65,7 +71,7 @@ pub struct BackfillAssetView {
 }
 
 /// What a steering request changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ControlledView {
     /// The runs that changed; none when they were in the wanted state already.
     pub changed: Vec<Uuid>,
@@ -81,6 +87,7 @@ impl From<BackfillRecord> for BackfillView {
             created_at: record.created_at,
             command: command_of(&record.request),
             runs: record.runs,
+            all_counted: record.all_counted,
             steps: record.steps,
         }
     }
@@ -155,6 +162,7 @@ impl Service {
     /// # Errors
     /// When it has ended, or the state cannot be used.
     pub async fn limit_backfill(&self, backfill_id: Uuid, limit: Option<u32>) -> Result<ControlledView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let backfill = self.backfill(backfill_id).await?.backfill;
         if !matches!(backfill.state, "running" | "paused" | "canceling") {
             return Err(ServiceError::Refused(format!(
@@ -178,6 +186,7 @@ impl Service {
                 target: Some(&backfill_id.to_string()),
                 backfill_id: Some(backfill_id),
                 command: Some(&format!("backfill limit {backfill_id}{number}")),
+                detail: Some(serde_json::json!({ "concurrency_limit": limit })),
                 ..Done::default()
             })
             .await;
@@ -210,6 +219,7 @@ impl Service {
     }
 
     async fn control_backfill(&self, backfill_id: Uuid, control: Control) -> Result<ControlledView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let detail = self.backfill(backfill_id).await?.backfill;
         let view = self
             .control(&detail.runs, control, || {

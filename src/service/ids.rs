@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{Service, ServiceError};
 use crate::core::suggest::did_you_mean;
-use crate::store::run::RunFilter;
+use crate::store::run_list::RunFilter;
 
 /// The fewest characters that name something.
 const FEWEST_CHARACTERS: usize = 4;

@@ -1,8 +1,9 @@
 //! Marking by hand: saying that an external asset changed where Karat could not see it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::accounts::Done;
+use super::accounts::{Done, Role};
 use super::request::quoted;
 use super::{AssetPartitionsView, PartitionsView, Service, ServiceError};
 use crate::asset::spec::AssetSpec;
@@ -16,7 +17,7 @@ use crate::store::mark::{NewMark, append_marks};
 use crate::store::signal::Signal;
 
 /// What was marked by hand, or would be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MarkedView {
     /// The external asset.
     pub asset: AssetKey,
@@ -71,6 +72,7 @@ impl Service {
         }
         let stale = self.readers_of(&spec, &subset).await?;
         if !dry_run {
+            self.authorize(Role::Operator)?;
             let marks: Vec<NewMark> = subset
                 .iter()
                 .map(|ordinal| NewMark {

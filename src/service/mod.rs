@@ -10,6 +10,7 @@ mod assets;
 mod automation;
 mod backfill;
 mod cause;
+mod column_lineage;
 mod condition;
 mod dashboards;
 mod error;
@@ -18,13 +19,17 @@ mod garbage;
 mod graph;
 mod health;
 mod history;
+mod idempotency;
 mod ids;
+mod instance;
 mod launch;
+mod log_tail;
 mod mark;
 mod metrics;
 mod observer;
 mod obstacles;
 mod overview;
+mod partitions;
 mod picture;
 mod plan;
 mod pools;
@@ -36,6 +41,7 @@ mod retry;
 mod rows;
 mod run;
 mod run_detail;
+mod run_steps;
 mod schedules;
 mod schema;
 mod select;
@@ -64,6 +70,7 @@ pub use self::asset::AssetDetailView;
 pub use self::assets::{AssetView, list_assets};
 pub use self::automation::{AutomationView, PartitionEvaluationView, is_automated, unfresh};
 pub use self::backfill::{BackfillAssetView, BackfillDetailView, BackfillProgressView, BackfillView, ControlledView};
+pub use self::column_lineage::{ColumnLineageView, ColumnSourceView, ReadColumnsView, UpstreamColumnView};
 pub use self::condition::AssetCondition;
 pub use self::dashboards::{
     AnomalyView, ByView, ChartData, ChartView, CohortView, DashboardRequest, DashboardSummaryView, DashboardView,
@@ -75,12 +82,19 @@ pub use self::garbage::{GarbageRows, GarbageView, Retention};
 pub use self::graph::{GraphEdge, GraphNode, GraphView, graph, graph_of};
 pub use self::health::{HealthView, PartHealth};
 pub use self::history::{AttemptView, CheckView, MaterializationView, StepView};
+pub use self::idempotency::{Once, RecordedAnswer, RequestKey};
+pub use self::instance::InstanceView;
 pub use self::launch::{LaunchKind, LaunchedView};
+pub use self::log_tail::LogTail;
 pub use self::mark::MarkedView;
 pub use self::metrics::{MetricFamily, MetricKind, Sample, Value};
 pub use self::observer::Observer;
 pub use self::obstacles::{ObstacleKind, ObstacleView};
 pub use self::overview::{FailingCheckView, OverviewView, RanView};
+pub use self::partitions::{
+    CheckPageView, CheckQuery, PartitionPageView, PartitionQuery, PartitionRowView, PartitionStepView,
+    PartitionVersionView, SeriesPointView, SeriesView,
+};
 pub use self::picture::{AssetPicture, HeatCell, HeatCounts, HeatState, Picture, PictureKeeper, Unbuilt, heat};
 pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
 pub use self::pools::{LoadView, PoolView, PoolWaitingView, RunningView, WorkerLoadView};
@@ -89,10 +103,13 @@ pub use self::progress::{FailureView, ProgressView, SummaryView};
 pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
 pub use self::request::{PartitionState, Request};
 pub use self::rows::{MOST_DOWNLOADED_ROWS, MOST_ROWS, ROWS, RowStream, RowView, RowsRequest, RowsView, StandingView};
-pub use self::run::{EventView, LogLineView, LogQuery, RunDetailView, RunPartitionsView, RunQuery, RunView};
+pub use self::run::{
+    EventView, LogLineView, LogQuery, RunDetailView, RunPageView, RunPartitionsView, RunQuery, RunView,
+};
 pub use self::run_detail::{
     FailedStepView, LOG_LEVELS, LogPlace, LogTailQuery, RunTimeView, RunTimesView, RunVersionView,
 };
+pub use self::run_steps::{RunStepView, StepPlace};
 pub use self::schedules::{
     ClockChange, ScheduleState, ScheduleView, SwitchedView, TickView, UpcomingTick, UpcomingView,
 };
@@ -110,8 +127,10 @@ pub use self::why::{BuiltByView, InputView, NextTickView, PartitionStanding, Why
 pub use self::workers::{WorkerState, WorkerView};
 
 pub use crate::core::plan::Extent;
+pub use crate::store::sensor::SensorChange;
 
 use self::accounts::Accounts;
+use self::column_lineage::KnownColumnLineage;
 use crate::asset::definitions::Definitions;
 use crate::clock::SharedClock;
 use crate::engine::logs::LogCollector;
@@ -128,6 +147,7 @@ pub struct Service {
     connect_options: PgConnectOptions,
     migrations: Arc<Migrations>,
     accounts: Accounts,
+    column_lineage: KnownColumnLineage,
     /// Who asks; `None` for the program itself.
     caller: Option<Arc<Caller>>,
 }
@@ -149,6 +169,7 @@ impl Service {
             connect_options,
             migrations,
             accounts: Accounts::default(),
+            column_lineage: KnownColumnLineage::default(),
             caller: None,
         }
     }

@@ -4,20 +4,23 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::accounts::Done;
+use super::accounts::{Done, Role};
 use super::backfill::ended;
 use super::cause::cause_text;
 use super::{ControlledView, FailureView, PartitionsView, Service, ServiceError};
 use crate::core::partition::Ordinal;
 use crate::core::subset::PartitionSubset;
-use crate::store::run::{Control, RunFilter, RunRecord, StepCounts};
+use crate::store::log::LogLine;
+use crate::store::run::{Control, RunRecord, StepCounts};
+use crate::store::run_list::{LiveState, RunFilter};
 
 /// A run as it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunView {
     /// Its id.
     pub run_id: Uuid,
@@ -43,6 +46,8 @@ pub struct RunView {
     pub finished_at: Option<DateTime<Utc>>,
     /// Its steps.
     pub steps: StepCounts,
+    /// Whether `steps` is exact; of a large live run a list counts some thousand steps, and only the total is exact.
+    pub all_counted: bool,
 }
 
 impl RunView {
@@ -60,6 +65,7 @@ impl RunView {
             requested_by: record.requested_by,
             requested_at: record.requested_at,
             finished_at: record.finished_at,
+            all_counted: record.all_counted,
             steps: record.steps,
         }
     }
@@ -70,6 +76,8 @@ impl RunView {
 pub struct RunQuery {
     /// Only live ones.
     pub live: bool,
+    /// Only those in this state, as [`RunView::state`] says it, or `live` for the first four.
+    pub state: Option<String>,
     /// Only those that ended so: `succeeded`, `failed` or `canceled`.
     pub outcome: Option<String>,
     /// Only those that exist for this reason: `manual`, `backfill`, `retry`, `schedule`, `automation` or `sensor`.
@@ -78,6 +86,12 @@ pub struct RunQuery {
     pub backfill_id: Option<Uuid>,
     /// Only those that build this asset, by its key or table.
     pub asset: Option<String>,
+    /// Only those that build this partition of the asset.
+    pub partition: Option<String>,
+    /// Only those asked for at this time or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Only those asked for before this time.
+    pub until: Option<DateTime<Utc>>,
     /// Only those that this account or user of an operating system asked for.
     pub requested_by: Option<String>,
     /// Only those older than this run.
@@ -86,8 +100,17 @@ pub struct RunQuery {
     pub limit: u32,
 }
 
+/// Some runs of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RunPageView {
+    /// The runs, newest first; perhaps fewer than asked for, or none, although the list goes on.
+    pub runs: Vec<RunView>,
+    /// What to ask for as `before` next; `None` at the end of the list.
+    pub next: Option<Uuid>,
+}
+
 /// A run in detail.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RunDetailView {
     /// The run.
     #[serde(flatten)]
@@ -101,7 +124,7 @@ pub struct RunDetailView {
 }
 
 /// Partitions of one asset in one state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunPartitionsView {
     /// The asset.
     pub asset: String,
@@ -112,7 +135,7 @@ pub struct RunPartitionsView {
 }
 
 /// Something that happened to a run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EventView {
     /// When.
     pub at: DateTime<Utc>,
@@ -134,7 +157,7 @@ pub struct LogQuery {
 }
 
 /// A line that an asset said while it was computed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LogLineView {
     /// When.
     pub at: DateTime<Utc>,
@@ -165,6 +188,20 @@ pub(super) fn command_of(request: &Value) -> String {
     request.get("command").and_then(Value::as_str).map_or_else(|| request.to_string(), str::to_owned)
 }
 
+/// A line of the log with the asset and partition of its step.
+pub(super) fn log_line_view(asset: String, partition: String, line: LogLine) -> LogLineView {
+    LogLineView {
+        at: line.logged_at,
+        asset,
+        partition,
+        attempt: line.lease_epoch,
+        level: line.level,
+        target: line.target,
+        message: line.message,
+        fields: line.fields,
+    }
+}
+
 impl Service {
     /// Steers the live ones of `runs`; `none_live` says why that cannot be when none is.
     pub(super) async fn control(
@@ -192,27 +229,62 @@ impl Service {
         Ok(ControlledView { changed, live })
     }
 
-    /// Runs, newest first.
+    /// Runs, newest first, as many as asked for if there are so many.
     ///
     /// # Errors
     /// When the asset is unknown or the state cannot be read.
     pub async fn runs(&self, query: &RunQuery) -> Result<Vec<RunView>, ServiceError> {
+        let zone = self.definitions.calendar().zone;
+        let runs = self.store.runs(&self.run_filter(query)?).await?;
+        Ok(runs.into_iter().map(|record| RunView::new(record, zone)).collect())
+    }
+
+    /// A page of runs, newest first. It costs the same however long the history is and whatever is asked for: where few
+    /// runs fit it may have none, and goes on before [`RunPageView::next`].
+    ///
+    /// # Errors
+    /// When the asset is unknown or the state cannot be read.
+    pub async fn run_page(&self, query: &RunQuery) -> Result<RunPageView, ServiceError> {
+        let zone = self.definitions.calendar().zone;
+        let page = self.store.run_page(&self.run_filter(query)?).await?;
+        Ok(RunPageView {
+            runs: page.runs.into_iter().map(|record| RunView::new(record, zone)).collect(),
+            next: page.next,
+        })
+    }
+
+    fn run_filter(&self, query: &RunQuery) -> Result<RunFilter, ServiceError> {
         let asset_key = match &query.asset {
             Some(name) => Some(self.definitions.find(name)?.key.to_string()),
             None => None,
         };
-        let filter = RunFilter {
-            live: query.live,
-            outcome: query.outcome.clone(),
+        if query.partition.is_some() && asset_key.is_none() {
+            return Err(ServiceError::Refused("runs of a partition are those of an asset: name it as well".to_owned()));
+        }
+        let live_state = match query.state.as_deref() {
+            Some("queued") => Some(LiveState::Queued),
+            Some("running") => Some(LiveState::Running),
+            Some("paused") => Some(LiveState::Paused),
+            Some("canceling") => Some(LiveState::Canceling),
+            _ => None,
+        };
+        Ok(RunFilter {
+            live: query.live || query.state.as_deref() == Some("live"),
+            live_state,
+            outcome: query
+                .outcome
+                .clone()
+                .or_else(|| query.state.clone().filter(|state| live_state.is_none() && state != "live")),
             cause: query.cause.clone(),
             backfill_id: query.backfill_id,
             asset_key,
+            partition_key: query.partition.clone(),
             requested_by: query.requested_by.clone(),
+            since: query.since,
+            until: query.until,
             before: query.before,
             limit: i64::from(query.limit),
-        };
-        let zone = self.definitions.calendar().zone;
-        Ok(self.store.runs(&filter).await?.into_iter().map(|record| RunView::new(record, zone)).collect())
+        })
     }
 
     /// A run in detail.
@@ -260,17 +332,7 @@ impl Service {
         };
         let lines =
             self.store.run_log(run_id, asset.as_deref(), query.partition.as_deref(), i64::from(query.limit)).await?;
-        let view = lines.into_iter().map(|(asset, partition, line)| LogLineView {
-            at: line.logged_at,
-            asset,
-            partition,
-            attempt: line.lease_epoch,
-            level: line.level,
-            target: line.target,
-            message: line.message,
-            fields: line.fields,
-        });
-        Ok(view.collect())
+        Ok(lines.into_iter().map(|(asset, partition, line)| log_line_view(asset, partition, line)).collect())
     }
 
     pub(super) async fn run_record(&self, run_id: Uuid) -> Result<RunRecord, ServiceError> {
@@ -295,6 +357,7 @@ impl Service {
     }
 
     async fn control_run(&self, run_id: Uuid, control: Control) -> Result<ControlledView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let record = self.run_record(run_id).await?;
         let has_ended = || format!("run {run_id} has ended already: it {}", ended(record.state()));
         let view = self.control(&[run_id], control, has_ended).await?;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::error::Context;
 use super::run::StepCounts;
+use super::run_list::COUNTED;
 use super::{Store, StoreError};
 
 /// A backfill as it stands: each partition counts once, with its newest step.
@@ -27,15 +28,19 @@ pub struct BackfillRecord {
     pub canceling: bool,
     /// Whether one of its runs is live.
     pub live: bool,
+    /// How its newest run ended.
+    pub newest_outcome: Option<String>,
     /// Its partitions by the state of their newest step.
     #[sqlx(flatten)]
     pub steps: StepCounts,
+    /// Whether `steps` was counted; if not, only the total is there, that of all its runs.
+    pub all_counted: bool,
 }
 
 impl BackfillRecord {
     /// The state in one word: `running`, `paused`, `canceling`, `succeeded`, `failed` or `canceled`.
     #[must_use]
-    pub const fn state(&self) -> &'static str {
+    pub fn state(&self) -> &'static str {
         if self.live {
             if self.canceling {
                 "canceling"
@@ -43,6 +48,12 @@ impl BackfillRecord {
                 "paused"
             } else {
                 "running"
+            }
+        } else if !self.all_counted {
+            match self.newest_outcome.as_deref() {
+                Some("failed") => "failed",
+                Some("canceled") => "canceled",
+                _ => "succeeded",
             }
         } else if self.steps.failed + self.steps.blocked > 0 {
             "failed"
@@ -55,7 +66,8 @@ impl BackfillRecord {
 }
 
 impl Store {
-    /// Backfills, newest first: one when `backfill_id` is given, else at most `limit` older than `before`.
+    /// Backfills, newest first: one when `backfill_id` is given, else at most `limit` older than `before`. In a list the
+    /// steps of a live or retried one are counted up to [`COUNTED`].
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -69,6 +81,7 @@ impl Store {
             .bind(backfill_id)
             .bind(before)
             .bind(limit)
+            .bind(if backfill_id.is_some() { i64::MAX } else { COUNTED })
             .fetch_all(&self.pool)
             .await
             .context("listing backfills")

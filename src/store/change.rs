@@ -159,19 +159,20 @@ impl Store {
         Ok((changes, runs))
     }
 
-    /// The open steps of the runs `live` and all steps of the runs `others`, as stretches; of `keyed_assets` one by one.
+    /// The open steps of the runs `live` and all steps, as `ended`, of the runs `unknown`, as stretches; of `keyed_assets`
+    /// one by one.
     ///
     /// # Errors
     /// When the database cannot be used.
     pub async fn steps_of_runs(
         &self,
         live: &[Uuid],
-        others: &[Uuid],
+        unknown: &[Uuid],
         keyed_assets: &[&str],
     ) -> Result<Vec<StepStretch>, StoreError> {
         sqlx::query_as(include_str!("sql/steps_of_runs.sql"))
             .bind(live)
-            .bind(others)
+            .bind(unknown)
             .bind(keyed_assets)
             .fetch_all(&self.pool)
             .await

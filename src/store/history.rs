@@ -97,6 +97,8 @@ pub struct MaterializationRecord {
 /// A check result.
 #[derive(Clone, Debug, FromRow, Serialize)]
 pub struct CheckRecord {
+    /// Its number: later ones have higher ones.
+    pub check_result_id: i64,
     /// The step.
     pub step_id: i64,
     /// The partition.
@@ -113,6 +115,21 @@ pub struct CheckRecord {
     pub message: String,
     /// When.
     pub checked_at: DateTime<Utc>,
+}
+
+/// Which check results of an asset.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CheckChoice<'a> {
+    /// Only of this partition.
+    pub partition_key: Option<&'a str>,
+    /// Only of this check.
+    pub check_name: Option<&'a str>,
+    /// Only those that failed.
+    pub failed_only: bool,
+    /// Only those with lower numbers.
+    pub before: Option<i64>,
+    /// At most so many.
+    pub limit: i64,
 }
 
 /// The newest step of a partition that ended or runs, for its status.
@@ -140,18 +157,53 @@ const STEP_COLUMNS: &str = "step_id, run_id, asset_key, partition_key, ordinal, 
      worker_id, started_at, finished_at";
 
 impl Store {
-    /// The steps of a run, in order of asset rank and partition; only those in one of `states` unless that is empty.
+    /// The first steps of a run in one of `states`, which are those of steps that are open, failed or blocked; upstream
+    /// first, as far as that shows in the first thousand of each state.
     ///
     /// # Errors
     /// When the database cannot be used.
     pub async fn run_steps(&self, run_id: Uuid, states: &[&str], limit: i64) -> Result<Vec<StepRecord>, StoreError> {
         sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "select {STEP_COLUMNS} from karat.step
-             where run_id = $1 and (cardinality($2::text[]) = 0 or state = any($2))
+            "select {STEP_COLUMNS}
+             from unnest($2::text[]) as wanted (wanted_state)
+             cross join lateral (
+                 select * from karat.step
+                 where run_id = $1 and state = wanted_state
+                   and state in ('pending', 'ready', 'running', 'failed', 'blocked')
+                 order by asset_key, ordinal limit 1000
+             ) s
              order by rank, asset_key, ordinal limit $3"
         )))
         .bind(run_id)
         .bind(states)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .context("reading the steps of the run")
+    }
+
+    /// The steps of a run by asset and partition after the one given, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn steps_after(
+        &self,
+        run_id: Uuid,
+        state: Option<&str>,
+        after: Option<(&str, i64)>,
+        limit: i64,
+    ) -> Result<Vec<StepRecord>, StoreError> {
+        let (asset_key, ordinal) = after.unzip();
+        sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "select {STEP_COLUMNS} from karat.step
+             where run_id = $1 and ($2::text is null or state = $2)
+               and ($3::text is null or (asset_key, ordinal) > ($3, $4))
+             order by asset_key, ordinal limit $5"
+        )))
+        .bind(run_id)
+        .bind(state)
+        .bind(asset_key)
+        .bind(ordinal)
         .bind(limit)
         .fetch_all(&self.pool)
         .await
@@ -191,8 +243,9 @@ impl Store {
         partition_keys: &[String],
     ) -> Result<Vec<NewestStep>, StoreError> {
         sqlx::query_as(
+            // The list is a question of its own: the server then plans once, not at each call for its length.
             "select newest.*
-             from unnest($2::text[]) as wanted (partition_key)
+             from unnest((select $2::text[])) as wanted (partition_key)
              cross join lateral (
                  select asset_key, partition_key, ordinal, state, reason, run_id, started_at, finished_at
                  from karat.step
@@ -251,7 +304,8 @@ impl Store {
         .context("reading the newest steps")
     }
 
-    /// The newest versions of an asset, of one partition when given, newest first.
+    /// The newest versions of an asset, of one partition when given, newest first. Those of a whole asset are what its
+    /// newest thousand runs published, and the present ones of the last partitions.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -261,27 +315,11 @@ impl Store {
         partition_key: Option<&str>,
         limit: i64,
     ) -> Result<Vec<MaterializationRecord>, StoreError> {
-        const COLUMNS: &str = "materialization_id, partition_key, run_id, row_count, data_version, code_version, \
-             content_changed, open, incomplete_inputs, metadata, materialized_at, current";
-        // Of one partition the present version and the replaced ones are in an index each; those of a whole asset are met
-        // by going back in time.
-        let statement = if partition_key.is_some() {
-            format!(
-                "select {COLUMNS} from karat.materialization
-                 where asset_key = $1 and partition_key = $2 and current
-                 union all
-                 (select {COLUMNS} from karat.materialization
-                  where asset_key = $1 and partition_key = $2 and not current
-                  order by materialization_id desc limit $3)
-                 order by materialization_id desc limit $3"
-            )
-        } else {
-            format!(
-                "select {COLUMNS} from karat.materialization where asset_key = $1 and $2::text is null
-                 order by materialization_id desc limit $3"
-            )
+        let statement = match partition_key {
+            Some(_) => include_str!("sql/versions_of_partition.sql"),
+            None => include_str!("sql/versions_of_asset.sql"),
         };
-        sqlx::query_as(sqlx::AssertSqlSafe(statement))
+        sqlx::query_as(statement)
             .bind(asset_key)
             .bind(partition_key)
             .bind(limit)
@@ -321,18 +359,51 @@ impl Store {
         failed_only: bool,
         limit: i64,
     ) -> Result<Vec<CheckRecord>, StoreError> {
-        sqlx::query_as(
-            "select step_id, partition_key, check_name, blocking, passed, offending_rows, message, checked_at
-             from karat.check_result
-             where asset_key = $1 and ($2::text is null or partition_key = $2) and (not $3 or not passed)
-             order by check_result_id desc limit $4",
-        )
+        let choice = CheckChoice { partition_key, failed_only, limit, ..CheckChoice::default() };
+        Ok(self.check_page(asset_key, &choice).await?.0)
+    }
+
+    /// Check results of an asset, newest first, and the number before which the list goes on; `None` at its end. Of a
+    /// single check at most [`SEARCHED`](super::run_list::SEARCHED) results are looked through.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn check_page(
+        &self,
+        asset_key: &str,
+        choice: &CheckChoice<'_>,
+    ) -> Result<(Vec<CheckRecord>, Option<i64>), StoreError> {
+        // One index for each: the planner is left no choice.
+        let stretch = match (choice.partition_key, choice.failed_only) {
+            (Some(_), _) => "partition_key = $2 and (not $3 or not passed)",
+            (None, true) => "not passed",
+            (None, false) => "true",
+        };
+        let searched = if choice.check_name.is_some() { super::run_list::SEARCHED } else { choice.limit + 1 };
+        let mut found: Vec<CheckRecord> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "select check_result_id, step_id, partition_key, check_name, blocking, passed, offending_rows, message, checked_at
+             from (
+                 select * from karat.check_result
+                 where asset_key = $1 and {stretch} and check_result_id < $4
+                 order by check_result_id desc limit $5
+             ) newest
+             where $6::text is null or check_name = $6
+             order by check_result_id desc limit $7"
+        )))
         .bind(asset_key)
-        .bind(partition_key)
-        .bind(failed_only)
-        .bind(limit)
+        .bind(choice.partition_key)
+        .bind(choice.failed_only)
+        .bind(choice.before.unwrap_or(i64::MAX))
+        .bind(searched)
+        .bind(choice.check_name)
+        .bind(choice.limit + 1)
         .fetch_all(&self.pool)
         .await
-        .context("reading the check results")
+        .context("reading the check results")?;
+        let limit = usize::try_from(choice.limit).unwrap_or(0);
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().map(|record| record.check_result_id).filter(|_| more);
+        Ok((found, next))
     }
 }

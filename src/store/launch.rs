@@ -175,13 +175,22 @@ pub(super) async fn launch_in(
         .context("recording the steps")?
         .rows_affected();
     }
-    sqlx::query("insert into karat.event (occurred_at, kind, run_id, detail) values ($1, 'run_launched', $2, $3)")
-        .bind(run.requested_at)
-        .bind(run.run_id)
-        .bind(serde_json::json!({ "cause": run.cause.as_str(), "steps": inserted }))
-        .execute(&mut *transaction)
-        .await
-        .context("recording the launch")?;
+    let counts = |asset: &NewSteps| i32::try_from(asset.partitions.len()).unwrap_or(i32::MAX);
+    sqlx::query(
+        "with built as (
+             insert into karat.run_asset (run_id, asset_key, requested_at, step_count)
+             select $2, asset_key, $1, step_count from unnest($4::text[], $5::integer[]) as a (asset_key, step_count)
+         )
+         insert into karat.event (occurred_at, kind, run_id, detail) values ($1, 'run_launched', $2, $3)",
+    )
+    .bind(run.requested_at)
+    .bind(run.run_id)
+    .bind(serde_json::json!({ "cause": run.cause.as_str(), "steps": inserted }))
+    .bind(steps.iter().map(|asset| asset.asset_key.as_str()).collect::<Vec<_>>())
+    .bind(steps.iter().map(counts).collect::<Vec<_>>())
+    .execute(&mut *transaction)
+    .await
+    .context("recording the launch")?;
     // Launches are rare; they may wait for one another.
     signal::send(&mut *transaction, Signal::Work).await?;
     Ok(inserted)

@@ -14,6 +14,8 @@ use super::{Store, StoreError};
 pub struct LogLine {
     /// When.
     pub logged_at: DateTime<Utc>,
+    /// The run; `None` of attempts that do not say theirs.
+    pub run_id: Option<Uuid>,
     /// The step.
     pub step_id: i64,
     /// The attempt, by its lease epoch.
@@ -28,6 +30,30 @@ pub struct LogLine {
     pub message: String,
     /// The structured fields.
     pub fields: Value,
+}
+
+/// Which line of which attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogPlace {
+    /// The step.
+    pub step_id: i64,
+    /// The attempt, by its lease epoch.
+    pub lease_epoch: i64,
+    /// Order within the attempt.
+    pub sequence: i64,
+}
+
+impl LogPlace {
+    /// Before all others.
+    pub const FIRST: Self = Self { step_id: i64::MIN, lease_epoch: i64::MIN, sequence: i64::MIN };
+}
+
+impl LogLine {
+    /// Which line it is.
+    #[must_use]
+    pub const fn place(&self) -> LogPlace {
+        LogPlace { step_id: self.step_id, lease_epoch: self.lease_epoch, sequence: self.sequence }
+    }
 }
 
 /// Something that happened to a run or step.
@@ -45,6 +71,15 @@ pub struct EventRecord {
     pub detail: Value,
 }
 
+/// A line with its step's asset and partition.
+#[derive(FromRow)]
+struct LineOfStep {
+    asset_key: String,
+    partition_key: String,
+    #[sqlx(flatten)]
+    line: LogLine,
+}
+
 impl Store {
     /// Appends log lines in bulk.
     ///
@@ -55,8 +90,9 @@ impl Store {
             return Ok(());
         }
         sqlx::query(
-            "insert into karat.log_line (logged_at, step_id, lease_epoch, sequence, level, target, message, fields)
-             select * from unnest($1::timestamptz[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::jsonb[])",
+            "insert into karat.log_line (logged_at, run_id, step_id, lease_epoch, sequence, level, target, message, fields)
+             select * from unnest($1::timestamptz[], $9::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[],
+                                  $7::text[], $8::jsonb[])",
         )
         .bind(lines.iter().map(|line| line.logged_at).collect::<Vec<_>>())
         .bind(lines.iter().map(|line| line.step_id).collect::<Vec<_>>())
@@ -66,6 +102,7 @@ impl Store {
         .bind(lines.iter().map(|line| line.target.as_str()).collect::<Vec<_>>())
         .bind(lines.iter().map(|line| line.message.as_str()).collect::<Vec<_>>())
         .bind(lines.iter().map(|line| line.fields.clone()).collect::<Vec<_>>())
+        .bind(lines.iter().map(|line| line.run_id).collect::<Vec<_>>())
         .execute(&self.pool)
         .await
         .context("keeping log lines")?;
@@ -83,15 +120,8 @@ impl Store {
         partition_key: Option<&str>,
         limit: i64,
     ) -> Result<Vec<(String, String, LogLine)>, StoreError> {
-        #[derive(FromRow)]
-        struct Row {
-            asset_key: String,
-            partition_key: String,
-            #[sqlx(flatten)]
-            line: LogLine,
-        }
-        let mut rows: Vec<Row> = sqlx::query_as(
-            "select s.asset_key, s.partition_key, l.logged_at, l.step_id, l.lease_epoch, l.sequence, l.level, l.target, l.message, l.fields
+        let mut rows: Vec<LineOfStep> = sqlx::query_as(
+            "select s.asset_key, s.partition_key, l.logged_at, l.run_id, l.step_id, l.lease_epoch, l.sequence, l.level, l.target, l.message, l.fields
              from karat.step s join karat.log_line l using (step_id)
              where s.run_id = $1 and ($2::text is null or s.asset_key = $2) and ($3::text is null or s.partition_key = $3)
              order by l.logged_at desc, l.step_id desc, l.lease_epoch desc, l.sequence desc
@@ -105,6 +135,38 @@ impl Store {
         .await
         .context("reading the log")?;
         rows.reverse();
+        Ok(rows.into_iter().map(|row| (row.asset_key, row.partition_key, row.line)).collect())
+    }
+
+    /// The lines of a run that were said at `since` or later, oldest first; the first `limit` of them.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn run_log_since(
+        &self,
+        run_id: Uuid,
+        asset_key: Option<&str>,
+        partition_key: Option<&str>,
+        since: Option<DateTime<Utc>>,
+        limit: i64,
+    ) -> Result<Vec<(String, String, LogLine)>, StoreError> {
+        // No line is older than the run: days before it are not looked at.
+        let rows: Vec<LineOfStep> = sqlx::query_as(
+            "select s.asset_key, s.partition_key, l.logged_at, l.step_id, l.lease_epoch, l.sequence, l.level, l.target, l.message, l.fields
+             from karat.run r join karat.step s using (run_id)
+             join karat.log_line l on l.step_id = s.step_id and l.logged_at >= coalesce($4, r.requested_at)
+             where r.run_id = $1 and ($2::text is null or s.asset_key = $2) and ($3::text is null or s.partition_key = $3)
+             order by l.logged_at, l.step_id, l.lease_epoch, l.sequence
+             limit $5",
+        )
+        .bind(run_id)
+        .bind(asset_key)
+        .bind(partition_key)
+        .bind(since)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .context("following the log")?;
         Ok(rows.into_iter().map(|row| (row.asset_key, row.partition_key, row.line)).collect())
     }
 

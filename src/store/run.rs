@@ -1,9 +1,10 @@
 //! Runs: reading them, steering them, and moving their steps on.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::FromRow;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error::Context;
@@ -11,7 +12,7 @@ use super::signal::{self, Signal};
 use super::{Store, StoreError};
 
 /// How many steps are in each state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
 pub struct StepCounts {
     /// All steps.
     pub total: i64,
@@ -73,6 +74,9 @@ pub struct RunRecord {
     /// Its steps.
     #[sqlx(flatten)]
     pub steps: StepCounts,
+    /// Whether the steps were counted by state to the end; if not, there are more than a list counts, and only the total
+    /// is exact.
+    pub all_counted: bool,
 }
 
 impl RunRecord {
@@ -87,27 +91,6 @@ impl RunRecord {
             (None, None, None) => "running",
         }
     }
-}
-
-/// Which runs to list, newest first.
-#[derive(Clone, Debug, Default)]
-pub struct RunFilter {
-    /// Only live ones.
-    pub live: bool,
-    /// Only those that ended so.
-    pub outcome: Option<String>,
-    /// Only those with this cause.
-    pub cause: Option<String>,
-    /// Only those of this backfill.
-    pub backfill_id: Option<Uuid>,
-    /// Only those with a step of this asset.
-    pub asset_key: Option<String>,
-    /// Only those that this account or user asked for.
-    pub requested_by: Option<String>,
-    /// Only those older than this run (keyset pagination).
-    pub before: Option<Uuid>,
-    /// At most so many.
-    pub limit: i64,
 }
 
 /// A maximal stretch of consecutive ordinals of an asset's steps in one state.
@@ -159,53 +142,6 @@ pub enum Control {
 }
 
 impl Store {
-    /// One run.
-    ///
-    /// # Errors
-    /// When the database cannot be used.
-    pub async fn run(&self, run_id: Uuid) -> Result<Option<RunRecord>, StoreError> {
-        sqlx::query_as(include_str!("sql/run.sql"))
-            .bind(run_id)
-            .fetch_optional(&self.pool)
-            .await
-            .context("reading the run")
-    }
-
-    /// Runs, newest first.
-    ///
-    /// # Errors
-    /// When the database cannot be used.
-    pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {
-        sqlx::query_as(include_str!("sql/runs.sql"))
-            .bind(filter.live)
-            .bind(&filter.outcome)
-            .bind(&filter.cause)
-            .bind(filter.backfill_id)
-            .bind(&filter.asset_key)
-            .bind(filter.before)
-            .bind(filter.limit)
-            .bind(&filter.requested_by)
-            .fetch_all(&self.pool)
-            .await
-            .context("listing runs")
-    }
-
-    /// The runs whose id begins or ends with `text` (hexadecimal, hyphens as in the full form); at most ten.
-    ///
-    /// # Errors
-    /// When the database cannot be used.
-    pub async fn runs_named(&self, text: &str) -> Result<Vec<Uuid>, StoreError> {
-        sqlx::query_scalar(
-            "select run_id from karat.run
-             where starts_with(run_id::text, $1) or right(run_id::text, length($1)) = $1
-             order by run_id desc limit 10",
-        )
-        .bind(text.to_ascii_lowercase())
-        .fetch_all(&self.pool)
-        .await
-        .context("looking for the run")
-    }
-
     /// The steps of a run, as stretches of equal state.
     ///
     /// # Errors

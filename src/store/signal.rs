@@ -107,9 +107,14 @@ impl SignalListener {
 /// # Errors
 /// When the database cannot be used.
 pub async fn send(executor: impl PgExecutor<'_>, signal: Signal) -> Result<(), StoreError> {
-    sqlx::query("select pg_notify($1, $2)")
+    send_all(executor, &[signal]).await
+}
+
+/// Sends several, as [`send`].
+async fn send_all(executor: impl PgExecutor<'_>, signals: &[Signal]) -> Result<(), StoreError> {
+    sqlx::query("select pg_notify($1, word) from unnest($2::text[]) as word")
         .bind(CHANNEL)
-        .bind(signal.as_str())
+        .bind(signals.iter().map(|signal| signal.as_str()).collect::<Vec<_>>())
         .execute(executor)
         .await
         .context("sending a wake-up")?;
@@ -123,6 +128,14 @@ impl Store {
     /// # Errors
     /// When the database cannot be used.
     pub async fn signal(&self, signal: Signal) -> Result<(), StoreError> {
-        send(&self.pool, signal).await
+        self.signals(&[signal]).await
+    }
+
+    /// Sends several signals at once, as [`signal`](Self::signal).
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn signals(&self, signals: &[Signal]) -> Result<(), StoreError> {
+        send_all(&self.pool, signals).await
     }
 }

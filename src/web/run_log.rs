@@ -12,7 +12,7 @@ use axum::http::header;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, Stream, StreamExt as _};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -150,9 +150,10 @@ async fn is_live(app: &App, run_id: Uuid) -> Result<bool, PageError> {
     Ok(app.service.progress(&[run_id]).await?.live_runs > 0)
 }
 
-/// Sends the lines as they are whenever they are others, as long as the run is live; then `end`.
+/// Sends the lines as they are whenever they are others, as long as the run is live and whoever reads them is
+/// let in; then `end`.
 async fn live(
-    _: Viewer,
+    viewer: Viewer,
     State(app): State<Arc<App>>,
     page: Page,
     Path(run_id): Path<Uuid>,
@@ -163,6 +164,7 @@ async fn live(
         LastLines,
         End,
     }
+    let revoked = Box::pin(app.revoked(&viewer.0));
     let first = (Stage::Live { told: None }, form.query(SHOWN_LINES));
     let events = stream::unfold(first, move |(mut stage, query)| {
         let (app, page, is_filtered) = (app.clone(), page.clone(), !form.is_empty());
@@ -199,7 +201,7 @@ async fn live(
             }
         }
     });
-    Sse::new(events).keep_alive(KeepAlive::default())
+    Sse::new(events.take_until(revoked)).keep_alive(KeepAlive::default())
 }
 
 /// All lines as a text, part by part: by step and attempt.

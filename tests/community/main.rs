@@ -6,6 +6,7 @@ mod activity;
 mod browser;
 mod cli_bad_input;
 mod command_line;
+mod dashboards;
 mod definitions;
 mod demo;
 mod discord_alert;

@@ -10,7 +10,7 @@ use karat::daemon::automation::explain;
 use karat::daemon::{AutomationReconciler, Reconciler, ReconcilerContext};
 use karat::prelude::*;
 use karat::store::mark::{NewMark, append_marks};
-use karat::store::run::RunFilter;
+use karat::store::run_list::RunFilter;
 use tokio_util::sync::CancellationToken;
 
 use crate::lake::{DailyTotals, Events, Lake, MonthlyReport, instant};

@@ -1,10 +1,21 @@
 //! The pages and the API of Karat, asked over real sockets on a real database.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod access;
+mod api;
 mod backfills;
 mod charts;
+#[allow(dead_code)]
+#[path = "../karat/dashboard_lake.rs"]
+mod dashboard_lake;
+mod dashboards;
 mod files;
 mod frame;
+mod generated;
+mod layout;
+mod lineage;
+mod login;
+mod routes;
 mod schedules;
 mod server;
 mod settings;

@@ -61,11 +61,15 @@ impl Server {
     }
 
     pub(crate) async fn on(lake: Lake) -> Self {
-        let definitions = assets::definitions(calendar()).unwrap();
+        Self::with(lake, assets::definitions(calendar()).unwrap()).await
+    }
+
+    /// With other declarations, of whose tables none need be there.
+    pub(crate) async fn with(lake: Lake, definitions: Definitions) -> Self {
         Self::serving(lake, definitions, Vec::new()).await
     }
 
-    /// The same with other assets, and with places that alerts go to.
+    /// The same with places that alerts go to.
     pub(crate) async fn serving(lake: Lake, definitions: Definitions, channels: Vec<Arc<dyn AlertChannel>>) -> Self {
         let options = lake.database.connect_options();
         let service = Service::new(
@@ -176,7 +180,7 @@ pub(crate) fn command_lines(html: &str) -> Vec<String> {
 }
 
 /// The text as a form has it.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),

@@ -85,6 +85,14 @@ impl Shared {
         });
     }
 
+    fn show_problem(&self, error: &ServiceError) {
+        self.picture.send_modify(|picture| {
+            let shown = Arc::make_mut(picture);
+            shown.generation += 1;
+            shown.problem = Some(error.to_string());
+        });
+    }
+
     fn asked(&self) {
         let mut last_asked = self.last_asked.lock().unwrap_or_else(PoisonError::into_inner);
         if last_asked.elapsed() >= ATTENTION {
@@ -159,7 +167,7 @@ async fn keep(mut keeping: Keeping, mut wakeups: Subscription) {
             Ok(false) => continue,
             Err(error) => {
                 tracing::warn!(%error, "the pages do not show the newest state");
-                shared.picture.send_modify(|picture| Arc::make_mut(picture).problem = Some(error.to_string()));
+                shared.show_problem(&error);
                 AFTER_FAILURE
             }
         };
@@ -241,6 +249,7 @@ async fn noted<'m>(
         _ => {
             let snapshot = store.snapshot().await?;
             let (_, runs) = store.all_changes_since(&snapshot, i64::MAX, CHANGES_LIMIT).await?;
+            // Everything is looked at anyway.
             (Memory::new(definitions, snapshot, &runs, now), runs.live)
         }
     };

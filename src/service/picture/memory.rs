@@ -35,7 +35,7 @@ pub(super) struct Memory {
     newest_end: i64,
     /// Runs whose ends are known, as far back as ends are asked for again.
     ended: BTreeMap<i64, Uuid>,
-    /// Runs that ended and were not known as live: all their steps are to be read.
+    /// Runs that were not known before: all their steps are to be read.
     unread: Vec<Uuid>,
     /// The open steps of live runs.
     live: BTreeMap<Uuid, BTreeMap<AssetKey, OpenSteps>>,
@@ -162,6 +162,8 @@ impl Memory {
             }
         }
         self.ended = self.ended.split_off(&self.known_end());
+        // Of a run that is seen for the first time some steps may have ended.
+        self.unread.extend(runs.live.iter().filter(|run_id| !self.live.contains_key(run_id)));
         let gone: Vec<Uuid> = self.live.keys().filter(|run_id| !runs.live.contains(run_id)).copied().collect();
         for run_id in gone {
             for (key, steps) in self.live.remove(&run_id).unwrap_or_default() {
@@ -170,13 +172,13 @@ impl Memory {
         }
     }
 
-    /// Runs that ended and were not known as live.
+    /// Runs that were not known before.
     pub(super) fn unread(&self) -> &[Uuid] {
         &self.unread
     }
 
-    /// What has to be looked at because steps changed: `stretches` are all open steps of the live runs, and all steps of
-    /// those that were [`Self::unread`].
+    /// What has to be looked at because steps changed: `stretches` are the open steps of the live runs, and all steps, as
+    /// ended, of those that were [`Self::unread`].
     pub(super) fn note_steps(&mut self, definitions: &Definitions, live: &[Uuid], stretches: Vec<StepStretch>) {
         let mut open: BTreeMap<Uuid, BTreeMap<AssetKey, [Vec<(Ordinal, Ordinal)>; 2]>> =
             live.iter().map(|&run_id| (run_id, BTreeMap::new())).collect();
@@ -190,7 +192,7 @@ impl Memory {
                 let ordinal = stretch.first_key.parse().ok().and_then(|key| spec.partitions.ordinal(&key).ok());
                 ordinal.map(|ordinal| (ordinal, ordinal))
             };
-            match open.get_mut(&stretch.run_id) {
+            match open.get_mut(&stretch.run_id).filter(|_| stretch.state != "ended") {
                 Some(assets) => {
                     let [waiting, running] = assets.entry(spec.key.clone()).or_default();
                     if stretch.state == "running" { running.extend(range) } else { waiting.extend(range) }

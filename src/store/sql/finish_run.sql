@@ -8,7 +8,14 @@ with ended as (
             when exists (select from karat.step s where s.run_id = r.run_id and s.state = 'canceled') then 'canceled'
             else 'succeeded'
         end,
-        paused_at = null
+        paused_at = null,
+        (succeeded_steps, skipped_steps, failed_steps, blocked_steps, canceled_steps) = (
+            select count(*) filter (where state = 'succeeded'), count(*) filter (where state = 'skipped'),
+                   count(*) filter (where state = 'failed'), count(*) filter (where state = 'blocked'),
+                   count(*) filter (where state = 'canceled')
+            from karat.step s
+            where s.run_id = r.run_id
+        )
     where r.run_id = $1
       and r.finished_at is null
       and not exists (select from karat.step s where s.run_id = r.run_id and s.state in ('pending', 'ready', 'running'))

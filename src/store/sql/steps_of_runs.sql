@@ -1,4 +1,4 @@
--- $1 live runs: their open steps; $2 other runs: all their steps; $3 assets whose partitions are not made of time: one by
+-- $1 live runs: their open steps; $2 runs that were not known: all their steps, as ended; $3 assets whose partitions are not made of time: one by
 -- one, because positions of keys may have moved. Of the others stretches, by gaps and islands over the ordinals.
 select run_id, asset_key, state, min(ordinal) as first, max(ordinal) as last, min(partition_key) as first_key
 from (

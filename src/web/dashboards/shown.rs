@@ -226,8 +226,10 @@ fn shown(page: &Page, view: &ChartView, choices: &Choices) -> ChartShown {
     let definition = view.definition.iter().map(|definition| (String::new(), page.text(definition).to_owned()));
     let of_figures =
         view.figures.iter().filter(|figure| figure.definition != figure.title && figure.definition != view.title);
-    let of_figures =
-        of_figures.map(|figure| (page.text(&figure.title).to_owned(), page.text(&figure.definition).to_owned()));
+    let of_figures = of_figures.map(|figure| {
+        let title = if figure.title == view.title { "" } else { page.text(&figure.title) };
+        (title.to_owned(), page.text(&figure.definition).to_owned())
+    });
     let file = |end: &str| {
         let parameters = choices.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         address(&format!("/dashboards/{}/{}/rows.{end}", choices.dashboard, view.name), parameters)
@@ -399,7 +401,9 @@ impl Figures<'_> {
             title: offset_title(usize::try_from(offset).unwrap_or_default()),
             value: chart::Unit::Share.write(figure.share, self.page.language),
             sentence: match self.page.language_tag() {
+                "de" if cohorts == 1 => format!("{part} von {whole}, aus einer Kohorte"),
                 "de" => format!("{part} von {whole}, aus {cohorts} Kohorten"),
+                _ if cohorts == 1 => format!("{part} of {whole}, in one cohort"),
                 _ => format!("{part} of {whole}, in {cohorts} cohorts"),
             },
             is_provisional: figure.provisional,

@@ -1,0 +1,252 @@
+//! Lists that pages show: every choice of filters gives what it says, page by page.
+
+use std::sync::Arc;
+
+use karat::clock::Clock;
+use karat::prelude::*;
+use karat::service::{CheckQuery, HeatState, PartitionQuery, PictureKeeper, RunQuery, RunView, Service};
+use karat::store::launch::RunCause;
+use karat::store::migrate::Migrations;
+use karat::store::run::Control;
+
+use crate::lake::{DailyTotals, Lake, MonthlyReport, instant, request_of};
+
+fn service(lake: &Lake) -> Service {
+    let migrations = Arc::new(Migrations::karat());
+    Service::new(lake.pool.clone(), lake.options.clone(), lake.definitions.clone(), migrations, lake.clock.clone())
+}
+
+/// Runs of several causes, assets, people and outcomes, an hour apart.
+async fn with_runs() -> Lake {
+    let lake = Lake::open().await;
+    lake.add_event_a_day("2026-04-01", 20).await;
+    lake.add_events(&[("2026-04-03T10:00:00Z", 900, -5)]).await;
+    let causes = [RunCause::Manual, RunCause::Schedule, RunCause::Automation];
+    for number in 0..18_usize {
+        let (asset, keys) = match number % 3 {
+            0 => ("lake.daily_totals", "2026-04-02..2026-04-04"),
+            1 => ("lake.daily_totals", "2026-04-10"),
+            _ => ("lake.troublesome", if number % 2 == 0 { "fatal" } else { "none" }),
+        };
+        let mut request = request_of(lake.plan(&[(asset, keys)]), causes[number % 3], false);
+        request.cause = causes[(number / 2) % 3];
+        request.requested_by = (number % 4 == 0).then(|| "ada".to_owned());
+        let launched = lake.launch(request).await;
+        match number {
+            0..14 => lake.work_off(launched).await.unwrap(),
+            14 => {
+                lake.store.control_runs(&[launched.run_id], Control::Cancel, lake.clock.now()).await.unwrap();
+                lake.store.finish_run(launched.run_id, lake.clock.now()).await.unwrap();
+            }
+            15 => drop(lake.store.control_runs(&[launched.run_id], Control::Pause, lake.clock.now()).await.unwrap()),
+            _ => {}
+        }
+        lake.clock.advance(std::time::Duration::from_secs(3600));
+    }
+    lake
+}
+
+/// All pages of three runs each, one after the other.
+async fn paged(service: &Service, query: &RunQuery) -> Vec<RunView> {
+    let mut query = RunQuery { limit: 3, ..query.clone() };
+    let mut runs = Vec::new();
+    loop {
+        let page = service.run_page(&query).await.unwrap();
+        assert!(page.runs.len() <= 3);
+        runs.extend(page.runs);
+        match page.next {
+            Some(next) => query.before = Some(next),
+            None => return runs,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_choice_of_runs_is_a_part_of_the_list() {
+    let lake = with_runs().await;
+    let service = service(&lake);
+    let all = paged(&service, &RunQuery::default()).await;
+    assert_eq!(all.len(), 18);
+    assert!(all.windows(2).all(|pair| pair[0].run_id > pair[1].run_id));
+    let states: std::collections::BTreeSet<&str> = all.iter().map(|run| run.state.as_str()).collect();
+    assert_eq!(states.into_iter().collect::<Vec<_>>(), ["canceled", "failed", "paused", "queued", "succeeded"]);
+    let option = |values: &[&str]| -> Vec<Option<String>> {
+        std::iter::once(None).chain(values.iter().map(|value| Some((*value).to_owned()))).collect()
+    };
+    let built: std::collections::BTreeSet<(uuid::Uuid, String, String)> =
+        sqlx::query_as::<_, (uuid::Uuid, String, String)>("select run_id, asset_key, partition_key from karat.step")
+            .fetch_all(&lake.pool)
+            .await
+            .unwrap()
+            .into_iter()
+            .collect();
+    let since = instant("2026-05-01T18:00:00Z");
+    let mut found = 0;
+    for state in option(&["succeeded", "failed", "canceled", "live", "paused", "queued", "running"]) {
+        for cause in option(&["manual", "schedule", "sensor"]) {
+            for (asset, partition) in [
+                (None, None),
+                (Some("lake.daily_totals"), None),
+                (Some("lake.daily_totals"), Some("2026-04-03")),
+                (Some("lake.sleepy"), None),
+            ] {
+                for (requested_by, since) in [(None, None), (Some("ada"), None), (None, Some(since))] {
+                    let query = RunQuery {
+                        state: state.clone(),
+                        cause: cause.clone(),
+                        asset: asset.map(str::to_owned),
+                        partition: partition.map(str::to_owned),
+                        requested_by: requested_by.map(str::to_owned),
+                        since,
+                        until: since.map(|since| since + chrono::TimeDelta::hours(6)),
+                        ..RunQuery::default()
+                    };
+                    let fits = |run: &&RunView| {
+                        let is_live = run.finished_at.is_none();
+                        let builds = |partition: Option<&str>| {
+                            built.iter().any(|(run_id, asset_key, key)| {
+                                *run_id == run.run_id
+                                    && asset.is_none_or(|asset| asset == asset_key)
+                                    && partition.is_none_or(|partition| partition == key)
+                            })
+                        };
+                        state.as_ref().is_none_or(|state| *state == run.state || (state == "live" && is_live))
+                            && cause.as_ref().is_none_or(|cause| *cause == run.cause)
+                            && (asset.is_none() || builds(partition))
+                            && requested_by.is_none_or(|who| run.requested_by.as_deref() == Some(who))
+                            && since.is_none_or(|since| {
+                                run.requested_at >= since && run.requested_at < since + chrono::TimeDelta::hours(6)
+                            })
+                    };
+                    let expected: Vec<uuid::Uuid> = all.iter().filter(fits).map(|run| run.run_id).collect();
+                    let runs = paged(&service, &query).await;
+                    let given: Vec<uuid::Uuid> = runs.iter().map(|run| run.run_id).collect();
+                    assert_eq!(given, expected, "{query:?}");
+                    let same = service.runs(&RunQuery { limit: 100, ..query.clone() }).await.unwrap();
+                    assert_eq!(same, runs, "{query:?}");
+                    found += given.len();
+                }
+            }
+        }
+    }
+    assert!(found > 100, "{found}");
+    // A run says the same of its steps in a list as by itself, live or ended.
+    for run in &all {
+        assert!(run.all_counted);
+        assert_eq!(service.run(run.run_id).await.unwrap().run, *run);
+    }
+    let query = RunQuery { partition: Some("all".to_owned()), limit: 1, ..RunQuery::default() };
+    assert!(service.run_page(&query).await.unwrap_err().to_string().contains("name it as well"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cursor_outlives_its_run() {
+    let lake = Lake::open().await;
+    for key in ["2026-04-02", "2026-04-03", "2026-04-04"] {
+        lake.build(&[("lake.daily_totals", key)]).await;
+        lake.clock.advance(std::time::Duration::from_secs(60));
+    }
+    let service = service(&lake);
+    let all = paged(&service, &RunQuery::default()).await;
+    let before = all[1].run_id;
+    let page = service.run_page(&RunQuery { before: Some(before), limit: 5, ..RunQuery::default() }).await.unwrap();
+    assert_eq!(page.runs.iter().map(|run| run.run_id).collect::<Vec<_>>(), [all[2].run_id]);
+    sqlx::query("delete from karat.step where run_id = $1").bind(before).execute(&lake.pool).await.unwrap();
+    sqlx::query("delete from karat.run where run_id = $1").bind(before).execute(&lake.pool).await.unwrap();
+    // By its id, which holds the time of the machine: later than this simulated May.
+    let page = service.run_page(&RunQuery { before: Some(before), limit: 5, ..RunQuery::default() }).await.unwrap();
+    assert!(page.runs.iter().any(|run| run.run_id == all[2].run_id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_figures_and_checks_come_in_pages() {
+    let lake = Lake::open().await;
+    lake.add_event_a_day("2026-04-01", 29).await;
+    lake.add_events(&[("2026-04-03T10:00:00Z", 900, -5)]).await;
+    lake.build(&[("lake.daily_totals", "2026-04-01..2026-04-20")]).await;
+    lake.build(&[("lake.monthly_report", "2026-04")]).await;
+    lake.add_events(&[("2026-04-05T10:00:00Z", 901, 7)]).await;
+    let service = service(&lake);
+    let keeper = PictureKeeper::start(&service, karat::engine::Subscription::silent());
+    let picture = keeper.up_to_date().await;
+    let asset = picture.asset(&DailyTotals::KEY).unwrap();
+    let name = DailyTotals::KEY.to_string();
+    // Page by page everything that has begun, newest first, once.
+    let mut query = PartitionQuery { limit: 100, ..PartitionQuery::default() };
+    let mut rows = Vec::new();
+    loop {
+        let page = service.partition_page(asset, &name, &query).await.unwrap();
+        assert_eq!(page.total, asset.existing.len());
+        rows.extend(page.partitions);
+        let Some(next) = page.next else { break };
+        query.before = Some(next);
+    }
+    assert_eq!(rows.len() as u64, asset.existing.len());
+    assert!(rows.windows(2).all(|pair| pair[0].ordinal > pair[1].ordinal));
+    let row = |key: &str| rows.iter().find(|row| row.partition.as_str() == key).unwrap();
+    assert_eq!(row("2026-04-02").state, HeatState::Fresh);
+    assert_eq!(row("2026-04-02").version.as_ref().map(|version| version.row_count), Some(1));
+    assert!(row("2026-04-02").version.as_ref().is_some_and(|version| version.seconds.is_some()));
+    assert_eq!(row("2026-04-03").state, HeatState::Failed);
+    assert_eq!(row("2026-04-03").step.as_ref().map(|step| step.state.as_str()), Some("failed"));
+    assert_eq!(row("2026-04-05").state, HeatState::Stale);
+    assert!(row("2026-04-05").stale[0].sentence.starts_with("1 row landed in lake.events"));
+    assert_eq!(row("2026-04-25").state, HeatState::Missing);
+    for (state, expected) in [(HeatState::Failed, 1), (HeatState::Stale, 1), (HeatState::Running, 0)] {
+        let query = PartitionQuery { state: Some(state), limit: 10, ..PartitionQuery::default() };
+        let page = service.partition_page(asset, &name, &query).await.unwrap();
+        assert_eq!((page.partitions.len(), page.total, page.next), (expected, expected as u64, None));
+        assert!(page.partitions.iter().all(|row| row.state == state));
+    }
+    // Nineteen versions in five buckets.
+    let series = service.series(&name, "rows", None, 5).await.unwrap();
+    assert!(series.points.len() <= 5);
+    assert_eq!(series.points.iter().map(|point| point.partitions).sum::<i64>(), 19);
+    assert!(series.points.iter().all(|point| point.least == 1.0 && point.most == 1.0));
+    assert_eq!(series.points[0].first.as_str(), "2026-04-01");
+    assert_eq!(service.series(&name, "seconds", None, 400).await.unwrap().points.len(), 19);
+    let report = MonthlyReport::KEY.to_string();
+    assert_eq!(service.figures(&report).await.unwrap(), ["rows", "seconds", "days"]);
+    let noted = service.series(&report, "days", None, 400).await.unwrap();
+    assert_eq!(noted.points.iter().map(|point| point.average).collect::<Vec<_>>(), [19.0]);
+    assert!(service.series(&report, "what nobody notes", None, 400).await.unwrap().points.is_empty());
+    // Checks.
+    let failed = CheckQuery { failed_only: true, limit: 10, ..CheckQuery::default() };
+    let page = service.check_page(&name, &failed).await.unwrap();
+    assert_eq!(page.results.iter().map(|result| result.partition.as_str()).collect::<Vec<_>>(), ["2026-04-03"]);
+    let mut query = CheckQuery { check: Some("amount_is_not_negative".to_owned()), limit: 7, ..CheckQuery::default() };
+    let mut results = 0;
+    loop {
+        let page = service.check_page(&name, &query).await.unwrap();
+        results += page.results.len();
+        assert!(page.results.iter().all(|result| result.check == "amount_is_not_negative"));
+        query.before = page.next;
+        if query.before.is_none() {
+            break;
+        }
+    }
+    let checked: i64 =
+        lake.scalar("select count(*) from karat.check_result where check_name = 'amount_is_not_negative'").await;
+    assert_eq!(results as i64, checked);
+    // The newest versions of an asset are those that were published last.
+    let versions = lake.store.materializations(DailyTotals::KEY.as_str(), None, 5).await.unwrap();
+    let newest: Vec<i64> = sqlx::query_scalar(
+        "select materialization_id from karat.materialization where asset_key = 'lake.daily_totals'
+         order by materialization_id desc limit 5",
+    )
+    .fetch_all(&lake.pool)
+    .await
+    .unwrap();
+    assert_eq!(versions.iter().map(|version| version.materialization_id).collect::<Vec<_>>(), newest);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_run_counted_stays_when_its_steps_go() {
+    let lake = Lake::open().await;
+    lake.build(&[("lake.daily_totals", "2026-04-02..2026-04-04")]).await;
+    let service = service(&lake);
+    let before = service.runs(&RunQuery { limit: 1, ..RunQuery::default() }).await.unwrap();
+    sqlx::query("delete from karat.step").execute(&lake.pool).await.unwrap();
+    assert_eq!(service.runs(&RunQuery { limit: 1, ..RunQuery::default() }).await.unwrap(), before);
+    assert_eq!(before[0].steps.succeeded, 3);
+}
