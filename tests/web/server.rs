@@ -78,7 +78,7 @@ impl Server {
         Self::start(lake, definitions, Vec::new(), Vec::new()).await
     }
 
-    /// The same with other assets, and with places that alerts go to.
+    /// The same with places that alerts go to.
     pub(crate) async fn serving(lake: Lake, definitions: Definitions, channels: Vec<Arc<dyn AlertChannel>>) -> Self {
         Self::start(lake, definitions, channels, Vec::new()).await
     }
