@@ -60,3 +60,6 @@ alter table karat.log_line add column run_id uuid;
 update karat.log_line l set run_id = s.run_id from karat.step s where s.step_id = l.step_id;
 
 create index log_line_run on karat.log_line (run_id, logged_at, step_id, lease_epoch, sequence);
+-- What went wrong in it, which is looked for most.
+create index log_line_notable on karat.log_line (run_id, logged_at, step_id, lease_epoch, sequence)
+    where level in ('error', 'warn');

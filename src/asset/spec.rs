@@ -6,16 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::asset::compute::{AssetError, ComputeContext};
 use crate::core::key::AssetKey;
 use crate::core::mapping::PartitionMapping;
 use crate::core::partition::PartitionsDefinition;
 use crate::core::policy::{AssetCheck, Automation, FreshnessPolicy, RetryPolicy, WaitPolicy, WriteMode};
+use crate::core::word::{self, Word};
 
 /// Where the rows of an asset come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AssetKind {
     /// From outside Karat: a collector or a file. It has marks instead of materializations.
@@ -39,12 +41,14 @@ impl AssetKind {
 }
 
 /// One column of an asset's table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ColumnSpec {
     /// The column's name.
     pub name: String,
     /// PostgreSQL's name of the type as `format_type` prints it, e.g. `bigint`, `timestamp with time zone`.
-    pub sql_type: &'static str,
+    #[serde(deserialize_with = "word::read")]
+    #[schema(value_type = String)]
+    pub sql_type: Word,
     /// Whether the row struct allows null.
     pub nullable: bool,
     /// The doc comment of the field.
@@ -52,7 +56,7 @@ pub struct ColumnSpec {
 }
 
 /// One declared dependency.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UpstreamSpec {
     /// The asset that is read.
     pub key: AssetKey,

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::core::cron::CronExpression;
 use crate::core::partition::{Ordinal, PartitionsDefinition};
@@ -12,7 +13,7 @@ use crate::core::policy::{FreshnessPolicy, FreshnessRule};
 const SEARCHED_ORDINALS: i64 = 3;
 
 /// How an asset keeps its freshness policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FreshnessState {
     /// There is nothing yet, and nothing was due.

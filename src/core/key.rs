@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The longest identifier PostgreSQL keeps, in bytes (`NAMEDATALEN - 1`); longer ones are cut silently by the server.
 pub const MAX_IDENTIFIER_BYTES: usize = 63;
@@ -16,8 +17,9 @@ pub const MAX_PARTITION_KEY_BYTES: usize = 200;
 ///
 /// Both parts are lower-case identifiers (`[a-z_][a-z0-9_]*`) of at most [`MAX_IDENTIFIER_BYTES`]; the schema is
 /// none that PostgreSQL or Karat keeps for itself. A key can therefore stand in SQL without quoting.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, example = "gold.daily_active_users")]
 pub struct AssetKey(Cow<'static, str>);
 
 impl AssetKey {
@@ -176,8 +178,9 @@ impl fmt::Debug for AssetKey {
 /// [`PartitionsDefinition`](crate::core::partition::PartitionsDefinition); this type only promises that the text is not
 /// empty, at most [`MAX_PARTITION_KEY_BYTES`] long and free of what the range syntax of the command line needs
 /// (`..`, `,`, white space at the ends) and of control characters.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, example = "2026-11-21")]
 pub struct PartitionKey(String);
 
 impl PartitionKey {

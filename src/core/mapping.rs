@@ -3,7 +3,8 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::core::key::PartitionKey;
 use crate::core::partition::{Ordinal, PartitionsDefinition, TimePartitions};
@@ -14,7 +15,7 @@ use crate::core::time::TimeWindow;
 ///
 /// `Overlap` and `Window` are fixed by the two definitions alone, so they may name partitions that have not begun yet;
 /// `All` and `Latest` depend on the present.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PartitionMapping {
     /// Those that have an instant in common with it, across cadences and zones; of static partitions the one with the

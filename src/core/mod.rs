@@ -19,3 +19,4 @@ pub mod subset;
 pub mod suggest;
 pub mod time;
 pub mod version;
+pub mod word;

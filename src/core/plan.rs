@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::core::key::AssetKey;
 use crate::core::mapping::PartitionMapping;
@@ -29,7 +30,7 @@ pub trait Catalog {
 pub type PartitionSets = BTreeMap<AssetKey, PartitionSubset>;
 
 /// Which of the selected assets' partitions.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Extent {
     /// Of each asset the newest that has ended; all partitions of an asset without time.

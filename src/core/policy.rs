@@ -3,12 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::core::key::AssetKey;
+use crate::core::word::{self, Word};
 
 /// How the rows of one attempt meet the rows that are there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WriteMode {
     /// The partition's rows are deleted and the new ones inserted, in one transaction.
@@ -24,15 +26,17 @@ pub enum WriteMode {
 ///
 /// Only errors that say they are retryable are retried. The delay before attempt `n + 1` is `delay`, doubled per
 /// earlier retry when `exponential`, never above `delay_limit`, and then varied by `jitter`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RetryPolicy {
     /// How many further attempts follow the first; 0 means none.
     pub retries: u32,
     /// The delay before the first retry.
+    #[schema(value_type = Object)]
     pub delay: Duration,
     /// Whether the delay doubles from retry to retry.
     pub exponential: bool,
     /// No delay is longer than this.
+    #[schema(value_type = Object)]
     pub delay_limit: Duration,
     /// The share of the delay, from 0 to 1, that is drawn at random: 0.2 means between 80 % and 120 %.
     pub jitter: f64,
@@ -142,16 +146,18 @@ impl WaitPolicy {
 /// Time partitions are judged by the newest version of an ended window: the window after it must follow in time. An
 /// unpartitioned asset is judged by the age of its version, a static one by the age of its oldest, an external one by
 /// when rows last landed, whatever partition they fall into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FreshnessPolicy {
     /// What is due, and when.
+    #[schema(value_type = Object)]
     pub rule: FreshnessRule,
     /// How long before that moment there is a warning; zero gives none.
+    #[schema(value_type = Object)]
     pub warn_before: Duration,
 }
 
 /// What is due, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FreshnessRule {
     /// The longest time from the end of a partition's window to its materialization; without windows, the longest time
@@ -159,7 +165,7 @@ pub enum FreshnessRule {
     MaximumLag(Duration),
     /// A five-field cron expression in the calendar's zone: at each tick every window that ended before it must have
     /// been materialized; without windows, there must be a version, or landed rows, since the tick before.
-    Deadline(&'static str),
+    Deadline(#[serde(deserialize_with = "word::read")] Word),
 }
 
 impl FreshnessPolicy {
@@ -216,7 +222,7 @@ impl fmt::Display for FreshnessPolicy {
 }
 
 /// An assertion on the rows of a partition.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AssetCheck {
     /// Unique within the asset; derived from kind and columns unless given.
     pub name: String,
@@ -227,7 +233,7 @@ pub struct AssetCheck {
 }
 
 /// What a check asserts about the rows of a partition.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckRule {
     /// The column has a value in every row.
@@ -269,6 +275,7 @@ pub enum CheckRule {
         /// The column.
         column: String,
         /// The longest distance.
+        #[schema(value_type = Object)]
         maximum_age: Duration,
     },
     /// A `select` that returns the offending rows; it may use the partition's parameters as the asset's own SQL does.

@@ -8,7 +8,8 @@ use std::panic::Location;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::core::cron::CronExpression;
 use crate::core::key::AssetKey;
@@ -261,7 +262,7 @@ pub fn ticks_around(expression: &CronExpression, zone: Tz, date: NaiveDate, coun
 }
 
 /// What the zone's clock does to a tick.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClockNote {
     /// The clock jumps over the expression's time: the tick is the first instant after the jump.

@@ -8,6 +8,7 @@
 use chrono::{DateTime, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::{GapInfo, Tz};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The instant of a local time: in a gap the first valid instant after it, in a fold the first occurrence.
 ///
@@ -95,7 +96,7 @@ fn first_with_other_offset(unchanged: DateTime<Utc>, changed: DateTime<Utc>, zon
 }
 
 /// A span of time that includes its start and excludes its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct TimeWindow {
     /// The first instant in it.
     pub start: DateTime<Utc>,

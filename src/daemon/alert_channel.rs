@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// A place that takes messages about alerts by HTTP POST.
 ///
@@ -23,7 +24,7 @@ pub trait AlertChannel: Send + Sync {
 }
 
 /// Whether an alert lasts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertState {
     /// It began.
@@ -36,7 +37,7 @@ pub enum AlertState {
 
 /// What a channel says about an alert. As JSON this is the body of the generic webhook; fields are added in later
 /// versions and none is taken away without counting up `version`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AlertMessage {
     /// Of this form: 1.
     pub version: u32,

@@ -1,7 +1,8 @@
 //! Alerts: what wants attention, what was said about it, and whether messages arrive.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::accounts::Done;
 use super::request::quoted;
@@ -12,7 +13,7 @@ use crate::store::alert::AlertRecord;
 use crate::store::alert_delivery::DeliveryRecord;
 
 /// An alert.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AlertView {
     /// Its number.
     pub alert_id: i64,
@@ -54,7 +55,7 @@ impl From<AlertRecord> for AlertView {
 }
 
 /// An alert with what was and is to be said about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AlertDetailView {
     /// The alert.
     #[serde(flatten)]
@@ -64,7 +65,7 @@ pub struct AlertDetailView {
 }
 
 /// Something that was or is to be said about an alert on a channel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeliveryView {
     /// The channel.
     pub channel: String,
@@ -100,7 +101,7 @@ impl From<DeliveryRecord> for DeliveryView {
 }
 
 /// What became of a test message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TestedChannelView {
     /// The channel.
     pub channel: String,

@@ -1,7 +1,8 @@
 //! One asset in detail.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::assets::asset_view;
 use super::history::{CheckView, MaterializationView};
@@ -9,6 +10,7 @@ use super::picture::AssetPicture;
 use super::{AssetStatusView, AssetView, Service, ServiceError};
 use crate::asset::spec::{ColumnSpec, UpstreamSpec};
 use crate::core::policy::{AssetCheck, FreshnessPolicy, RetryPolicy, WriteMode};
+use crate::core::word::{self, Word};
 use crate::engine::freshness::freshness_of;
 use crate::engine::status::asset_statuses;
 
@@ -17,7 +19,7 @@ const TOLD_VERSIONS: i64 = 10;
 const TOLD_CHECKS: i64 = 200;
 
 /// One asset in detail.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct AssetDetailView {
     /// The asset.
     #[serde(flatten)]
@@ -49,9 +51,13 @@ pub struct AssetDetailView {
     /// The most partitions that one statement builds together.
     pub range_partitions: u32,
     /// The row struct.
-    pub type_name: &'static str,
+    #[serde(deserialize_with = "word::read")]
+    #[schema(value_type = String)]
+    pub type_name: Word,
     /// The source file of the declaration.
-    pub source_file: &'static str,
+    #[serde(deserialize_with = "word::read")]
+    #[schema(value_type = String)]
+    pub source_file: Word,
     /// Hash of everything in the declaration that decides what rows come out.
     pub code_version: String,
     /// The `select` of a sql asset.

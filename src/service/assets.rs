@@ -2,7 +2,8 @@
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::ServiceError;
 use super::select::select_declared;
@@ -10,9 +11,10 @@ use crate::asset::definitions::Definitions;
 use crate::asset::spec::{AssetKind, AssetSpec};
 use crate::core::key::{AssetKey, PartitionKey};
 use crate::core::policy::Automation;
+use crate::core::word::{self, Word};
 
 /// An asset in a list.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AssetView {
     /// The asset.
     pub asset: AssetKey,
@@ -21,8 +23,11 @@ pub struct AssetView {
     /// What it is: the doc comment of the row struct.
     pub description: String,
     /// `daily`, `static`, `unpartitioned`, …
-    pub partitioned: &'static str,
+    #[serde(deserialize_with = "word::read")]
+    #[schema(value_type = String)]
+    pub partitioned: Word,
     /// The zone of time partitions.
+    #[schema(value_type = Option<String>)]
     pub zone: Option<Tz>,
     /// The first partition, begun or not.
     pub first_partition: PartitionKey,

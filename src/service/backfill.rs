@@ -3,23 +3,27 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::accounts::Done;
 use super::run::command_of;
 use super::{EstimateView, FailureView, Service, ServiceError};
 use crate::core::key::AssetKey;
+use crate::core::word::{self, Word};
 use crate::store::backfill::BackfillRecord;
 use crate::store::run::{Control, StepCounts};
 
 /// A backfill as it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BackfillView {
     /// Its id.
     pub backfill_id: Uuid,
     /// `running`, `paused`, `canceling`, `succeeded`, `failed` or `canceled`.
-    pub state: &'static str,
+    #[serde(deserialize_with = "word::read")]
+    #[schema(value_type = String)]
+    pub state: Word,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
     /// What was asked for: the command line, without the program's name.
@@ -33,7 +37,7 @@ pub struct BackfillView {
 }
 
 /// A backfill in detail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BackfillDetailView {
     /// The backfill.
     #[serde(flatten)]
@@ -67,7 +71,7 @@ pub struct BackfillAssetView {
 }
 
 /// What a steering request changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ControlledView {
     /// The runs that changed; none when they were in the wanted state already.
     pub changed: Vec<Uuid>,

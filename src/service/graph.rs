@@ -3,16 +3,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::ServiceError;
 use super::select::select_declared;
 use crate::asset::definitions::Definitions;
 use crate::asset::spec::{AssetKind, AssetSpec};
 use crate::core::key::AssetKey;
+use crate::core::word::{self, Word};
 
 /// Some assets and the dependencies between them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GraphView {
     /// The assets, upstream before downstream.
     pub assets: Vec<GraphNode>,
@@ -21,20 +23,22 @@ pub struct GraphView {
 }
 
 /// An asset in a graph.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GraphNode {
     /// The asset.
     pub asset: AssetKey,
     /// How it is computed.
     pub kind: AssetKind,
     /// `daily`, `static`, …
-    pub partitioned: &'static str,
+    #[serde(deserialize_with = "word::read")]
+    #[schema(value_type = String)]
+    pub partitioned: Word,
     /// The number of steps on the longest way to it from an asset that reads nothing.
     pub rank: usize,
 }
 
 /// A dependency.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GraphEdge {
     /// What is read.
     pub upstream: AssetKey,

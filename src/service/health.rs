@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Process;
 use crate::store::observe::HealthRecord;
@@ -14,7 +15,7 @@ const LATE_INTERVALS: u32 = 2;
 const LATE_MARGIN: Duration = Duration::from_secs(30);
 
 /// Whether a process can do its work, part by part.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HealthView {
     /// Whether all parts are in order.
     pub ready: bool,
@@ -25,7 +26,7 @@ pub struct HealthView {
 }
 
 /// One thing a process needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PartHealth {
     /// `database`, `migrations`, `worker`, `leader`, or `reconciler NAME`.
     pub part: String,

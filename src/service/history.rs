@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::cause::partition_cause_text;
@@ -15,7 +16,7 @@ use crate::core::partition::Ordinal;
 use crate::store::history::{AttemptHistory, CheckRecord, MaterializationRecord, StepRecord};
 
 /// A version of a partition.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MaterializationView {
     /// The partition.
     pub partition: String,
@@ -60,7 +61,7 @@ impl From<MaterializationRecord> for MaterializationView {
 }
 
 /// What a check found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CheckView {
     /// The partition.
     pub partition: String,
@@ -93,7 +94,7 @@ impl From<CheckRecord> for CheckView {
 }
 
 /// A step of a partition, with its run and attempts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StepView {
     /// The step.
     pub step_id: i64,
@@ -124,7 +125,7 @@ pub struct StepView {
 }
 
 /// An attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AttemptView {
     /// Which one, by its lease.
     pub lease_epoch: i64,
@@ -191,5 +192,37 @@ impl Service {
             });
         }
         Ok(views)
+    }
+
+    /// Versions of an asset, or of one of its partitions, the newest first; at most `limit`.
+    ///
+    /// # Errors
+    /// When there is no such asset, or the state cannot be read.
+    pub async fn materializations(
+        &self,
+        asset: &str,
+        partition: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<MaterializationView>, ServiceError> {
+        let spec = self.definitions.find(asset)?;
+        let records = self.store.materializations(spec.key.as_str(), partition, i64::from(limit)).await?;
+        Ok(records.into_iter().map(MaterializationView::from).collect())
+    }
+
+    /// What the checks of an asset found, or those of one of its partitions, the newest first; at most `limit`, with
+    /// `failed_only` only what did not pass.
+    ///
+    /// # Errors
+    /// When there is no such asset, or the state cannot be read.
+    pub async fn check_results(
+        &self,
+        asset: &str,
+        partition: Option<&str>,
+        failed_only: bool,
+        limit: u32,
+    ) -> Result<Vec<CheckView>, ServiceError> {
+        let spec = self.definitions.find(asset)?;
+        let records = self.store.check_results(spec.key.as_str(), partition, failed_only, i64::from(limit)).await?;
+        Ok(records.into_iter().map(CheckView::from).collect())
     }
 }

@@ -1,12 +1,14 @@
 //! Launching what was asked for.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::accounts::Done;
 use super::{PlanView, Request, Service, ServiceError};
+use crate::core::word::{self, Word};
 use crate::engine::launch::{LaunchError, LaunchRequest, launch};
 use crate::store::launch::RunCause;
 
@@ -31,14 +33,16 @@ impl LaunchKind {
 }
 
 /// What was launched. Workers carry it out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LaunchedView {
     /// The run.
     pub run_id: Uuid,
     /// The backfill it belongs to.
     pub backfill_id: Option<Uuid>,
     /// Why it exists: `manual`, `backfill` or `retry`.
-    pub cause: &'static str,
+    #[serde(deserialize_with = "word::read")]
+    #[schema(value_type = String)]
+    pub cause: Word,
     /// How many partitions it will build.
     pub steps: u64,
     /// When.

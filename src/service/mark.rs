@@ -1,6 +1,7 @@
 //! Marking by hand: saying that an external asset changed where Karat could not see it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::accounts::Done;
 use super::request::quoted;
@@ -16,7 +17,7 @@ use crate::store::mark::{NewMark, append_marks};
 use crate::store::signal::Signal;
 
 /// What was marked by hand, or would be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MarkedView {
     /// The external asset.
     pub asset: AssetKey,

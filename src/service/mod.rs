@@ -18,8 +18,11 @@ mod garbage;
 mod graph;
 mod health;
 mod history;
+mod idempotency;
 mod ids;
+mod instance;
 mod launch;
+mod log_tail;
 mod mark;
 mod metrics;
 mod observer;
@@ -37,6 +40,7 @@ mod retry;
 mod rows;
 mod run;
 mod run_detail;
+mod run_steps;
 mod schedules;
 mod schema;
 mod select;
@@ -76,7 +80,10 @@ pub use self::garbage::{GarbageRows, GarbageView, Retention};
 pub use self::graph::{GraphEdge, GraphNode, GraphView, graph, graph_of};
 pub use self::health::{HealthView, PartHealth};
 pub use self::history::{AttemptView, CheckView, MaterializationView, StepView};
+pub use self::idempotency::{Once, RecordedAnswer, RequestKey};
+pub use self::instance::InstanceView;
 pub use self::launch::{LaunchKind, LaunchedView};
+pub use self::log_tail::LogTail;
 pub use self::mark::MarkedView;
 pub use self::metrics::{MetricFamily, MetricKind, Sample, Value};
 pub use self::observer::Observer;
@@ -100,6 +107,7 @@ pub use self::run::{
 pub use self::run_detail::{
     FailedStepView, LOG_LEVELS, LogPlace, LogTailQuery, RunTimeView, RunTimesView, RunVersionView,
 };
+pub use self::run_steps::{RunStepView, StepPlace};
 pub use self::schedules::{
     ClockChange, ScheduleState, ScheduleView, SwitchedView, TickView, UpcomingTick, UpcomingView,
 };
@@ -117,6 +125,7 @@ pub use self::why::{BuiltByView, InputView, NextTickView, PartitionStanding, Why
 pub use self::workers::{WorkerState, WorkerView};
 
 pub use crate::core::plan::Extent;
+pub use crate::store::sensor::SensorChange;
 
 use self::accounts::Accounts;
 use crate::asset::definitions::Definitions;

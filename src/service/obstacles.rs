@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::cause::instant_text;
@@ -24,7 +25,7 @@ const TOLD: usize = 5;
 const LOOKED_AT: usize = 1_000;
 
 /// One thing that keeps a partition waiting.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ObstacleView {
     /// What kind of thing.
     pub kind: ObstacleKind,
@@ -35,7 +36,7 @@ pub struct ObstacleView {
 }
 
 /// What keeps a partition waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ObstacleKind {
     /// Something it reads failed, or was kept from running by something that did.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::view::sets_view;
 use super::{AssetPartitionsView, Extent, PartitionState, PartitionsView, Request, Service, ServiceError};
@@ -16,7 +17,7 @@ use crate::engine::launch::{missing_upstream, present};
 use crate::engine::status::asset_statuses;
 
 /// What a request comes to, before anything is launched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PlanView {
     /// The request.
     pub request: Request,
@@ -32,7 +33,7 @@ pub struct PlanView {
 }
 
 /// The partitions of one asset in a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PlannedAsset {
     /// The asset.
     pub asset: AssetKey,
@@ -49,7 +50,7 @@ pub struct PlannedAsset {
 }
 
 /// Why an asset is in a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PlannedBecause {
     /// It was selected.

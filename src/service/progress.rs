@@ -1,7 +1,8 @@
 //! How far runs are, and how they ended.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Service, ServiceError};
@@ -11,7 +12,7 @@ use crate::store::run::StepCounts;
 const NAMED_FAILURES: i64 = 10;
 
 /// How far some runs are, taken together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProgressView {
     /// Their steps by state.
     #[serde(flatten)]
@@ -25,7 +26,7 @@ pub struct ProgressView {
 }
 
 /// A partition that was not built.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FailureView {
     /// The asset.
     pub asset: String,
@@ -38,7 +39,7 @@ pub struct FailureView {
 }
 
 /// How runs ended, or how far they came.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SummaryView {
     /// The runs.
     pub runs: Vec<Uuid>,

@@ -3,20 +3,22 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::accounts::Done;
 use super::{AssetPartitionsView, PartitionsView, Service, ServiceError};
 use crate::asset::spec::AssetSpec;
 use crate::core::key::{AssetKey, PartitionKey};
 use crate::core::partition::PartitionsDefinition;
+use crate::core::word::{self, Word};
 use crate::engine::external::release_rows;
 use crate::engine::marks::ordinals_of;
 use crate::store::quarantine::QuarantinedRow;
 
 /// A row in quarantine.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct QuarantinedView {
     /// Its number.
     pub id: i64,
@@ -25,7 +27,9 @@ pub struct QuarantinedView {
     /// The partition it would lie in, where that is known.
     pub partition: Option<PartitionKey>,
     /// `waiting`, `released` or `discarded`.
-    pub state: &'static str,
+    #[serde(deserialize_with = "word::read")]
+    #[schema(value_type = String)]
+    pub state: Word,
     /// Why it is here.
     pub reason: String,
     /// Who brought it.
@@ -48,10 +52,12 @@ pub enum QuarantineScope {
 }
 
 /// What a decision did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DecidedView {
     /// `released` or `discarded`.
-    pub decision: &'static str,
+    #[serde(deserialize_with = "word::read")]
+    #[schema(value_type = String)]
+    pub decision: Word,
     /// How many rows it was about.
     pub rows: u64,
     /// Rows that are in their table now.

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::core::plan::Extent;
 
 /// A state that partitions can be picked by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PartitionState {
     /// Ended and never built.
@@ -31,8 +32,9 @@ impl PartitionState {
 }
 
 /// What is to be built, and how.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({ "selection": "+gold.daily_active_users", "extent": { "text": "2026-03-01..2026-03-05" }, "states": ["stale"] }))]
 pub struct Request {
     /// The assets, as a selection.
     pub selection: String,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::accounts::Done;
@@ -14,11 +15,12 @@ use super::cause::cause_text;
 use super::{ControlledView, FailureView, PartitionsView, Service, ServiceError};
 use crate::core::partition::Ordinal;
 use crate::core::subset::PartitionSubset;
+use crate::store::log::LogLine;
 use crate::store::run::{Control, RunRecord, StepCounts};
 use crate::store::run_list::{LiveState, RunFilter};
 
 /// A run as it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunView {
     /// Its id.
     pub run_id: Uuid,
@@ -99,7 +101,7 @@ pub struct RunQuery {
 }
 
 /// Some runs of a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunPageView {
     /// The runs, newest first; perhaps fewer than asked for, or none, although the list goes on.
     pub runs: Vec<RunView>,
@@ -108,7 +110,7 @@ pub struct RunPageView {
 }
 
 /// A run in detail.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RunDetailView {
     /// The run.
     #[serde(flatten)]
@@ -122,7 +124,7 @@ pub struct RunDetailView {
 }
 
 /// Partitions of one asset in one state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunPartitionsView {
     /// The asset.
     pub asset: String,
@@ -133,7 +135,7 @@ pub struct RunPartitionsView {
 }
 
 /// Something that happened to a run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EventView {
     /// When.
     pub at: DateTime<Utc>,
@@ -155,7 +157,7 @@ pub struct LogQuery {
 }
 
 /// A line that an asset said while it was computed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LogLineView {
     /// When.
     pub at: DateTime<Utc>,
@@ -184,6 +186,20 @@ const SHOWN_EVENTS: i64 = 100;
 /// The command in a stored request; the request itself where it was stored by something else.
 pub(super) fn command_of(request: &Value) -> String {
     request.get("command").and_then(Value::as_str).map_or_else(|| request.to_string(), str::to_owned)
+}
+
+/// A line of the log with the asset and partition of its step.
+pub(super) fn log_line_view(asset: String, partition: String, line: LogLine) -> LogLineView {
+    LogLineView {
+        at: line.logged_at,
+        asset,
+        partition,
+        attempt: line.lease_epoch,
+        level: line.level,
+        target: line.target,
+        message: line.message,
+        fields: line.fields,
+    }
 }
 
 impl Service {
@@ -316,17 +332,7 @@ impl Service {
         };
         let lines =
             self.store.run_log(run_id, asset.as_deref(), query.partition.as_deref(), i64::from(query.limit)).await?;
-        let view = lines.into_iter().map(|(asset, partition, line)| LogLineView {
-            at: line.logged_at,
-            asset,
-            partition,
-            attempt: line.lease_epoch,
-            level: line.level,
-            target: line.target,
-            message: line.message,
-            fields: line.fields,
-        });
-        Ok(view.collect())
+        Ok(lines.into_iter().map(|(asset, partition, line)| log_line_view(asset, partition, line)).collect())
     }
 
     pub(super) async fn run_record(&self, run_id: Uuid) -> Result<RunRecord, ServiceError> {

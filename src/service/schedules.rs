@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Extent, Service, ServiceError};
@@ -12,11 +13,12 @@ use crate::core::key::AssetKey;
 use crate::core::schedule::{ClockNote, ScheduleSpec, clock_note, ticks_around};
 use crate::core::suggest::did_you_mean;
 use crate::core::time::{next_offset_change, offset_seconds};
+use crate::core::word::{self, Word};
 use crate::store::schedule::{ScheduleRecord, TickRecord};
 use crate::store::signal::Signal;
 
 /// Whether a schedule fires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleState {
     /// It does.
@@ -40,7 +42,7 @@ impl ScheduleState {
 }
 
 /// A schedule as it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ScheduleView {
     /// Its name.
     pub schedule: String,
@@ -61,7 +63,9 @@ pub struct ScheduleView {
     /// Which of their partitions; `None` for a retired one.
     pub partitions: Option<Extent>,
     /// What becomes of missed ticks: `all`, `last` or `none`; `None` for a retired one.
-    pub catch_up: Option<&'static str>,
+    #[serde(deserialize_with = "word::read_some")]
+    #[schema(value_type = Option<String>)]
+    pub catch_up: Option<Word>,
     /// Its newest tick.
     pub last_tick: Option<TickView>,
     /// When it fires next, if it is on.
@@ -69,7 +73,7 @@ pub struct ScheduleView {
 }
 
 /// A tick that was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TickView {
     /// Its instant.
     pub tick_at: DateTime<Utc>,
@@ -86,7 +90,7 @@ pub struct TickView {
 }
 
 /// Ticks to come, or about a date.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UpcomingView {
     /// The zone in which the expressions are read.
     pub zone: String,
@@ -97,7 +101,7 @@ pub struct UpcomingView {
 }
 
 /// A tick to come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UpcomingTick {
     /// Its schedule.
     pub schedule: String,
@@ -112,7 +116,7 @@ pub struct UpcomingTick {
 }
 
 /// A moment at which clocks in a zone are changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ClockChange {
     /// The first instant with the other offset.
     pub at: DateTime<Utc>,
@@ -123,7 +127,7 @@ pub struct ClockChange {
 }
 
 /// What a switch of a schedule did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SwitchedView {
     /// Whether it was in the other position.
     pub changed: bool,

@@ -1,12 +1,14 @@
 //! Sensors: what there is, what they came to, and steering them.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Service, ServiceError};
 use crate::asset::sensor::Sensor;
 use crate::core::suggest::did_you_mean;
+use crate::core::word::{self, Word};
 use crate::store::sensor::{SensorChange, SensorRecord, SensorTickRecord};
 use crate::store::signal::Signal;
 
@@ -14,7 +16,7 @@ use crate::store::signal::Signal;
 const SHOWN_TICKS: i64 = 20;
 
 /// A sensor as it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SensorView {
     /// Its name.
     pub sensor: String,
@@ -23,7 +25,9 @@ pub struct SensorView {
     /// How often it is evaluated, in seconds.
     pub interval_seconds: u64,
     /// `on`, `paused` or `failing`.
-    pub state: &'static str,
+    #[serde(deserialize_with = "word::read")]
+    #[schema(value_type = String)]
+    pub state: Word,
     /// How far it came.
     pub cursor: Option<String>,
     /// When it is evaluated next, if a process that leads is there; `None` while it is paused.
@@ -37,7 +41,7 @@ pub struct SensorView {
 }
 
 /// What evaluations came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EvaluationView {
     /// When, the first of several equal ones that followed each other.
     pub at: DateTime<Utc>,
@@ -64,7 +68,7 @@ impl From<SensorTickRecord> for EvaluationView {
 }
 
 /// A sensor with its newest evaluations.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SensorDetailView {
     /// The sensor.
     #[serde(flatten)]
@@ -74,7 +78,7 @@ pub struct SensorDetailView {
 }
 
 /// A sensor after it was changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChangedSensorView {
     /// The sensor as it stands now.
     #[serde(flatten)]

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::picture::{AssetPicture, Unbuilt};
 use super::{PartitionsView, Service, ServiceError};
@@ -16,11 +17,12 @@ use crate::core::policy::FreshnessPolicy;
 use crate::core::status::{Staleness, late_rows_sentence};
 use crate::core::stretches::Stretches;
 use crate::core::subset::PartitionSubset;
+use crate::core::word::{self, Word};
 use crate::engine::freshness::freshness_of;
 use crate::engine::status::asset_statuses;
 
 /// How an asset stands, in one word: the worst that holds of any of its partitions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AssetState {
     /// The newest attempt at a partition failed or was blocked.
@@ -50,7 +52,7 @@ impl AssetState {
 }
 
 /// How all selected assets stand.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct StatusView {
     /// When this was so.
     pub at: DateTime<Utc>,
@@ -61,14 +63,16 @@ pub struct StatusView {
 }
 
 /// How one asset stands.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct AssetStatusView {
     /// The asset.
     pub asset: AssetKey,
     /// How it is computed.
     pub kind: AssetKind,
     /// `daily`, `static`, …
-    pub partitioned: &'static str,
+    #[serde(deserialize_with = "word::read")]
+    #[schema(value_type = String)]
+    pub partitioned: Word,
     /// In one word.
     pub state: AssetState,
     /// Partitions that have begun.
@@ -104,7 +108,7 @@ pub struct AssetStatusView {
 }
 
 /// Partitions that are stale for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StaleView {
     /// The reason.
     #[serde(flatten)]
@@ -114,7 +118,7 @@ pub struct StaleView {
 }
 
 /// Partitions that were not built for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FailedView {
     /// `failed` or `blocked`.
     pub state: String,
@@ -125,10 +129,12 @@ pub struct FailedView {
 }
 
 /// One reason why a version is stale.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StaleReasonView {
     /// `code`, `input_changed`, `late_rows`, `published_early` or `incomplete_inputs`.
-    pub reason: &'static str,
+    #[serde(deserialize_with = "word::read")]
+    #[schema(value_type = String)]
+    pub reason: Word,
     /// In words, times in the calendar's zone.
     pub sentence: String,
     /// The upstream that changed, if it is one.
@@ -136,7 +142,7 @@ pub struct StaleReasonView {
 }
 
 /// How an asset keeps its freshness policy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FreshnessView {
     /// `unknown`, `pass`, `warn` or `fail`.
     pub state: FreshnessState,

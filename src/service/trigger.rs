@@ -3,27 +3,31 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::accounts::Done;
 use super::request::quoted;
 use super::view::sets_view;
 use super::{AssetPartitionsView, LaunchedView, Service, ServiceError};
 use crate::core::key::AssetKey;
+use crate::core::word::{self, Word};
 use crate::daemon::tick::{plan_tick, prepare_tick};
 use crate::engine::extent::ExtentError;
 use crate::store::launch::RunCause;
 use crate::store::schedule::TickKind;
 
 /// What a tick at an instant builds as things stand.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TickPlanView {
     /// The schedule.
     pub schedule: String,
     /// The instant.
     pub tick_at: DateTime<Utc>,
     /// `launched`, `nothing` or `failed`: what would come of it.
-    pub outcome: &'static str,
+    #[serde(deserialize_with = "word::read")]
+    #[schema(value_type = String)]
+    pub outcome: Word,
     /// What would be built, upstream first.
     pub partitions: Vec<AssetPartitionsView>,
     /// What is left out and why, or why nothing is built.
@@ -31,14 +35,16 @@ pub struct TickPlanView {
 }
 
 /// What a manual tick came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TriggeredView {
     /// The schedule.
     pub schedule: String,
     /// The instant whose partitions were asked for.
     pub tick_at: DateTime<Utc>,
     /// `launched`, `nothing` or `failed`.
-    pub outcome: &'static str,
+    #[serde(deserialize_with = "word::read")]
+    #[schema(value_type = String)]
+    pub outcome: Word,
     /// What is left out and why, or why nothing was launched.
     pub message: Option<String>,
     /// The run; `None` when there was nothing to build.

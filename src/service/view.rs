@@ -1,6 +1,7 @@
 //! Pieces that several views share.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::asset::definitions::Definitions;
 use crate::core::key::{AssetKey, PartitionKey};
@@ -9,7 +10,7 @@ use crate::core::plan::PartitionSets;
 use crate::core::subset::PartitionSubset;
 
 /// A set of partitions of one asset, by their keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PartitionsView {
     /// How many there are.
     pub count: u64,
@@ -20,7 +21,7 @@ pub struct PartitionsView {
 }
 
 /// Partitions that follow one another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PartitionRangeView {
     /// The first.
     pub first: PartitionKey,
@@ -54,7 +55,7 @@ impl PartitionsView {
 }
 
 /// Partitions of a named asset.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AssetPartitionsView {
     /// The asset.
     pub asset: AssetKey,

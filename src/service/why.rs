@@ -1,7 +1,8 @@
 //! Why a partition is as it is: what built it, what has changed since, and what keeps it from being built.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::cause::partition_cause_text;
@@ -28,7 +29,7 @@ const TOLD_STEPS: i64 = 5;
 const TOLD_CHECKS: i64 = 20;
 
 /// How one partition stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PartitionStanding {
     /// It is filled from outside.
@@ -70,7 +71,7 @@ impl PartitionStanding {
 }
 
 /// Why a partition is as it is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WhyView {
     /// The asset.
     pub asset: AssetKey,
@@ -113,7 +114,7 @@ pub struct WhyView {
 }
 
 /// The run that built a version; it is known for as long as the version is the present one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BuiltByView {
     /// The run.
     pub run_id: Uuid,
@@ -126,7 +127,7 @@ pub struct BuiltByView {
 }
 
 /// When a schedule fires next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NextTickView {
     /// The schedule.
     pub schedule: String,
@@ -135,7 +136,7 @@ pub struct NextTickView {
 }
 
 /// What a partition reads of one upstream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InputView {
     /// The upstream.
     pub asset: AssetKey,

@@ -1,7 +1,8 @@
 //! Workers: the processes on this database, and this process' own.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Service, ServiceError};
@@ -10,7 +11,7 @@ use crate::engine::Wakeups;
 use crate::store::worker::WorkerRecord;
 
 /// How a worker stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerState {
     /// It carries out steps.
@@ -37,7 +38,7 @@ impl WorkerState {
 }
 
 /// A process that carries out steps, or runs reconcilers, or both.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerView {
     /// Its id.
     pub worker_id: Uuid,

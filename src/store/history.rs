@@ -182,6 +182,34 @@ impl Store {
         .context("reading the steps of the run")
     }
 
+    /// The steps of a run by asset and partition after the one given, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn steps_after(
+        &self,
+        run_id: Uuid,
+        state: Option<&str>,
+        after: Option<(&str, i64)>,
+        limit: i64,
+    ) -> Result<Vec<StepRecord>, StoreError> {
+        let (asset_key, ordinal) = after.unzip();
+        sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "select {STEP_COLUMNS} from karat.step
+             where run_id = $1 and ($2::text is null or state = $2)
+               and ($3::text is null or (asset_key, ordinal) > ($3, $4))
+             order by asset_key, ordinal limit $5"
+        )))
+        .bind(run_id)
+        .bind(state)
+        .bind(asset_key)
+        .bind(ordinal)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .context("reading the steps of the run")
+    }
+
     /// The partitions of these runs whose newest step in them is in one of `states`.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ pub struct LogLine {
     /// When.
     pub logged_at: DateTime<Utc>,
     /// The run; `None` of attempts that do not say theirs.
+    #[sqlx(default)]
     pub run_id: Option<Uuid>,
     /// The step.
     pub step_id: i64,
@@ -32,6 +33,30 @@ pub struct LogLine {
     pub fields: Value,
 }
 
+/// Which line of which attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogPlace {
+    /// The step.
+    pub step_id: i64,
+    /// The attempt, by its lease epoch.
+    pub lease_epoch: i64,
+    /// Order within the attempt.
+    pub sequence: i64,
+}
+
+impl LogPlace {
+    /// Before all others.
+    pub const FIRST: Self = Self { step_id: i64::MIN, lease_epoch: i64::MIN, sequence: i64::MIN };
+}
+
+impl LogLine {
+    /// Which line it is.
+    #[must_use]
+    pub const fn place(&self) -> LogPlace {
+        LogPlace { step_id: self.step_id, lease_epoch: self.lease_epoch, sequence: self.sequence }
+    }
+}
+
 /// Something that happened to a run or step.
 #[derive(Clone, Debug, PartialEq, FromRow, Serialize)]
 pub struct EventRecord {
@@ -45,6 +70,15 @@ pub struct EventRecord {
     pub step_id: Option<i64>,
     /// More.
     pub detail: Value,
+}
+
+/// A line with its step's asset and partition.
+#[derive(FromRow)]
+struct LineOfStep {
+    asset_key: String,
+    partition_key: String,
+    #[sqlx(flatten)]
+    line: LogLine,
 }
 
 impl Store {
@@ -87,17 +121,11 @@ impl Store {
         partition_key: Option<&str>,
         limit: i64,
     ) -> Result<Vec<(String, String, LogLine)>, StoreError> {
-        #[derive(FromRow)]
-        struct Row {
-            asset_key: String,
-            partition_key: String,
-            #[sqlx(flatten)]
-            line: LogLine,
-        }
-        let mut rows: Vec<Row> = sqlx::query_as(
+        let mut rows: Vec<LineOfStep> = sqlx::query_as(
             "select s.asset_key, s.partition_key, l.logged_at, l.run_id, l.step_id, l.lease_epoch, l.sequence, l.level, l.target, l.message, l.fields
-             from karat.step s join karat.log_line l using (step_id)
-             where s.run_id = $1 and ($2::text is null or s.asset_key = $2) and ($3::text is null or s.partition_key = $3)
+             from karat.log_line l join karat.step s on s.step_id = l.step_id
+             where l.run_id = $1 and l.logged_at >= (select requested_at - interval '1 hour' from karat.run where run_id = $1)
+               and ($2::text is null or s.asset_key = $2) and ($3::text is null or s.partition_key = $3)
              order by l.logged_at desc, l.step_id desc, l.lease_epoch desc, l.sequence desc
              limit $4",
         )
@@ -112,6 +140,39 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.asset_key, row.partition_key, row.line)).collect())
     }
 
+    /// The lines of a run that were said at `since` or later, oldest first; the first `limit` of them.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn run_log_since(
+        &self,
+        run_id: Uuid,
+        asset_key: Option<&str>,
+        partition_key: Option<&str>,
+        since: Option<DateTime<Utc>>,
+        limit: i64,
+    ) -> Result<Vec<(String, String, LogLine)>, StoreError> {
+        // No line is older than the run: days before it are not looked at.
+        let rows: Vec<LineOfStep> = sqlx::query_as(
+            "select s.asset_key, s.partition_key, l.logged_at, l.run_id, l.step_id, l.lease_epoch, l.sequence, l.level, l.target, l.message, l.fields
+             from karat.log_line l join karat.step s on s.step_id = l.step_id
+             where l.run_id = $1
+               and l.logged_at >= coalesce($4, (select requested_at from karat.run where run_id = $1))
+               and ($2::text is null or s.asset_key = $2) and ($3::text is null or s.partition_key = $3)
+             order by l.logged_at, l.step_id, l.lease_epoch, l.sequence
+             limit $5",
+        )
+        .bind(run_id)
+        .bind(asset_key)
+        .bind(partition_key)
+        .bind(since)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .context("following the log")?;
+        Ok(rows.into_iter().map(|row| (row.asset_key, row.partition_key, row.line)).collect())
+    }
+
     /// How much text the log of a run keeps, in bytes.
     ///
     /// # Errors
@@ -120,9 +181,8 @@ impl Store {
         // No line is older than the run: days before it are not looked at.
         let bytes: i64 = sqlx::query_scalar(
             "select coalesce(sum(octet_length(l.message) + octet_length(l.fields::text)), 0)::bigint
-             from karat.run r join karat.step s using (run_id)
-             join karat.log_line l on l.step_id = s.step_id and l.logged_at >= r.requested_at
-             where r.run_id = $1",
+             from karat.log_line l
+             where l.run_id = $1 and l.logged_at >= (select requested_at from karat.run where run_id = $1)",
         )
         .bind(run_id)
         .fetch_one(&self.pool)

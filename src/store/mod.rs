@@ -23,6 +23,7 @@ pub mod failure;
 pub mod freshness;
 pub mod garbage;
 pub mod history;
+pub mod idempotency;
 pub mod launch;
 pub mod leadership;
 pub mod log;

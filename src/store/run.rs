@@ -1,9 +1,10 @@
 //! Runs: reading them, steering them, and moving their steps on.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::FromRow;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error::Context;
@@ -11,7 +12,7 @@ use super::signal::{self, Signal};
 use super::{Store, StoreError};
 
 /// How many steps are in each state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
 pub struct StepCounts {
     /// All steps.
     pub total: i64,

@@ -6,6 +6,7 @@
 mod access;
 mod address;
 mod alerts;
+mod api;
 mod app;
 mod audit;
 mod automation;
@@ -129,6 +130,7 @@ fn router(app: &Arc<App>) -> Router {
         .merge(alerts::routes())
         .merge(automation::routes())
         .merge(backfills::routes())
+        .merge(api::routes(app))
         .merge(home::routes())
         .merge(lineage::routes())
         .merge(live::routes())

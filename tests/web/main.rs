@@ -1,6 +1,7 @@
 //! The pages and the API of Karat, asked over real sockets on a real database.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod api;
 mod charts;
 mod files;
 mod frame;

@@ -1,7 +1,8 @@
 //! Why automation does, or does not, build one partition.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::ReadState;
 use crate::asset::definitions::Definitions;
@@ -14,7 +15,7 @@ use crate::engine::needs::partition_needs;
 use crate::store::{Store, StoreError};
 
 /// What automation makes of one partition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Evaluation {
     /// In one sentence.
     pub verdict: String,

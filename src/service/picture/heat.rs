@@ -1,14 +1,17 @@
 //! Heat bars: a history of any length in a few hundred cells.
 
-use serde::Serialize;
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::AssetPicture;
 use crate::core::key::PartitionKey;
 use crate::core::partition::{Ordinal, PartitionsDefinition};
 use crate::core::subset::PartitionSubset;
+use crate::service::status::reason_view;
 
 /// How a partition stands, or the worst of several; the first is the worst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HeatState {
     /// The newest step failed or was blocked.
@@ -63,7 +66,7 @@ impl HeatState {
 }
 
 /// Neighbouring partitions taken together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HeatCell {
     /// The first partition.
     pub first: PartitionKey,
@@ -80,7 +83,7 @@ pub struct HeatCell {
 }
 
 /// How many partitions stand how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HeatCounts {
     /// Newest step failed or blocked, and not being built again.
     pub failed: u64,
@@ -177,6 +180,30 @@ pub fn heat(
             counts: cell.counts,
         })
         .collect()
+}
+
+impl AssetPicture {
+    /// The partitions that stand so, each counted once as in a heat bar.
+    #[must_use]
+    pub fn in_state(&self, state: HeatState) -> PartitionSubset {
+        let divided = divided(self, self.existing.clone());
+        divided.into_iter().find(|(of, _)| *of == state).map(|(_, subset)| subset).unwrap_or_default()
+    }
+
+    /// How one partition stands.
+    #[must_use]
+    pub fn state_of(&self, ordinal: Ordinal) -> HeatState {
+        let divided = divided(self, PartitionSubset::single(ordinal));
+        divided.into_iter().find(|(_, subset)| !subset.is_empty()).map_or(HeatState::Empty, |(state, _)| state)
+    }
+
+    /// Why a partition is stale, or was not built, in sentences with times of `zone`.
+    #[must_use]
+    pub fn reasons(&self, ordinal: Ordinal, zone: Tz) -> Vec<String> {
+        let unbuilt = self.failed.get(ordinal).and_then(|unbuilt| unbuilt.reason.clone());
+        let stale = self.stale.get(ordinal).into_iter().flatten();
+        unbuilt.into_iter().chain(stale.map(|reason| reason_view(reason, zone).sentence)).collect()
+    }
 }
 
 struct Cell {

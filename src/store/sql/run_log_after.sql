@@ -6,7 +6,7 @@ with bounds as materialized (
     from karat.run
     where run_id = $1
 )
-select s.asset_key, s.partition_key, l.logged_at, l.step_id, l.lease_epoch, l.sequence, l.level, l.target, l.message, l.fields
+select s.asset_key, s.partition_key, l.logged_at, l.run_id, l.step_id, l.lease_epoch, l.sequence, l.level, l.target, l.message, l.fields
 from karat.step s
 join karat.log_line l using (step_id)
 where s.run_id = $1

@@ -1,0 +1,375 @@
+//! Assets: what there is, how it stands, and why.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::input::{LARGEST_LIMIT, Listed, Paging, Parameters};
+use super::kept;
+use super::problem::Problem;
+use super::{Answer, picture};
+use crate::asset::spec::AssetSpec;
+use crate::core::key::PartitionKey;
+use crate::core::partition::Ordinal;
+use crate::core::time::TimeWindow;
+use crate::service::{
+    AssetDetailView, AssetPicture, AssetStatusView, AssetView, CheckView, GraphView, HeatCell, HeatState,
+    MaterializationView, StatusView, WhyView, asks_for_states, graph, heat, list_assets,
+};
+use crate::web::App;
+use crate::web::access::Viewer;
+
+/// How many cells a heat bar has unless it is said.
+const USUAL_CELLS: u32 = 200;
+
+/// Which assets.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Selected {
+    /// The assets, as a selection such as `+gold.daily_active_users` or `layer:gold state:stale`; all without it.
+    selection: Option<String>,
+}
+
+/// The assets
+///
+/// As they are declared, upstream before downstream.
+#[utoipa::path(get, path = "/assets", tag = "assets", params(Selected),
+    responses((status = 200, description = "The assets", body = Listed<AssetView>)),
+    extensions(("x-command" = json!("ls [SELECTION]")), ("x-kept" = json!(true))))]
+async fn assets(
+    Viewer(_): Viewer,
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Parameters(selected): Parameters<Selected>,
+) -> Result<Response, Problem> {
+    let selection = selected.selection.as_deref();
+    if selection.is_some_and(asks_for_states) {
+        let picture = picture(&app).await;
+        return kept::unless_known(&headers, Some(picture.generation), async || {
+            Ok(Listed::whole(app.service.assets(selection).await?))
+        })
+        .await;
+    }
+    kept::unless_known(&headers, None, async || Ok(Listed::whole(list_assets(app.service.definitions(), selection)?)))
+        .await
+}
+
+/// An asset
+///
+/// Its columns, checks, versions and how it stands. The asset by its key, or its table where that is unambiguous.
+#[utoipa::path(get, path = "/assets/{asset}", tag = "assets",
+    params(("asset" = String, Path, description = "The asset's key or table", example = "gold.daily_active_users")),
+    responses((status = 200, description = "The asset", body = AssetDetailView)),
+    extensions(("x-command" = json!("asset show ASSET"))))]
+async fn asset(Viewer(_): Viewer, State(app): State<Arc<App>>, Path(asset): Path<String>) -> Answer<AssetDetailView> {
+    Ok(Json(app.service.asset(&asset).await?))
+}
+
+/// How assets stand
+///
+/// The partitions of each asset by how they stand, as ranges, with reasons.
+#[utoipa::path(get, path = "/status", tag = "assets", params(Selected),
+    responses((status = 200, description = "How they stand", body = StatusView)),
+    extensions(("x-command" = json!("status [SELECTION]")), ("x-kept" = json!(true))))]
+async fn status(
+    Viewer(_): Viewer,
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Parameters(selected): Parameters<Selected>,
+) -> Result<Response, Problem> {
+    let picture = picture(&app).await;
+    kept::unless_known(&headers, Some(picture.generation), async || {
+        let definitions = app.service.definitions();
+        let specs = app.service.select(selected.selection.as_deref().unwrap_or("*")).await?;
+        Ok::<_, Problem>(picture.status(definitions, &specs))
+    })
+    .await
+}
+
+/// How an asset stands
+#[utoipa::path(get, path = "/assets/{asset}/status", tag = "assets",
+    params(("asset" = String, Path, description = "The asset's key or table", example = "gold.daily_active_users")),
+    responses((status = 200, description = "How it stands", body = AssetStatusView)),
+    extensions(("x-command" = json!("status ASSET")), ("x-kept" = json!(true))))]
+async fn asset_status(
+    Viewer(_): Viewer,
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(asset): Path<String>,
+) -> Result<Response, Problem> {
+    let spec = spec(&app, &asset)?;
+    let picture = picture(&app).await;
+    kept::unless_known(&headers, Some(picture.generation), async || {
+        let zone = app.service.definitions().calendar().zone;
+        Ok::<_, Problem>(pictured(picture.asset(&spec.key))?.view(&spec, zone))
+    })
+    .await
+}
+
+/// Who reads whom
+#[utoipa::path(get, path = "/lineage", tag = "assets", params(Selected),
+    responses((status = 200, description = "The assets and the dependencies between them", body = GraphView)),
+    extensions(("x-command" = json!("graph [SELECTION] --format json")), ("x-kept" = json!(true))))]
+async fn lineage(
+    Viewer(_): Viewer,
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Parameters(selected): Parameters<Selected>,
+) -> Result<Response, Problem> {
+    let definitions = app.service.definitions();
+    let Some(selection) = selected.selection.as_deref().filter(|selection| asks_for_states(selection)) else {
+        return kept::unless_known(&headers, None, async || {
+            Ok::<_, Problem>(graph(definitions, selected.selection.as_deref())?)
+        })
+        .await;
+    };
+    let picture = picture(&app).await;
+    kept::unless_known(&headers, Some(picture.generation), async || {
+        let keys: Vec<String> = app.service.select(selection).await?.iter().map(|spec| spec.key.to_string()).collect();
+        Ok::<_, Problem>(graph(definitions, Some(&keys.join(" ")))?)
+    })
+    .await
+}
+
+/// Which partitions of an asset.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct PartitionsWanted {
+    /// Only those that stand so.
+    #[param(inline)]
+    state: Option<HeatState>,
+    /// Only those of this range or list, such as `2026-01..2026-03`.
+    partitions: Option<String>,
+}
+
+/// A partition and how it stands.
+#[derive(Debug, Serialize, ToSchema)]
+struct PartitionView {
+    /// The partition.
+    partition: PartitionKey,
+    /// Its window, when it is one of time.
+    window: Option<TimeWindow>,
+    /// How it stands.
+    state: HeatState,
+    /// Why it is stale, or was not built.
+    reasons: Vec<String>,
+}
+
+/// The partitions of an asset
+///
+/// One by one, in their order, each with how it stands. For ranges, which cost little however many partitions there are,
+/// see the asset's status.
+#[utoipa::path(get, path = "/assets/{asset}/partitions", tag = "assets",
+    params(("asset" = String, Path, description = "The asset's key or table", example = "gold.daily_active_users"), PartitionsWanted, Paging),
+    responses((status = 200, description = "A page of partitions", body = Listed<PartitionView>)),
+    extensions(("x-command" = json!("status ASSET"))))]
+async fn partitions(
+    Viewer(_): Viewer,
+    State(app): State<Arc<App>>,
+    Path(asset): Path<String>,
+    Parameters(wanted): Parameters<PartitionsWanted>,
+    Parameters(paging): Parameters<Paging>,
+) -> Answer<Listed<PartitionView>> {
+    let spec = spec(&app, &asset)?;
+    let after: Option<Ordinal> = paging.after("partitions")?;
+    let picture = picture(&app).await;
+    let pictured = pictured(picture.asset(&spec.key))?;
+    let mut subset = match wanted.state {
+        Some(state) => pictured.in_state(state),
+        None => pictured.existing.clone(),
+    };
+    if let Some(text) = &wanted.partitions {
+        let within = spec
+            .partitions
+            .parse_selection(text, app.service.now())
+            .map_err(|error| Problem::bad_request(format!("{}: {error}", spec.key)))?;
+        subset = subset.intersection(&within);
+    }
+    if let Some(after) = after {
+        subset = subset.clip(after.saturating_add(1), Ordinal::MAX);
+    }
+    let zone = app.service.definitions().calendar().zone;
+    let ordinals: Vec<Ordinal> = subset.iter().take(usize::try_from(paging.one_more()).unwrap_or(1)).collect();
+    let page = paging.page("partitions", ordinals, |ordinal| *ordinal);
+    let items = page.items.into_iter().map(|ordinal| PartitionView {
+        partition: spec.partitions.key(ordinal),
+        window: spec.partitions.window(ordinal),
+        state: pictured.state_of(ordinal),
+        reasons: pictured.reasons(ordinal, zone),
+    });
+    Ok(Json(Listed { items: items.collect(), next: page.next }))
+}
+
+/// How a heat bar is cut.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Cells {
+    /// At most so many cells.
+    #[param(minimum = 1, maximum = 500, default = 200)]
+    cells: Option<u32>,
+    /// Only this range, such as `2026-01..2026-03`.
+    partitions: Option<String>,
+}
+
+/// The heat bar of an asset
+///
+/// The whole history in a few hundred cells: how many partitions of each stand how, and the worst among them.
+#[utoipa::path(get, path = "/assets/{asset}/heat", tag = "assets",
+    params(("asset" = String, Path, description = "The asset's key or table", example = "gold.daily_active_users"), Cells),
+    responses((status = 200, description = "The cells, in order", body = Listed<HeatCell>)),
+    extensions(("x-command" = json!("status ASSET")), ("x-kept" = json!(true))))]
+async fn heat_bar(
+    Viewer(_): Viewer,
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(asset): Path<String>,
+    Parameters(wanted): Parameters<Cells>,
+) -> Result<Response, Problem> {
+    let spec = spec(&app, &asset)?;
+    let cells = match wanted.cells.unwrap_or(USUAL_CELLS) {
+        cells @ 1..=LARGEST_LIMIT => usize::try_from(cells).unwrap_or(1),
+        _ => return Err(Problem::bad_request(format!("cells is a number from 1 to {LARGEST_LIMIT}."))),
+    };
+    let range = match &wanted.partitions {
+        Some(text) => {
+            let subset = spec
+                .partitions
+                .parse_selection(text, app.service.now())
+                .map_err(|error| Problem::bad_request(format!("{}: {error}", spec.key)))?;
+            Some(subset.first().zip(subset.last()).ok_or_else(|| nothing_in(&spec, text))?)
+        }
+        None => None,
+    };
+    let picture = picture(&app).await;
+    kept::unless_known(&headers, Some(picture.generation), async || {
+        Ok::<_, Problem>(Listed::whole(heat(pictured(picture.asset(&spec.key))?, &spec.partitions, range, cells)))
+    })
+    .await
+}
+
+fn nothing_in(spec: &AssetSpec, text: &str) -> Problem {
+    Problem::bad_request(format!("{} has no partition in `{text}`", spec.key))
+}
+
+/// A partition.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct OnePartition {
+    /// The partition; the newest that has ended without it.
+    partition: Option<String>,
+}
+
+/// Why a partition is as it is
+///
+/// What built it, what changed since, what keeps it from being built, and what will happen by itself.
+#[utoipa::path(get, path = "/assets/{asset}/why", tag = "assets",
+    params(("asset" = String, Path, description = "The asset's key or table", example = "gold.daily_active_users"), OnePartition),
+    responses((status = 200, description = "The explanation", body = WhyView)),
+    extensions(("x-command" = json!("why ASSET [PARTITION]"))))]
+async fn why(
+    Viewer(_): Viewer,
+    State(app): State<Arc<App>>,
+    Path(asset): Path<String>,
+    Parameters(wanted): Parameters<OnePartition>,
+) -> Answer<WhyView> {
+    Ok(Json(app.service.why(&asset, wanted.partition.as_deref()).await?))
+}
+
+/// Of which partition, and how much.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct HistoryWanted {
+    /// Only of this partition.
+    partition: Option<String>,
+    /// At most so many, the newest.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<u32>,
+}
+
+/// The versions of an asset
+///
+/// The newest first, of all partitions or of one. Replaced ones are kept as long as the history is.
+#[utoipa::path(get, path = "/assets/{asset}/materializations", tag = "assets",
+    params(("asset" = String, Path, description = "The asset's key or table", example = "gold.daily_active_users"), HistoryWanted),
+    responses((status = 200, description = "The versions", body = Listed<MaterializationView>)),
+    extensions(("x-command" = json!("asset show ASSET"))))]
+async fn materializations(
+    Viewer(_): Viewer,
+    State(app): State<Arc<App>>,
+    Path(asset): Path<String>,
+    Parameters(wanted): Parameters<HistoryWanted>,
+) -> Answer<Listed<MaterializationView>> {
+    let limit = history_limit(wanted.limit)?;
+    Ok(Json(Listed::whole(app.service.materializations(&asset, wanted.partition.as_deref(), limit).await?)))
+}
+
+/// Which results of checks.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ChecksWanted {
+    /// Only of this partition.
+    partition: Option<String>,
+    /// Only those that did not pass.
+    #[serde(default)]
+    #[param(value_type = Option<bool>)]
+    failed: bool,
+    /// At most so many, the newest.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<u32>,
+}
+
+/// What the checks of an asset found
+///
+/// The newest first, of all partitions or of one.
+#[utoipa::path(get, path = "/assets/{asset}/checks", tag = "assets",
+    params(("asset" = String, Path, description = "The asset's key or table", example = "gold.daily_active_users"), ChecksWanted),
+    responses((status = 200, description = "The results", body = Listed<CheckView>)),
+    extensions(("x-command" = json!("asset show ASSET"))))]
+async fn checks(
+    Viewer(_): Viewer,
+    State(app): State<Arc<App>>,
+    Path(asset): Path<String>,
+    Parameters(wanted): Parameters<ChecksWanted>,
+) -> Answer<Listed<CheckView>> {
+    let limit = history_limit(wanted.limit)?;
+    let partition = wanted.partition.as_deref();
+    Ok(Json(Listed::whole(app.service.check_results(&asset, partition, wanted.failed, limit).await?)))
+}
+
+fn history_limit(limit: Option<u32>) -> Result<u32, Problem> {
+    match limit {
+        None => Ok(50),
+        Some(limit @ 1..=LARGEST_LIMIT) => Ok(limit),
+        Some(_) => Err(Problem::bad_request(format!("limit is a number from 1 to {LARGEST_LIMIT}."))),
+    }
+}
+
+fn spec(app: &App, asset: &str) -> Result<Arc<AssetSpec>, Problem> {
+    let spec = app.service.definitions().find(asset).map_err(crate::service::ServiceError::from)?;
+    Ok(spec.clone())
+}
+
+fn pictured(picture: Option<&Arc<AssetPicture>>) -> Result<&AssetPicture, Problem> {
+    picture.map(|picture| &**picture).ok_or_else(super::still_loading)
+}
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(assets))
+        .routes(routes!(asset))
+        .routes(routes!(status))
+        .routes(routes!(asset_status))
+        .routes(routes!(lineage))
+        .routes(routes!(partitions))
+        .routes(routes!(heat_bar))
+        .routes(routes!(why))
+        .routes(routes!(materializations))
+        .routes(routes!(checks))
+}

@@ -1,0 +1,298 @@
+//! Runs: listing, showing, steering and repeating them.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::input::{Body, Listed, Paging, Parameters};
+use super::problem::Problem;
+use super::{Answer, acting};
+use crate::service::{ControlledView, LaunchedView, RunDetailView, RunQuery, RunStepView, RunView, SummaryView};
+use crate::web::App;
+use crate::web::access::{Operator, Viewer};
+
+/// How many runs are looked at together.
+const TOGETHER: usize = 50;
+
+/// Which runs.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct RunsWanted {
+    /// Only those that have not ended.
+    #[serde(default)]
+    #[param(value_type = Option<bool>)]
+    live: bool,
+    /// Only those that ended so.
+    #[param(inline)]
+    state: Option<Outcome>,
+    /// Only those that exist for this reason.
+    #[param(inline)]
+    cause: Option<Cause>,
+    /// Only those of this backfill: its id, or at least four characters of its beginning or end.
+    backfill: Option<String>,
+    /// Only those that build this asset, by its key or table.
+    asset: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    /// Everything was built, or fresh already.
+    Succeeded,
+    /// Something was not built.
+    Failed,
+    /// It was stopped.
+    Canceled,
+}
+
+impl Outcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+        }
+    }
+}
+
+/// Why a run exists.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Cause {
+    /// Somebody materialized something.
+    Manual,
+    /// It belongs to a backfill.
+    Backfill,
+    /// It repeats what was not built.
+    Retry,
+    /// A schedule's tick.
+    Schedule,
+    /// Automation found something to do.
+    Automation,
+    /// A sensor asked for it.
+    Sensor,
+}
+
+impl Cause {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Backfill => "backfill",
+            Self::Retry => "retry",
+            Self::Schedule => "schedule",
+            Self::Automation => "automation",
+            Self::Sensor => "sensor",
+        }
+    }
+}
+
+/// The runs
+///
+/// The newest first.
+#[utoipa::path(get, path = "/runs", tag = "runs", params(RunsWanted, Paging),
+    responses((status = 200, description = "A page of runs", body = Listed<RunView>)),
+    extensions(("x-command" = json!("run ls"))))]
+async fn runs(
+    Viewer(_): Viewer,
+    State(app): State<Arc<App>>,
+    Parameters(wanted): Parameters<RunsWanted>,
+    Parameters(paging): Parameters<Paging>,
+) -> Answer<Listed<RunView>> {
+    let backfill_id = match &wanted.backfill {
+        Some(id) => Some(app.service.backfill_id(id).await?),
+        None => None,
+    };
+    let query = RunQuery {
+        live: wanted.live,
+        outcome: wanted.state.map(|state| state.as_str().to_owned()),
+        cause: wanted.cause.map(|cause| cause.as_str().to_owned()),
+        backfill_id,
+        asset: wanted.asset,
+        before: paging.after("runs")?,
+        limit: paging.one_more(),
+        ..RunQuery::default()
+    };
+    let runs = app.service.runs(&query).await?;
+    Ok(Json(paging.page("runs", runs, |run| run.run_id)))
+}
+
+/// A run
+///
+/// By its id, or at least four characters of its beginning or end.
+#[utoipa::path(get, path = "/runs/{run}", tag = "runs",
+    params(("run" = String, Path, description = "The run's id, or four characters of its beginning or end", example = "019a3f2c")),
+    responses((status = 200, description = "The run", body = RunDetailView)),
+    extensions(("x-command" = json!("run show RUN"))))]
+async fn run(Viewer(_): Viewer, State(app): State<Arc<App>>, Path(run): Path<String>) -> Answer<RunDetailView> {
+    Ok(Json(app.service.run(app.service.run_id(&run).await?).await?))
+}
+
+/// Which steps.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct StepsWanted {
+    /// Only those in this state.
+    #[param(inline)]
+    state: Option<StepState>,
+}
+
+/// The state of a step.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum StepState {
+    /// Waits for other steps.
+    Pending,
+    /// Waits for a slot or a delay.
+    Ready,
+    /// Is carried out.
+    Running,
+    /// Is published.
+    Succeeded,
+    /// Was fresh already.
+    Skipped,
+    /// Was given up.
+    Failed,
+    /// Could not run because of something upstream.
+    Blocked,
+    /// Was stopped.
+    Canceled,
+}
+
+impl StepState {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Ready => "ready",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::Blocked => "blocked",
+            Self::Canceled => "canceled",
+        }
+    }
+}
+
+/// The steps of a run
+///
+/// One for each partition, by asset and partition.
+#[utoipa::path(get, path = "/runs/{run}/steps", tag = "runs",
+    params(("run" = String, Path, description = "The run's id, or four characters of its beginning or end", example = "019a3f2c"), StepsWanted, Paging),
+    responses((status = 200, description = "A page of steps", body = Listed<RunStepView>)),
+    extensions(("x-command" = json!("run show RUN"))))]
+async fn steps(
+    Viewer(_): Viewer,
+    State(app): State<Arc<App>>,
+    Path(run): Path<String>,
+    Parameters(wanted): Parameters<StepsWanted>,
+    Parameters(paging): Parameters<Paging>,
+) -> Answer<Listed<RunStepView>> {
+    let run_id = app.service.run_id(&run).await?;
+    let state = wanted.state.map(StepState::as_str);
+    let steps = app.service.run_steps(run_id, state, paging.after("steps")?, paging.one_more()).await?;
+    Ok(Json(paging.page("steps", steps, RunStepView::place)))
+}
+
+/// Go on with a run
+///
+/// Ends its pause; workers go on with it. A run that is not paused stays as it is.
+#[utoipa::path(post, path = "/runs/{run}/resume", tag = "runs",
+    params(("run" = String, Path, description = "The run's id, or four characters of its beginning or end", example = "019a3f2c")),
+    responses((status = 200, description = "What changed", body = ControlledView)),
+    extensions(("x-command" = json!("run resume RUN --detach"))))]
+async fn resume(
+    Operator(caller): Operator,
+    State(app): State<Arc<App>>,
+    Path(run): Path<String>,
+) -> Answer<ControlledView> {
+    let service = acting(&app, caller);
+    Ok(Json(service.resume_run(service.run_id(&run).await?).await?))
+}
+
+/// Cancel a run
+///
+/// Starts nothing new of it ever, and stops what runs. What was built stays.
+#[utoipa::path(post, path = "/runs/{run}/cancel", tag = "runs",
+    params(("run" = String, Path, description = "The run's id, or four characters of its beginning or end", example = "019a3f2c")),
+    responses((status = 200, description = "What changed", body = ControlledView)),
+    extensions(("x-command" = json!("run cancel RUN"))))]
+async fn cancel(
+    Operator(caller): Operator,
+    State(app): State<Arc<App>>,
+    Path(run): Path<String>,
+) -> Answer<ControlledView> {
+    let service = acting(&app, caller);
+    Ok(Json(service.cancel_run(service.run_id(&run).await?).await?))
+}
+
+/// What to repeat.
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(default)]
+pub(super) struct Retry {
+    /// Also what was canceled.
+    pub(super) canceled: bool,
+}
+
+/// Retry a run
+///
+/// Launches what failed or was blocked in a run of its own, which belongs to the same backfill.
+#[utoipa::path(post, path = "/runs/{run}/retry", tag = "runs", request_body(content = Retry, description = "What to repeat"),
+    params(("run" = String, Path, description = "The run's id, or four characters of its beginning or end", example = "019a3f2c")),
+    responses((status = 201, description = "The run that was launched", body = LaunchedView)),
+    extensions(("x-command" = json!("run retry RUN --detach"))))]
+async fn retry(
+    Operator(caller): Operator,
+    State(app): State<Arc<App>>,
+    Path(run): Path<String>,
+    Body(what): Body<Retry>,
+) -> Result<(StatusCode, Json<LaunchedView>), Problem> {
+    let service = acting(&app, caller);
+    let launched = service.retry_run(service.run_id(&run).await?, what.canceled).await?;
+    Ok((StatusCode::CREATED, Json(launched)))
+}
+
+/// Some runs.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Together {
+    /// The ids of at most fifty runs, with commas between them.
+    #[param(example = "019a3f2c-7c1e-7d30-8f6e-1f6f2f0a9b11")]
+    runs: String,
+}
+
+/// How far runs are
+///
+/// Some runs taken together: their steps by state, the first failures, and when the last of them ended.
+#[utoipa::path(get, path = "/progress", tag = "runs", params(Together),
+    responses((status = 200, description = "How far they are", body = SummaryView)),
+    extensions(("x-command" = json!("run show RUN"))))]
+async fn progress(
+    Viewer(_): Viewer,
+    State(app): State<Arc<App>>,
+    Parameters(wanted): Parameters<Together>,
+) -> Answer<SummaryView> {
+    let runs: Result<Vec<Uuid>, _> = wanted.runs.split(',').take(TOGETHER + 1).map(str::parse).collect();
+    match runs {
+        Ok(runs) if runs.len() <= TOGETHER => Ok(Json(app.service.summary(&runs).await?)),
+        _ => Err(Problem::bad_request(format!("runs are the whole ids of 1 to {TOGETHER} runs, with commas between."))),
+    }
+}
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(runs))
+        .routes(routes!(run))
+        .routes(routes!(steps))
+        .routes(routes!(resume))
+        .routes(routes!(cancel))
+        .routes(routes!(retry))
+        .routes(routes!(progress))
+}

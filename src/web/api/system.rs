@@ -1,0 +1,92 @@
+//! The installation itself: what answers, who works, and what wants attention.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Answer;
+use super::input::{Listed, Paging, Parameters};
+use crate::service::{AlertDetailView, AlertView, HealthView, InstanceView, WorkerView};
+use crate::web::App;
+use crate::web::access::Viewer;
+
+/// What answers here
+///
+/// The program, its version, and its calendar.
+#[utoipa::path(get, path = "/instance", tag = "installation",
+    responses((status = 200, description = "What answers", body = InstanceView)),
+    extensions(("x-command" = json!("--version"))))]
+async fn instance(Viewer(_): Viewer, State(app): State<Arc<App>>) -> Json<InstanceView> {
+    Json(app.service.instance(app.program, app.version))
+}
+
+/// Whether the process can do its work
+///
+/// Part by part. The answer is 200 also when something is wrong; `/readyz` says it with its status.
+#[utoipa::path(get, path = "/health", tag = "installation",
+    responses((status = 200, description = "How the process is", body = HealthView)),
+    extensions(("x-command" = json!("worker ls"))))]
+async fn health(Viewer(_): Viewer, State(app): State<Arc<App>>) -> Json<HealthView> {
+    Json(app.observer.health().await)
+}
+
+/// The workers
+///
+/// The processes on this database, the oldest first.
+#[utoipa::path(get, path = "/workers", tag = "installation",
+    responses((status = 200, description = "The workers", body = Listed<WorkerView>)),
+    extensions(("x-command" = json!("worker ls"))))]
+async fn workers(Viewer(_): Viewer, State(app): State<Arc<App>>) -> Answer<Listed<WorkerView>> {
+    Ok(Json(Listed::whole(app.service.workers().await?)))
+}
+
+/// Which alerts.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct AlertsWanted {
+    /// Only those that last.
+    #[serde(default)]
+    #[param(value_type = Option<bool>)]
+    open: bool,
+}
+
+/// The alerts
+///
+/// The newest first.
+#[utoipa::path(get, path = "/alerts", tag = "alerts", params(AlertsWanted, Paging),
+    responses((status = 200, description = "A page of alerts", body = Listed<AlertView>)),
+    extensions(("x-command" = json!("alert ls [--open]"))))]
+async fn alerts(
+    Viewer(_): Viewer,
+    State(app): State<Arc<App>>,
+    Parameters(wanted): Parameters<AlertsWanted>,
+    Parameters(paging): Parameters<Paging>,
+) -> Answer<Listed<AlertView>> {
+    let alerts = app.service.alerts(wanted.open, paging.after("alerts")?, paging.one_more()).await?;
+    Ok(Json(paging.page("alerts", alerts, |alert| alert.alert_id)))
+}
+
+/// An alert
+///
+/// With what was and is to be said about it on each channel.
+#[utoipa::path(get, path = "/alerts/{alert}", tag = "alerts",
+    params(("alert" = i64, Path, description = "The alert's number", example = 3)),
+    responses((status = 200, description = "The alert", body = AlertDetailView)),
+    extensions(("x-command" = json!("alert show ALERT"))))]
+async fn alert(Viewer(_): Viewer, State(app): State<Arc<App>>, Path(alert): Path<i64>) -> Answer<AlertDetailView> {
+    Ok(Json(app.service.alert(alert).await?))
+}
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(instance))
+        .routes(routes!(health))
+        .routes(routes!(workers))
+        .routes(routes!(alerts))
+        .routes(routes!(alert))
+}

@@ -1,0 +1,86 @@
+//! What is answered instead of a result.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::server::Server;
+
+#[tokio::test]
+async fn what_goes_wrong_is_a_problem_whoever_notices_it() {
+    let server = Server::new().await;
+    for (path, status, kind) in [
+        ("/nothing", 404, "nothing_found"),
+        ("/assets/gold.nothing", 404, "nothing_found"),
+        ("/assets?selection=layer:nothing", 400, "bad_request"),
+        ("/assets?selektion=*", 400, "bad_request"),
+        ("/runs?limit=0", 400, "bad_request"),
+        ("/runs?limit=501", 400, "bad_request"),
+        ("/runs?limit=many", 400, "bad_request"),
+        ("/runs?cursor=nonsense", 400, "bad_request"),
+        ("/runs?state=asleep", 400, "bad_request"),
+        ("/runs?asset=%00", 400, "bad_request"),
+        ("/runs/%ff", 400, "bad_request"),
+        ("/runs/zzzz", 404, "nothing_found"),
+        ("/alerts/one", 400, "bad_request"),
+        ("/alerts/1", 404, "nothing_found"),
+        ("/ticks?around=2026-02-30", 400, "bad_request"),
+        ("/progress?runs=me", 400, "bad_request"),
+        ("/schedules/nothing/plan", 404, "nothing_found"),
+    ] {
+        let answer = server.ask(path).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (status, kind), "{path}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn bodies_are_read_strictly() {
+    let server = Server::new().await;
+    let body = |text: &'static str| server.telling("/plan").header("content-type", "application/json").body(text);
+    for (request, status, kind) in [
+        (server.telling("/plan").body("{}"), 415, "unsupported_media_type"),
+        (body("{"), 400, "bad_request"),
+        (body(""), 400, "bad_request"),
+        (body("[]"), 422, "wrong_shape"),
+        (body("{\"selection\": 1}"), 422, "wrong_shape"),
+        (body("{\"selektion\": \"*\"}"), 422, "wrong_shape"),
+        (body("{\"selection\": \"a\\u0000\"}"), 400, "bad_request"),
+        (body("{\"selection\": \"layer:nothing\"}"), 400, "bad_request"),
+        (
+            server.telling("/marks").json(&json!({ "asset": "lake.events", "partitions": "all", "reason": " " })),
+            422,
+            "wrong_shape",
+        ),
+        (server.telling("/quarantine/release").json(&json!({})), 422, "wrong_shape"),
+    ] {
+        let answer = server.send(request).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (status, kind), "{}", answer.text);
+    }
+    let large = json!({ "selection": "a".repeat(70_000) }).to_string();
+    let large = server.telling("/plan").header("content-type", "application/json").body(large);
+    // A request that is far too large is cut off instead.
+    if let Ok(answer) = large.send().await {
+        assert_eq!(answer.status(), 413);
+    }
+}
+
+#[tokio::test]
+async fn another_method_is_told_which_there_are() {
+    let server = Server::new().await;
+    for method in [Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
+        let answer = server.send(server.request(method, "/api/v1/runs")).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (405, "method_not_allowed"));
+        let allowed: std::collections::BTreeSet<&str> = answer.header("allow").split(',').collect();
+        assert_eq!(allowed, ["GET", "HEAD", "POST"].into());
+    }
+}
+
+#[tokio::test]
+async fn what_is_fine_already_is_told_apart_from_what_cannot_be() {
+    let server = Server::new().await;
+    server.lake.record(2, 4, 3).await;
+    let nothing = server.tell("/runs", &json!({ "selection": "*", "states": ["failed"] })).await;
+    assert_eq!((nothing.status, nothing.problem().as_str()), (409, "nothing_to_do"), "{}", nothing.text);
+    let computed =
+        server.tell("/marks", &json!({ "asset": "lake.daily", "partitions": "2026-03-02", "reason": "x" })).await;
+    assert_eq!((computed.status, computed.problem().as_str()), (409, "refused"), "{}", computed.text);
+}
