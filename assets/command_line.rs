@@ -2,13 +2,15 @@
 
 use chrono::NaiveDate;
 use clap::Subcommand;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use karat::cli::{self, Application, Connected, Exit, Failure, Session};
 use karat::service::{ErrorKind, Extent, LaunchKind, PartitionState, Request};
 
 use crate::collect::batch::Writer;
 use crate::collect::ingest::{IngestArguments, ingest};
 use crate::collect::progress::{Bar, Progress, Silent};
-use crate::{definitions, demo, discord_alert};
+use crate::{definitions, demo, discord_alert, discord_login};
 
 /// What can be asked of the platform.
 #[derive(Debug, Subcommand)]
@@ -36,7 +38,9 @@ pub fn application() -> Application {
         definitions: definitions::definitions,
         migrations: definitions::migrations,
         alert_channels: discord_alert::channels,
+        login_providers: discord_login::providers,
         pages: Some(karat::web::serve),
+        demonstrate: Some(|session, connected| prepare_demonstration(session, connected).boxed()),
     }
 }
 
@@ -65,19 +69,8 @@ async fn ingest_files(session: &Session, connected: &Connected, arguments: &Inge
 }
 
 async fn demonstrate(session: &Session, connected: &Connected) -> Result<Exit, Failure> {
-    if demo::would_mix(&connected.pool).await? {
-        return Err(Failure::new(
-            Exit::Failure,
-            "this database already holds a community, and invented people would be mixed with its own. Give the \
-             demonstration another database with --database-url, or another data folder with KARAT_DATA",
-        ));
-    }
-    session.output.message("Writing down 120 days of a community that does not exist.");
-    let report = demo::ingest(&writer(session, connected, "demo"), &mut *progress(session)).await?;
-    session.output.message(report.to_string().trim_end());
-    let request =
-        Request { states: [PartitionState::Missing, PartitionState::Stale].into(), ..Request::new("*", Extent::All) };
-    let exit = match connected.service.launch(&request, LaunchKind::Backfill).await {
+    let era = write_down(session, connected, demo::Era::FIXED, false).await?;
+    let exit = match connected.service.launch(&whatever_is_to_be_built(), LaunchKind::Backfill).await {
         Ok(launched) => cli::work_off(session, connected, launched.backfill_id, &[launched.run_id], None).await?,
         Err(error) if error.kind() == ErrorKind::NothingToDo => {
             session.output.message("Everything is built already.");
@@ -85,11 +78,55 @@ async fn demonstrate(session: &Session, connected: &Connected) -> Result<Exit, F
         }
         Err(error) => return Err(error.into()),
     };
-    let summary = demo::summary(&connected.pool).await?;
+    let summary = demo::summary(&connected.pool, era).await?;
     let commands = ["ls", "status", "plan gold.retention_cohorts 2026-02..2026-05 --upstream", "ingest --help"];
     let next: String = commands.iter().map(|words| format!("\n  {}", session.command(words))).collect();
     session.output.text(&format!("\n{summary}\nWhere to look next:{next}"))?;
     Ok(exit)
+}
+
+/// Sees to it that the database holds the demonstration, that of `era` unless it has one, and nothing else. A new one gets
+/// a mistake in it when that is wanted.
+async fn write_down(
+    session: &Session,
+    connected: &Connected,
+    era: demo::Era,
+    with_mistake: bool,
+) -> Result<demo::Era, Failure> {
+    if demo::would_mix(&connected.pool).await? {
+        return Err(Failure::new(
+            Exit::Failure,
+            "this database already holds a community, and invented people would be mixed with its own. Give the \
+             demonstration another database with --database-url, or another data folder with KARAT_DATA",
+        ));
+    }
+    let found = demo::Era::found(&connected.pool).await?;
+    let era = found.unwrap_or(era);
+    let writer = writer(session, connected, "demo");
+    session.output.message("Writing down 120 days of a community that does not exist.");
+    let report = demo::ingest(&writer, era, &mut *progress(session)).await?;
+    session.output.message(report.to_string().trim_end());
+    if with_mistake && found.is_none() {
+        demo::go_wrong(&writer, era).await?;
+    }
+    Ok(era)
+}
+
+fn whatever_is_to_be_built() -> Request {
+    Request { states: [PartitionState::Missing, PartitionState::Stale].into(), ..Request::new("*", Extent::All) }
+}
+
+/// The community until yesterday for `up --demo`: what is to be built is launched for the worker of the process, and the
+/// community lives on while that runs.
+async fn prepare_demonstration(session: &Session, connected: &Connected) -> Result<BoxFuture<'static, ()>, Failure> {
+    let today = session.clock.now().with_timezone(&demo::ZONE).date_naive();
+    let era = write_down(session, connected, demo::Era::before(today), true).await?;
+    match connected.service.launch(&whatever_is_to_be_built(), LaunchKind::Backfill).await {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NothingToDo => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(demo::live(writer(session, connected, "demo"), era).boxed())
 }
 
 fn writer(session: &Session, connected: &Connected, name: &str) -> Writer {

@@ -87,7 +87,7 @@ fn activity() -> Dashboard {
                 .unit(("people", "Menschen")),
         )
         .chart(
-            Chart::line("stickiness", ("Stickiness", "Bindung"), RollingActiveUsers::KEY)
+            Chart::line("stickiness", ("Stickiness", "Stickiness"), RollingActiveUsers::KEY)
                 .series(
                     Series::by_choice(
                         ("DAU / MAU", "DAU / MAU"),

@@ -8,6 +8,7 @@ pub mod dashboards;
 pub mod definitions;
 pub mod demo;
 pub mod discord_alert;
+pub mod discord_login;
 pub mod gold;
 pub mod parse;
 pub mod silver;

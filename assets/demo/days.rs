@@ -5,7 +5,7 @@ use karat::core::time::instant_of;
 
 use super::people::{Person, SERVERS};
 use super::random::Random;
-use super::{DAYS, ZONE, day};
+use super::{DAYS, Era, ZONE};
 
 /// Something that happens in the guild.
 pub(super) struct Happening {
@@ -48,11 +48,11 @@ pub(super) struct Life {
 }
 
 /// Lets everybody live through all days.
-pub(super) fn life(people: &[Person]) -> Life {
+pub(super) fn life(people: &[Person], era: Era) -> Life {
     let mut life = Life { guild: Vec::new(), visits: Default::default() };
     for person in people {
         for number in person.first_day..=person.last_day {
-            live(person, number, &mut life);
+            live(person, number, era, &mut life);
         }
     }
     life.guild.sort_by_key(|happening| (happening.at, happening.person));
@@ -62,19 +62,19 @@ pub(super) fn life(people: &[Person]) -> Life {
     life
 }
 
-fn live(person: &Person, number: u32, life: &mut Life) {
+fn live(person: &Person, number: u32, era: Era, life: &mut Life) {
     let random = &mut Random::for_purpose(2, u64::from(person.number) << 16 | u64::from(number));
     let guild = &mut life.guild;
     let is_first_day = number == person.first_day;
     if is_first_day && person.discord.is_some() {
-        guild.push(Happening { at: moment(number, 600, random), person: person.number, what: What::Joins });
+        guild.push(Happening { at: moment(era, number, 600, random), person: person.number, what: What::Joins });
     }
     if number == person.last_day && person.leaves {
-        guild.push(Happening { at: moment(number, 1_430, random), person: person.number, what: What::Leaves });
+        guild.push(Happening { at: moment(era, number, 1_430, random), person: person.number, what: What::Leaves });
         return;
     }
     // Weekends are busy, the middle of the week is not.
-    let rhythm = match day(number).weekday() {
+    let rhythm = match era.day(number).weekday() {
         Weekday::Fri | Weekday::Sun => 130,
         Weekday::Sat => 150,
         Weekday::Tue | Weekday::Wed => 75,
@@ -85,17 +85,17 @@ fn live(person: &Person, number: u32, life: &mut Life) {
     }
     if person.discord.is_some() && (is_first_day || random.chance(person.writes)) {
         for _ in 0..random.between(1, 8) {
-            let at = moment(number, random.between(620, 1_425), random);
+            let at = moment(era, number, random.between(620, 1_425), random);
             let what = What::Writes { channel: random.between(0, 2), words: random.between(1, 20) };
             guild.push(Happening { at, person: person.number, what });
         }
     }
     if person.discord.is_some() && random.chance(person.talks) {
-        talk(person, number, random, guild);
+        talk(person, number, era, random, guild);
     }
     if person.steam.is_some() && random.chance(person.plays) {
         // Never in two places: at most one visit begins in an evening, and it ends before the next.
-        let from = moment(number, random.between(1_020, 1_410), random);
+        let from = moment(era, number, random.between(1_020, 1_410), random);
         let to = from + TimeDelta::seconds(i64::from(random.between(240, 9_000)));
         let server = if random.chance(700) { person.favourite } else { random.between(0, 11) };
         if let Some(visits) =
@@ -107,8 +107,8 @@ fn live(person: &Person, number: u32, life: &mut Life) {
 }
 
 /// An evening in voice: in, perhaps to another channel, perhaps forgotten in the AFK channel, out.
-fn talk(person: &Person, number: u32, random: &mut Random, guild: &mut Vec<Happening>) {
-    let mut at = moment(number, random.between(1_050, 1_410), random);
+fn talk(person: &Person, number: u32, era: Era, random: &mut Random, guild: &mut Vec<Happening>) {
+    let mut at = moment(era, number, random.between(1_050, 1_410), random);
     let mut push = |at, channel| {
         guild.push(Happening { at, person: person.number, what: What::Talks { channel } });
     };
@@ -126,9 +126,9 @@ fn talk(person: &Person, number: u32, random: &mut Random, guild: &mut Vec<Happe
 }
 
 /// A moment in that local minute of the day.
-fn moment(number: u32, minute: u32, random: &mut Random) -> DateTime<Utc> {
+fn moment(era: Era, number: u32, minute: u32, random: &mut Random) -> DateTime<Utc> {
     let second = minute * 60 + random.between(0, 59);
     let time = NaiveTime::from_num_seconds_from_midnight_opt(second, 0).unwrap_or(NaiveTime::MIN);
     let number = number.min(DAYS - 1);
-    instant_of(day(number).and_time(time), ZONE) + TimeDelta::milliseconds(i64::from(random.between(0, 999)))
+    instant_of(era.day(number).and_time(time), ZONE) + TimeDelta::milliseconds(i64::from(random.between(0, 999)))
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::days::{AFK_CHANNEL, Happening, What};
 use super::people::Person;
 use super::random::Random;
-use super::{DAYS, FIRST_DAY, ZONE, day};
+use super::{DAYS, Era, ZONE};
 
 /// The guild of the demonstration.
 pub(super) const GUILD: u64 = 390_000_000_000_000_001;
@@ -21,17 +21,10 @@ const FIRST_VOICE_CHANNEL: u64 = 390_000_000_000_000_200;
 const HEARTBEAT: TimeDelta = TimeDelta::seconds(240);
 
 /// Everything the bot received, one frame a line.
-pub(super) fn frames(people: &[Person], happenings: &[Happening]) -> String {
-    let mut capture = Capture {
-        people,
-        text: String::new(),
-        sequence: 0,
-        messages: 0,
-        members: BTreeMap::new(),
-        voice: BTreeMap::new(),
-    };
-    let (begin, end) = (start_of_day(FIRST_DAY, ZONE), start_of_day(day(DAYS), ZONE));
-    let mut absences = absences().into_iter().peekable();
+pub(super) fn frames(people: &[Person], happenings: &[Happening], era: Era) -> String {
+    let mut capture = Capture::new(people);
+    let (begin, end) = (start_of_day(era.day(0), ZONE), start_of_day(era.day(DAYS), ZONE));
+    let mut absences = absences(era).into_iter().peekable();
     let mut happenings = happenings.iter().filter(|happening| happening.at < end).peekable();
     let mut heartbeat = begin + HEARTBEAT;
     capture.identify(begin);
@@ -48,7 +41,7 @@ pub(super) fn frames(people: &[Person], happenings: &[Happening]) -> String {
             capture.identify(back);
             heartbeat = back + HEARTBEAT;
         } else if heartbeat < next {
-            capture.frame(heartbeat, &json!({"op": 11}));
+            capture.alive(heartbeat);
             heartbeat += HEARTBEAT;
         } else if let Some(happening) = happenings.next() {
             capture.happens(happening);
@@ -61,13 +54,13 @@ pub(super) fn frames(people: &[Person], happenings: &[Happening]) -> String {
 
 /// When the bot is away: for twenty seconds on Wednesday mornings, for more than an hour on one Friday evening, and for
 /// twelve minutes on a Saturday evening.
-fn absences() -> Vec<(DateTime<Utc>, DateTime<Utc>)> {
+fn absences(era: Era) -> Vec<(DateTime<Utc>, DateTime<Utc>)> {
     let at = |number, hour, minute| {
         let time = NaiveTime::from_hms_opt(hour, minute, 0).unwrap_or(NaiveTime::MIN);
-        instant_of(day(number).and_time(time), ZONE)
+        instant_of(era.day(number).and_time(time), ZONE)
     };
     let mut absences: Vec<_> = (0..DAYS)
-        .filter(|&number| chrono::Datelike::weekday(&day(number)) == Weekday::Wed)
+        .filter(|&number| chrono::Datelike::weekday(&era.day(number)) == Weekday::Wed)
         .map(|number| (at(number, 5, 0), at(number, 5, 0) + TimeDelta::seconds(20)))
         .collect();
     absences.push((at(61, 20, 10), at(61, 21, 25)));
@@ -76,7 +69,8 @@ fn absences() -> Vec<(DateTime<Utc>, DateTime<Utc>)> {
     absences
 }
 
-struct Capture<'a> {
+/// What the bot receives, as text.
+pub(super) struct Capture<'a> {
     people: &'a [Person],
     text: String,
     sequence: u64,
@@ -87,7 +81,27 @@ struct Capture<'a> {
     voice: BTreeMap<u32, u32>,
 }
 
-impl Capture<'_> {
+impl<'a> Capture<'a> {
+    /// Nothing was received yet.
+    pub(super) const fn new(people: &'a [Person]) -> Self {
+        Self { people, text: String::new(), sequence: 0, messages: 0, members: BTreeMap::new(), voice: BTreeMap::new() }
+    }
+
+    /// Messages are numbered from here on.
+    pub(super) const fn number_messages_from(&mut self, number: u64) {
+        self.messages = number;
+    }
+
+    /// What was received since this was last asked, one frame a line.
+    pub(super) fn take(&mut self) -> String {
+        std::mem::take(&mut self.text)
+    }
+
+    /// Nothing happened, and the connection is alive.
+    pub(super) fn alive(&mut self, at: DateTime<Utc>) {
+        self.frame(at, &json!({"op": 11}));
+    }
+
     fn frame(&mut self, at: DateTime<Utc>, frame: &Value) {
         let line = json!({"at_ms": at.timestamp_millis(), "from": "server", "frame": frame});
         // Writing to a text does not fail.
@@ -101,7 +115,7 @@ impl Capture<'_> {
     }
 
     /// The bot connects and is told how things are.
-    fn identify(&mut self, at: DateTime<Utc>) {
+    pub(super) fn identify(&mut self, at: DateTime<Utc>) {
         self.sequence = 0;
         self.dispatch(at, "READY", &json!({"user": {"id": "389000000000000007", "bot": true}}));
         let members: Vec<Value> = self
@@ -121,7 +135,7 @@ impl Capture<'_> {
     }
 
     /// The world moves on.
-    fn happens(&mut self, happening: &Happening) {
+    pub(super) fn happens(&mut self, happening: &Happening) {
         match happening.what {
             What::Joins => {
                 self.members.insert(happening.person, happening.at);
@@ -140,7 +154,7 @@ impl Capture<'_> {
     }
 
     /// The bot is told of it.
-    fn received(&mut self, happening: &Happening) {
+    pub(super) fn received(&mut self, happening: &Happening) {
         let Some(user) = self.user(happening.person) else { return };
         let at = happening.at;
         let guild = GUILD.to_string();

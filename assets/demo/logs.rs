@@ -8,14 +8,14 @@ use karat::core::time::{local_time, start_of_day};
 use super::days::Visit;
 use super::people::Person;
 use super::random::Random;
-use super::{DAYS, FIRST_DAY, ZONE, day};
+use super::{DAYS, Era, ZONE};
 
 /// How often a server with players on it logs a round.
 const ROUND: TimeDelta = TimeDelta::seconds(300);
 
 /// The log of one server over all days.
-pub(super) fn log(people: &[Person], visits: &[Visit]) -> String {
-    let (begin, end) = (start_of_day(FIRST_DAY, ZONE), start_of_day(day(DAYS), ZONE));
+pub(super) fn log(people: &[Person], visits: &[Visit], era: Era) -> String {
+    let (begin, end) = (start_of_day(era.day(0), ZONE), start_of_day(era.day(DAYS), ZONE));
     let mut lines: Vec<(DateTime<Utc>, String)> = Vec::new();
     lines.push((begin, "Log file started (file \"logs/demo.log\") (game \"csgo\") (version \"10603\")".to_owned()));
     lines.push((begin, "Loading map \"de_dust2\"".to_owned()));
@@ -25,6 +25,18 @@ pub(super) fn log(people: &[Person], visits: &[Visit]) -> String {
             visit_lines(person, visit, &mut lines);
         }
     }
+    written(lines, end)
+}
+
+/// The log of one visit alone.
+pub(super) fn log_of_visit(person: &Person, visit: &Visit) -> String {
+    let mut lines = Vec::new();
+    visit_lines(person, visit, &mut lines);
+    written(lines, DateTime::<Utc>::MAX_UTC)
+}
+
+/// The lines before `end` as the server writes them.
+fn written(mut lines: Vec<(DateTime<Utc>, String)>, end: DateTime<Utc>) -> String {
     // Stable: lines of one instant stay in the order in which they were written.
     lines.sort_by_key(|(at, _)| at.timestamp());
     let mut text = String::new();

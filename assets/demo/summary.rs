@@ -7,15 +7,15 @@ use chrono::{Days, NaiveDate};
 use karat::prelude::Asset;
 use sqlx::PgPool;
 
-use super::last_day;
+use super::Era;
 use crate::gold::{DailyActiveUsers, RetentionCohorts};
 
 /// The last two weeks of daily active users and the retention triangle.
 ///
 /// # Errors
 /// When the gold tables cannot be read.
-pub async fn summary(pool: &PgPool) -> Result<String, sqlx::Error> {
-    let last = last_day();
+pub async fn summary(pool: &PgPool, era: Era) -> Result<String, sqlx::Error> {
+    let last = era.last_day();
     let days: Vec<DailyActiveUsers> =
         sqlx::query_as("select * from gold.daily_active_users where day > $1 and day <= $2 order by day")
             .bind(last - Days::new(14))

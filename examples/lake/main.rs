@@ -35,7 +35,9 @@ fn main() -> ExitCode {
         definitions: assets::definitions,
         migrations: assets::migrations,
         alert_channels: || Ok(Vec::new()),
+        login_providers: || Ok(Vec::new()),
         pages: Some(karat::web::serve),
+        demonstrate: None,
     };
     cli::main(application, async |session, verb: Verb| match verb {
         Verb::Karat(verb) => cli::run(session, verb).await,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::core::key::AssetKey;
 
 /// A text in the languages of the pages.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Text {
     /// English.
     pub en: String,
@@ -50,7 +50,7 @@ impl From<(&str, &str)> for Text {
 ///             .unit(("people", "Personen")),
 ///     );
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Dashboard {
     /// Its name, in addresses.
     pub name: String,
@@ -113,7 +113,7 @@ impl Dashboard {
 }
 
 /// A time that ends with the newest figures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub enum Span {
     /// 30 days.
     #[serde(rename = "30d")]
@@ -158,7 +158,7 @@ impl Span {
 }
 
 /// What the reader of a dashboard can choose.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Switch {
     /// Its name, in addresses.
     pub name: String,
@@ -169,7 +169,7 @@ pub struct Switch {
 }
 
 /// One of a switch's choices.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Choice {
     /// Its name, in addresses.
     pub name: String,
@@ -192,7 +192,7 @@ impl Switch {
 }
 
 /// Figures of one table, drawn in one way.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Chart {
     /// Its name, in addresses.
     pub name: String,
@@ -215,7 +215,7 @@ pub struct Chart {
 }
 
 /// How figures are drawn.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case", tag = "chart")]
 pub enum ChartKind {
     /// A line for each series.
@@ -259,7 +259,7 @@ impl ChartKind {
 }
 
 /// With what a figure is compared to find out whether it is an anomaly: see [`crate::core::anomaly`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Seasonal {
     /// How many weeks back figures of the same weekday and hour count.
     pub weeks: u32,
@@ -274,7 +274,7 @@ impl Default for Seasonal {
 }
 
 /// A figure over time, or in a table a column.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Series {
     /// What it is called.
     pub title: Text,
@@ -310,7 +310,7 @@ impl Series {
 }
 
 /// What figures are counted in.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case", tag = "unit", content = "of")]
 pub enum Unit {
     /// Nothing in particular.

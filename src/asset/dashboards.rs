@@ -1,14 +1,13 @@
 //! The rules that declared dashboards must obey.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
+use super::assets::Assets;
 use super::dashboard::{Chart, ChartKind, Dashboard, Text};
 use super::problems::DefinitionError;
 use super::schedules::is_name;
 use super::spec::{AssetSpec, ColumnSpec};
 use super::statement::{DATE_TYPE, INSTANT_TYPE, TEXT_TYPE};
-use crate::core::key::AssetKey;
 use crate::core::suggest::did_you_mean;
 
 /// Names that the pages' addresses give another meaning.
@@ -26,7 +25,7 @@ const WEEKS: std::ops::RangeInclusive<u32> = 3..=104;
 /// asset that is not declared cannot be checked.
 pub(super) fn checked_dashboards(
     dashboards: Vec<Dashboard>,
-    assets: &BTreeMap<AssetKey, Arc<AssetSpec>>,
+    assets: &Assets,
     errors: &mut Vec<DefinitionError>,
 ) -> Vec<Dashboard> {
     let mut names = BTreeSet::new();
@@ -74,7 +73,7 @@ impl Review<'_> {
         }
     }
 
-    fn dashboard(&mut self, assets: &BTreeMap<AssetKey, Arc<AssetSpec>>) {
+    fn dashboard(&mut self, assets: &Assets) {
         let dashboard = self.dashboard;
         self.text("its title", &dashboard.title);
         if let Some(about) = &dashboard.about {
@@ -155,7 +154,7 @@ impl Review<'_> {
         if let ChartKind::Line { anomalies: Some(seasonal) } = &chart.kind {
             if !WEEKS.contains(&seasonal.weeks) {
                 self.problem(
-                    format!("anomalies cannot be told from {} weeks", seasonal.weeks),
+                    format!("anomalies cannot be told from {} week(s)", seasonal.weeks),
                     format!("use {} to {}", WEEKS.start(), WEEKS.end()),
                 );
             }

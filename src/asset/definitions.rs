@@ -1,9 +1,9 @@
 //! The table of contents: all assets, schedules, sensors and dashboards of an installation, validated together.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::assets::Assets;
 use super::calendar::Calendar;
 use super::code_version::code_version;
 use super::dashboard::Dashboard;
@@ -22,7 +22,7 @@ use crate::core::suggest::did_you_mean;
 #[derive(Clone)]
 pub struct Definitions {
     calendar: Calendar,
-    assets: BTreeMap<AssetKey, Arc<AssetSpec>>,
+    assets: Assets,
     pools: PoolLimits,
     graph: AssetGraph,
     schedules: Vec<ScheduleSpec>,
@@ -43,26 +43,21 @@ impl Definitions {
     /// As [`Self::from_specs`], with errors that were found while lowering declarations.
     pub(super) fn assemble(
         calendar: Calendar,
-        specs: Vec<AssetSpec>,
+        mut specs: Vec<AssetSpec>,
         pools: PoolLimits,
         schedules: Vec<Schedule>,
         dashboards: Vec<Dashboard>,
         mut errors: Vec<DefinitionError>,
     ) -> Result<Self, DefinitionErrors> {
-        let mut assets: BTreeMap<AssetKey, Arc<AssetSpec>> = BTreeMap::new();
-        for mut spec in specs {
-            if let Some(first) = assets.get(&spec.key) {
-                errors.push(duplicate(first, &spec));
-                continue;
-            }
-            spec.code_version = code_version(&spec);
-            assets.insert(spec.key.clone(), Arc::new(spec));
+        for spec in &mut specs {
+            spec.code_version = code_version(spec);
         }
+        let assets = Assets::new(specs, |first, second| errors.push(duplicate(first, second)));
         errors.extend(Review::run(&assets, &pools));
         let dashboards = checked_dashboards(dashboards, &assets, &mut errors);
-        let edges = assets.values().map(|asset| {
-            (asset.key.clone(), asset.upstreams.iter().map(|upstream| upstream.key.clone()).collect::<Vec<_>>())
-        });
+        let edges = assets
+            .values()
+            .map(|asset| (asset.key.clone(), asset.upstreams.iter().map(|upstream| upstream.key.clone())));
         match AssetGraph::build(edges) {
             Ok(graph) => {
                 let mut definitions =
@@ -161,7 +156,7 @@ impl fmt::Debug for Definitions {
         formatter
             .debug_struct("Definitions")
             .field("calendar", &self.calendar)
-            .field("assets", &self.assets.keys())
+            .field("assets", &self.assets.keys().collect::<Vec<_>>())
             .field("pools", &self.pools)
             .field("schedules", &self.schedules)
             .field("sensors", &self.sensors)
@@ -212,7 +207,7 @@ fn duplicate(first: &AssetSpec, second: &AssetSpec) -> DefinitionError {
 }
 
 /// The graph also reports what the other rules have already said; only its circles are news.
-fn cycle(assets: &BTreeMap<AssetKey, Arc<AssetSpec>>, problem: &GraphProblem) -> Option<DefinitionError> {
+fn cycle(assets: &Assets, problem: &GraphProblem) -> Option<DefinitionError> {
     let GraphProblem::Cycle(keys) = problem else { return None };
     let first = keys.first()?;
     if keys.len() < 2 {

@@ -3,6 +3,7 @@
 //! The traits are generic only at the edge: [`definitions::Definitions`] lowers each declaration to the plain
 //! [`spec::AssetSpec`], and everything above works on that.
 
+mod assets;
 pub mod builder;
 pub mod calendar;
 mod catalog;

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::exit::{Exit, Failure};
 use super::output::{one_line, shortened, table, time_text, toned};
+use super::remote::Call;
 use super::session::Session;
 use crate::core::suggest::did_you_mean;
 use crate::daemon::alert_channel::{AlertChannel, JsonWebhook, WebhookUrl, webhook_of_environment};
@@ -82,6 +83,13 @@ pub struct ChannelArguments {
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretText(String);
 
+impl SecretText {
+    /// The text itself, to use and not to print.
+    pub(super) fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for SecretText {
     type Err = Infallible;
 
@@ -116,15 +124,15 @@ impl ChannelArguments {
 pub(super) async fn alert(session: &Session, verb: &AlertVerb) -> Result<Exit, Failure> {
     match verb {
         AlertVerb::Ls(arguments) => {
-            let alerts = session
-                .connected(async |connected| {
-                    Ok(connected.service.alerts(arguments.open, arguments.before, arguments.limit).await?)
-                })
-                .await?;
+            let AlertListArguments { open, limit, before } = *arguments;
+            let there = Call::get(["alerts"]).with("open", Some(open)).with("before", before);
+            let alerts =
+                session.list(Some(limit), async |service| service.alerts(open, before, limit).await, there).await?;
             session.output.result(&alerts, |alerts| list_text(session, alerts, arguments))?;
         }
         AlertVerb::Show(arguments) => {
-            let alert = session.connected(async |connected| Ok(connected.service.alert(arguments.id).await?)).await?;
+            let there = Call::get(["alerts", &arguments.id.to_string()]);
+            let alert = session.ask(async |service| service.alert(arguments.id).await, there).await?;
             session.output.result(&alert, |alert| alert_text(session, alert))?;
         }
         AlertVerb::Test(arguments) => return test(session, arguments).await,
@@ -202,6 +210,17 @@ fn alert_text(session: &Session, view: &AlertDetailView) -> String {
 }
 
 async fn test(session: &Session, arguments: &AlertTestArguments) -> Result<Exit, Failure> {
+    let tested = if session.is_remote() {
+        let there = Call::post(["alerts", "test"]).body(&serde_json::json!({ "channel": arguments.channel }));
+        session.list(None, async |_| Ok(Vec::new()), there).await?
+    } else {
+        tested(session, arguments).await?
+    };
+    session.output.result(&tested, |tested| tested.iter().map(tested_line).collect::<Vec<_>>().join("\n"))?;
+    Ok(if tested.iter().all(|tested| tested.delivered) { Exit::Ok } else { Exit::Failure })
+}
+
+async fn tested(session: &Session, arguments: &AlertTestArguments) -> Result<Vec<TestedChannelView>, Failure> {
     let mut channels = arguments.channels.channels(session)?;
     if channels.is_empty() {
         return Err(Failure::new(
@@ -221,7 +240,7 @@ async fn test(session: &Session, arguments: &AlertTestArguments) -> Result<Exit,
         }
     }
     let name = session.application.name;
-    let tested = session
+    session
         .connected(async |connected| {
             let mut tested = Vec::new();
             for channel in &channels {
@@ -229,9 +248,7 @@ async fn test(session: &Session, arguments: &AlertTestArguments) -> Result<Exit,
             }
             Ok(tested)
         })
-        .await?;
-    session.output.result(&tested, |tested| tested.iter().map(tested_line).collect::<Vec<_>>().join("\n"))?;
-    Ok(if tested.iter().all(|tested| tested.delivered) { Exit::Ok } else { Exit::Failure })
+        .await
 }
 
 fn tested_line(tested: &TestedChannelView) -> String {

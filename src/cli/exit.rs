@@ -36,7 +36,7 @@ Exit codes:
   2  the command line is wrong: an unknown name, an impossible date, a wrong option
   3  the definitions are wrong
   4  `status --exit-code`: something is not fresh
-  5  the database cannot be used";
+  5  the database, or the server, cannot be used";
 
 impl Exit {
     /// The number.

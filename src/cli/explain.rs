@@ -4,6 +4,7 @@ use chrono_tz::Tz;
 
 use super::exit::{Exit, Failure};
 use super::output::{counted, grouped, one_line, short_id, shortened, table, time_text, toned};
+use super::remote::Call;
 use super::runs::request_text;
 use super::session::Session;
 use super::verb::{AssetShowArguments, WhyArguments};
@@ -16,11 +17,9 @@ const ERROR_CHARACTERS: usize = 1_000;
 const DESCRIPTION_CHARACTERS: usize = 60;
 
 pub(super) async fn why(session: &Session, arguments: &WhyArguments) -> Result<Exit, Failure> {
-    let why = session
-        .connected(async |connected| {
-            Ok(connected.service.why(&arguments.asset, arguments.partition.as_deref()).await?)
-        })
-        .await?;
+    let (asset, partition) = (arguments.asset.as_str(), arguments.partition.as_deref());
+    let there = Call::get(["assets", asset, "why"]).with("partition", partition);
+    let why = session.ask(async |service| service.why(asset, partition).await, there).await?;
     session.output.result(&why, |why| why_text(session, why))?;
     Ok(Exit::Ok)
 }
@@ -219,7 +218,8 @@ fn indented(text: &str) -> String {
 }
 
 pub(super) async fn asset(session: &Session, arguments: &AssetShowArguments) -> Result<Exit, Failure> {
-    let asset = session.connected(async |connected| Ok(connected.service.asset(&arguments.asset).await?)).await?;
+    let there = Call::get(["assets", &arguments.asset]);
+    let asset = session.ask(async |service| service.asset(&arguments.asset).await, there).await?;
     session.output.result(&asset, |asset| asset_text(session, asset))?;
     Ok(Exit::Ok)
 }

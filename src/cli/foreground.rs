@@ -8,8 +8,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::exit::{Exit, Failure};
+use super::instance::Instance;
 use super::interruptions::Interruptions;
 use super::output::{counted, duration_text, grouped, one_line, shortened};
+use super::remote::{Call, Remote};
 use super::session::{Connected, Session};
 use crate::engine::WorkerSettings;
 use crate::service::{LaunchedView, ProgressView, Service, ServiceError, SummaryView};
@@ -27,6 +29,10 @@ const LOOK_SHARE: u32 = 20;
 /// How long the summary waits for a database that is away, and how often it looks.
 const SUMMARY_LIMIT: Duration = Duration::from_secs(30);
 const SUMMARY_WAIT: Duration = Duration::from_millis(250);
+
+/// How often is looked how far workers elsewhere are, and how many runs are looked at together.
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+const WATCHED_RUNS: usize = 50;
 
 /// How much of a reason the summary shows.
 const REASON_CHARACTERS: usize = 300;
@@ -76,14 +82,16 @@ pub async fn work_off(
 ) -> Result<Exit, Failure> {
     let Some(&first) = runs.first() else { return Ok(Exit::Ok) };
     let work = Work::of(backfill_id, first);
-    let summary = work_off_as(session, connected, &work, runs, concurrency).await?;
-    summary.print(session, &work, None)
+    let finished = work_off_here(session, connected, &work, runs, concurrency).await?;
+    finished.print(session, &work, None)
 }
 
 /// How work in the foreground ended.
 pub(super) struct Finished {
     summary: SummaryView,
     elapsed: Duration,
+    /// Whether workers elsewhere carry out what is left.
+    goes_on: bool,
 }
 
 impl Finished {
@@ -101,12 +109,49 @@ impl Finished {
             summary: &'a SummaryView,
         }
         let result = Result { launched, summary: &self.summary };
-        session.output.result(&result, |_| summary_text(session, &self.summary, work, self.elapsed))?;
+        session.output.result(&result, |_| summary_text(session, self, work))?;
         Ok(if self.summary.is_success() { Exit::Ok } else { Exit::Failure })
     }
 }
 
+/// Carries out `runs` in this process, or watches how workers elsewhere do.
 pub(super) async fn work_off_as(
+    session: &Session,
+    instance: &Instance,
+    work: &Work,
+    runs: &[Uuid],
+    concurrency: Option<u32>,
+) -> Result<Finished, Failure> {
+    match instance {
+        Instance::Here(connected) => work_off_here(session, connected, work, runs, concurrency).await,
+        Instance::There(remote) => watch(session, remote, work, runs).await,
+    }
+}
+
+/// Shows progress until the runs have ended, or the person has seen enough.
+async fn watch(session: &Session, remote: &Remote, work: &Work, runs: &[Uuid]) -> Result<Finished, Failure> {
+    let began = Instant::now();
+    let mut interruptions = Interruptions::listen()?;
+    let mut display = Display::new(session, began);
+    let ids: Vec<String> = runs.iter().take(WATCHED_RUNS).map(Uuid::to_string).collect();
+    let call = Call::get(["progress"]).with("runs", Some(ids.join(",")));
+    let summary: SummaryView = loop {
+        let summary: SummaryView = remote.call(&call).await?;
+        display.show(&summary.progress, work);
+        if summary.progress.live_runs == 0 {
+            break summary;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(WATCH_INTERVAL) => {}
+            () = interruptions.next() => break summary,
+        }
+    };
+    display.end();
+    let goes_on = summary.progress.live_runs > 0;
+    Ok(Finished { summary, elapsed: began.elapsed(), goes_on })
+}
+
+async fn work_off_here(
     session: &Session,
     connected: &Connected,
     work: &Work,
@@ -161,7 +206,7 @@ pub(super) async fn work_off_as(
     }
     let elapsed = began.elapsed();
     tokio::select! {
-        summary = summary(&connected.service, runs) => Ok(Finished { summary: summary?, elapsed }),
+        summary = summary(&connected.service, runs) => Ok(Finished { summary: summary?, elapsed, goes_on: false }),
         () = interruptions.next() => std::process::exit(Exit::Failure.code().into()),
     }
 }
@@ -179,11 +224,13 @@ async fn summary(service: &Service, runs: &[Uuid]) -> Result<SummaryView, Servic
     }
 }
 
-fn summary_text(session: &Session, summary: &SummaryView, work: &Work, elapsed: Duration) -> String {
+fn summary_text(session: &Session, finished: &Finished, work: &Work) -> String {
+    let Finished { summary, elapsed, goes_on } = finished;
     let steps = &summary.progress.steps;
     let name = work.name();
     let name = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
     let outcome = match (summary.progress.live_runs, steps.failed + steps.blocked, steps.canceled) {
+        (1.., _, _) if *goes_on => "goes on elsewhere",
         (1.., _, _) => "stopped before its end",
         (0, 1.., _) => "failed",
         (0, _, 1..) => "was canceled",
@@ -205,7 +252,7 @@ fn summary_text(session: &Session, summary: &SummaryView, work: &Work, elapsed: 
         "{name} {outcome}: {} of {} in {}.",
         parts.join(", "),
         counted(number(steps.total), "partition"),
-        duration_text(elapsed)
+        duration_text(*elapsed)
     );
     for failure in &summary.failures {
         let reason = failure.reason.as_deref().map_or_else(String::new, |reason| format!(": {}", one_line(reason)));
@@ -224,7 +271,7 @@ fn summary_text(session: &Session, summary: &SummaryView, work: &Work, elapsed: 
     }
     let mut hints = Vec::new();
     if summary.progress.live_runs > 0 {
-        hints.push(("go on", work.resume()));
+        hints.push(if *goes_on { ("watch", work.show()) } else { ("go on", work.resume()) });
         hints.push(("undo", work.cancel()));
     } else if !summary.failures.is_empty() {
         hints.push(("details", work.show()));

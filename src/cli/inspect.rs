@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::exit::{Exit, Failure};
 use super::output::{counted, grouped, one_line, shortened, table, time_text, toned};
+use super::remote::Call;
 use super::session::Session;
 use super::verb::{GraphArguments, GraphFormat, SelectionArguments, StatusArguments, selection_text};
 use crate::asset::spec::AssetKind;
 use crate::core::freshness::FreshnessState;
 use crate::core::key::AssetKey;
 use crate::service::{
-    self, AssetStatusView, AssetView, Extent, GraphNode, GraphView, PartitionState, Request, StatusView,
+    self, AssetStatusView, AssetView, Extent, GraphNode, GraphView, PartitionState, Request, Service, StatusView,
     asks_for_states, list_assets,
 };
 
@@ -22,11 +23,12 @@ const REASON_CHARACTERS: usize = 300;
 
 pub(super) async fn ls(session: &Session, arguments: &SelectionArguments) -> Result<Exit, Failure> {
     let selection = selection_text(&arguments.selection, &arguments.exclude);
-    let assets = match &selection {
-        Some(selection) if asks_for_states(selection) => {
-            session.connected(async |connected| Ok(connected.service.assets(Some(selection)).await?)).await?
-        }
-        selection => list_assets(&*session.definitions()?, selection.as_deref())?,
+    let selected = selection.as_deref();
+    let assets = if session.is_remote() || selected.is_some_and(asks_for_states) {
+        let there = Call::get(["assets"]).with("selection", selected);
+        session.list(None, async |service| service.assets(selected).await, there).await?
+    } else {
+        list_assets(&*session.definitions()?, selected)?
     };
     session.output.result(&assets, |assets| assets_text(assets))?;
     Ok(Exit::Ok)
@@ -50,7 +52,8 @@ fn assets_text(assets: &[AssetView]) -> String {
 
 pub(super) async fn status(session: &Session, arguments: &StatusArguments) -> Result<Exit, Failure> {
     let selection = selection_text(&arguments.selection.selection, &arguments.selection.exclude);
-    let status = session.connected(async |connected| Ok(connected.service.status(selection.as_deref()).await?)).await?;
+    let there = Call::get(["status"]).with("selection", selection.as_deref());
+    let status = session.ask(async |service| service.status(selection.as_deref()).await, there).await?;
     session.output.result(&status, |status| status_text(session, status, selection.as_deref()))?;
     Ok(if arguments.exit_code && !status.is_fresh { Exit::NotFresh } else { Exit::Ok })
 }
@@ -146,17 +149,18 @@ fn next_steps(session: &Session, status: &StatusView, selection: Option<&str>) -
 
 pub(super) async fn graph(session: &Session, arguments: &GraphArguments) -> Result<Exit, Failure> {
     let selection = selection_text(&arguments.selection.selection, &arguments.selection.exclude);
-    let definitions = session.definitions()?;
-    let selection = match selection {
-        // States are in the database: which assets they mean is looked up first.
-        Some(selection) if asks_for_states(&selection) => {
-            let assets =
-                session.connected(async |connected| Ok(connected.service.assets(Some(&selection)).await?)).await?;
-            Some(assets.iter().map(|asset| asset.asset.to_string()).collect::<Vec<_>>().join(" "))
-        }
-        selection => selection,
+    let selected = selection.as_deref();
+    let graph = if session.is_remote() || selected.is_some_and(asks_for_states) {
+        let here = async |service: &Service| {
+            // States are in the database: which assets they mean is looked up first.
+            let assets = service.assets(selected).await?;
+            let names: Vec<&str> = assets.iter().map(|asset| asset.asset.as_str()).collect();
+            service::graph(service.definitions(), Some(&names.join(" ")))
+        };
+        session.ask(here, Call::get(["lineage"]).with("selection", selected)).await?
+    } else {
+        service::graph(&*session.definitions()?, selected)?
     };
-    let graph = service::graph(&definitions, selection.as_deref())?;
     match arguments.format {
         GraphFormat::Json => session.output.json(&graph)?,
         GraphFormat::Dot => session.output.result(&graph, dot_text)?,

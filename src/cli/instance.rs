@@ -17,7 +17,10 @@ pub(super) enum Instance {
 
 impl Session {
     /// Does `work` with the installation that the options mean, and leaves it properly, whatever comes of it.
-    pub(super) async fn instance<T>(&self, work: impl AsyncFnOnce(&Instance) -> Result<T, Failure>) -> Result<T, Failure> {
+    pub(super) async fn instance<T>(
+        &self,
+        work: impl AsyncFnOnce(&Instance) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         if let Some(remote) = Remote::of(&self.options)? {
             return work(&Instance::There(remote)).await;
         }

@@ -2,6 +2,7 @@
 
 use super::exit::{Exit, Failure};
 use super::output::{counted, one_line, shortened, table, time_text};
+use super::remote::Call;
 use super::session::Session;
 use super::verb::{
     MarkArguments, QuarantineDecisionArguments, QuarantineListArguments, QuarantineShowArguments, QuarantineVerb,
@@ -16,12 +17,10 @@ pub(super) async fn mark(session: &Session, arguments: &MarkArguments) -> Result
         Some(to) => format!("{}..{to}", arguments.from),
         None => arguments.from.clone(),
     };
-    let marked = session
-        .connected(async |connected| {
-            let service = &connected.service;
-            Ok(service.mark(&arguments.asset, &partitions, &arguments.reason, arguments.dry_run).await?)
-        })
-        .await?;
+    let MarkArguments { asset, reason, dry_run, .. } = arguments;
+    let there = Call::post(["marks"])
+        .body(&serde_json::json!({ "asset": asset, "partitions": partitions, "reason": reason, "dry_run": dry_run }));
+    let marked = session.ask(async |service| service.mark(asset, &partitions, reason, *dry_run).await, there).await?;
     session.output.result(&marked, |marked| marked_text(session, marked))?;
     Ok(Exit::Ok)
 }
@@ -51,15 +50,15 @@ pub(super) async fn quarantine(session: &Session, verb: &QuarantineVerb) -> Resu
         QuarantineVerb::Show(arguments) => show(session, arguments).await,
         QuarantineVerb::Release(arguments) => {
             let scope = scope(arguments);
-            let decided =
-                session.connected(async |connected| Ok(connected.service.release_quarantined(&scope).await?)).await?;
+            let there = decision("release", arguments);
+            let decided = session.ask(async |service| service.release_quarantined(&scope).await, there).await?;
             session.output.result(&decided, decided_text)?;
             Ok(Exit::Ok)
         }
         QuarantineVerb::Discard(arguments) => {
             let scope = scope(arguments);
-            let decided =
-                session.connected(async |connected| Ok(connected.service.discard_quarantined(&scope).await?)).await?;
+            let there = decision("discard", arguments);
+            let decided = session.ask(async |service| service.discard_quarantined(&scope).await, there).await?;
             session.output.result(&decided, decided_text)?;
             Ok(Exit::Ok)
         }
@@ -73,13 +72,18 @@ fn scope(arguments: &QuarantineDecisionArguments) -> QuarantineScope {
     }
 }
 
+fn decision(verb: &str, arguments: &QuarantineDecisionArguments) -> Call {
+    let body = match &arguments.asset {
+        Some(asset) => serde_json::json!({ "asset": asset }),
+        None => serde_json::json!({ "rows": arguments.ids }),
+    };
+    Call::post(["quarantine", verb]).body(&body)
+}
+
 async fn list(session: &Session, arguments: &QuarantineListArguments) -> Result<Exit, Failure> {
-    let rows = session
-        .connected(async |connected| {
-            let service = &connected.service;
-            Ok(service.quarantine(arguments.asset.as_deref(), arguments.before, arguments.limit).await?)
-        })
-        .await?;
+    let (asset, before, limit) = (arguments.asset.as_deref(), arguments.before, arguments.limit);
+    let there = Call::get(["quarantine"]).with("asset", asset).with("before", before);
+    let rows = session.list(Some(limit), async |service| service.quarantine(asset, before, limit).await, there).await?;
     session.output.result(&rows, |rows| list_text(session, arguments, rows))?;
     Ok(Exit::Ok)
 }
@@ -113,7 +117,8 @@ fn list_text(session: &Session, arguments: &QuarantineListArguments, rows: &[Qua
 }
 
 async fn show(session: &Session, arguments: &QuarantineShowArguments) -> Result<Exit, Failure> {
-    let row = session.connected(async |connected| Ok(connected.service.quarantined_row(arguments.id).await?)).await?;
+    let there = Call::get(["quarantine", &arguments.id.to_string()]);
+    let row = session.ask(async |service| service.quarantined_row(arguments.id).await, there).await?;
     session.output.result(&row, |row| row_text(session, row))?;
     Ok(Exit::Ok)
 }

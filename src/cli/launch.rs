@@ -4,14 +4,16 @@ use uuid::Uuid;
 
 use super::exit::{Exit, Failure};
 use super::foreground::{Work, work_off_as};
+use super::instance::Instance;
 use super::output::{counted, grouped, short_id, table};
-use super::session::{Connected, Session};
+use super::remote::Call;
+use super::session::Session;
 use super::verb::{BackfillArguments, LaunchArguments, ModeArguments, PlanArguments, ResumeArguments};
 use crate::service::{Extent, LaunchKind, LaunchedView, PlanView, PlannedBecause, Request};
 
 pub(super) async fn plan(session: &Session, arguments: &PlanArguments) -> Result<Exit, Failure> {
     let request = arguments.request.request(&arguments.selection, arguments.partitions.as_deref());
-    session.connected(async |connected| preview(session, connected, &request).await).await
+    session.instance(async |instance| preview(session, instance, &request).await).await
 }
 
 pub(super) async fn materialize(session: &Session, arguments: &LaunchArguments) -> Result<Exit, Failure> {
@@ -39,12 +41,17 @@ pub(super) async fn backfill(session: &Session, arguments: &BackfillArguments) -
 
 async fn start(session: &Session, request: &Request, mode: ModeArguments, kind: LaunchKind) -> Result<Exit, Failure> {
     session
-        .connected(async |connected| {
+        .instance(async |instance| {
             if mode.dry_run {
-                return preview(session, connected, request).await;
+                return preview(session, instance, request).await;
             }
-            let launched = connected.service.launch(request, kind).await?;
-            carry_out(session, connected, &launched, request.concurrency_limit, mode.detach).await
+            let there = match kind {
+                LaunchKind::Materialize => Call::post(["runs"]),
+                LaunchKind::Backfill => Call::post(["backfills"]),
+            };
+            let launched =
+                instance.ask(async |service| service.launch(request, kind).await, there.body(request)).await?;
+            carry_out(session, instance, &launched, request.concurrency_limit, mode.detach).await
         })
         .await
 }
@@ -52,7 +59,7 @@ async fn start(session: &Session, request: &Request, mode: ModeArguments, kind: 
 /// Says what was launched, and works it off unless that is left to others.
 pub(super) async fn carry_out(
     session: &Session,
-    connected: &Connected,
+    instance: &Instance,
     launched: &LaunchedView,
     concurrency: Option<u32>,
     detach: bool,
@@ -64,7 +71,7 @@ pub(super) async fn carry_out(
         return Ok(Exit::Ok);
     }
     session.output.text(&said)?;
-    let finished = work_off_as(session, connected, &work, &[launched.run_id], concurrency).await?;
+    let finished = work_off_as(session, instance, &work, &[launched.run_id], concurrency).await?;
     finished.print(session, &work, Some(launched))
 }
 
@@ -93,8 +100,9 @@ fn missing_text(plan: &PlanView) -> String {
     missing.join("; ")
 }
 
-async fn preview(session: &Session, connected: &Connected, request: &Request) -> Result<Exit, Failure> {
-    let plan = connected.service.plan(request).await?;
+async fn preview(session: &Session, instance: &Instance, request: &Request) -> Result<Exit, Failure> {
+    let there = Call::post(["plan"]).body(request);
+    let plan = instance.ask(async |service| service.plan(request).await, there).await?;
     session.output.result(&plan, |plan| plan_text(session, plan))?;
     Ok(if plan.missing_upstream.is_empty() || request.force { Exit::Ok } else { Exit::Failure })
 }
@@ -147,7 +155,7 @@ fn plan_text(session: &Session, plan: &PlanView) -> String {
 /// Works off what was resumed, unless that is left to others.
 pub(super) async fn go_on(
     session: &Session,
-    connected: &Connected,
+    instance: &Instance,
     work: &Work,
     live: &[Uuid],
     arguments: &ResumeArguments,
@@ -164,8 +172,12 @@ pub(super) async fn go_on(
         })?;
         return Ok(Exit::Ok);
     }
+    if matches!(instance, Instance::There(_)) && arguments.concurrency.is_some() {
+        let message = "--concurrency is about this process, and workers elsewhere carry it out: leave it out";
+        return Err(Failure::new(Exit::Usage, message));
+    }
     session.output.text(&format!("Going on with {}.", work.name()))?;
-    work_off_as(session, connected, work, live, arguments.concurrency).await?.print(session, work, None)
+    work_off_as(session, instance, work, live, arguments.concurrency).await?.print(session, work, None)
 }
 
 impl Work {

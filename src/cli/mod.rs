@@ -28,6 +28,7 @@ mod exit;
 mod explain;
 mod foreground;
 mod inspect;
+mod instance;
 mod interruptions;
 mod late;
 mod launch;
@@ -35,6 +36,7 @@ mod logging;
 mod options;
 mod output;
 mod password;
+mod remote;
 mod runs;
 mod schedule;
 mod sensor;
@@ -53,7 +55,7 @@ pub use self::exit::{Exit, Failure};
 pub use self::foreground::work_off;
 pub use self::options::{Color, DatabaseUrl, FirstDay, LogFormat, Options};
 pub use self::output::{Captured, Output, counted, duration_text, grouped, short_id, time_text};
-pub use self::session::{Application, Connected, Session};
+pub use self::session::{Application, Connected, Demonstrate, Session};
 pub use self::verb::{Verb, run};
 
 /// How long what still runs in the background may take at the end.

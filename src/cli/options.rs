@@ -2,12 +2,15 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use clap::{ArgAction, Args, ValueEnum};
 
+use super::alert::SecretText;
+use super::exit::{Exit, Failure};
 use crate::core::suggest::did_you_mean;
 
 const HEADING: &str = "Options for every command";
@@ -22,6 +25,18 @@ pub struct Options {
     /// The PostgreSQL database to use, postgres://USER:PASSWORD@HOST:PORT/DATABASE; without it, a private server
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true, global = true)]
     pub database_url: Option<DatabaseUrl>,
+    /// Ask the server of an installation elsewhere instead of a database: https://HOST:PORT
+    #[arg(long, value_name = "URL", env = "KARAT_SERVER", global = true)]
+    pub server: Option<String>,
+    /// The token of an account there; better in KARAT_TOKEN or a file, where no list of processes shows it
+    #[arg(long, value_name = "TOKEN", env = "KARAT_TOKEN", hide_env_values = true, global = true)]
+    pub token: Option<SecretText>,
+    /// The file that holds the token
+    #[arg(long, value_name = "FILE", env = "KARAT_TOKEN_FILE", global = true)]
+    pub token_file: Option<PathBuf>,
+    /// Send the token also where nothing is encrypted
+    #[arg(long, global = true)]
+    pub insecure: bool,
     /// The zone whose midnights separate days
     #[arg(long, value_name = "ZONE", env = "KARAT_ZONE", default_value = DEFAULT_ZONE.name(), value_parser = zone, global = true)]
     pub zone: Tz,
@@ -46,11 +61,37 @@ pub struct Options {
 }
 
 impl Options {
+    /// The token to show to a server: that on the command line or in the environment, or that in the file.
+    pub(super) fn token(&self) -> Result<Option<String>, Failure> {
+        let usage = |message: String| Failure::new(Exit::Usage, message);
+        let text = match (&self.token, &self.token_file) {
+            (Some(token), _) => token.secret().to_owned(),
+            (None, Some(path)) => std::fs::read_to_string(path).map_err(|error| {
+                usage(format!("--token-file names {}, which cannot be read: {error}", path.display()))
+            })?,
+            (None, None) => return Ok(None),
+        };
+        let text = text.trim();
+        // It does not repeat the text, which is a secret.
+        match text.is_empty() || text.chars().any(|character| !character.is_ascii_graphic()) {
+            true if text.is_empty() => Ok(None),
+            true => Err(usage("the token has characters that no token has".to_owned())),
+            false => Ok(Some(text.to_owned())),
+        }
+    }
+
     /// The options that say which calendar is meant, as far as the environment does not say the same: to be put after a
     /// hint, with a leading blank. A database's URL may hold a password and is not repeated.
     pub(super) fn repeated(&self) -> String {
         let missing = |variable: &str, value: &str| std::env::var(variable).map_or(true, |text| text.trim() != value);
         let mut words = String::new();
+        if let Some(server) = &self.server {
+            // The calendar is the server's.
+            if missing("KARAT_SERVER", server.trim()) {
+                words.push_str(&format!(" --server {}", server.trim()));
+            }
+            return words;
+        }
         if self.zone != DEFAULT_ZONE && missing("KARAT_ZONE", self.zone.name()) {
             words.push_str(" --zone ");
             words.push_str(self.zone.name());

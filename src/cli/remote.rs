@@ -96,7 +96,9 @@ impl Remote {
         let base = Url::parse(server)
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-            .ok_or_else(|| usage("--server is no address of a server: write for example https://karat.example.org".to_owned()))?;
+            .ok_or_else(|| {
+                usage("--server is no address of a server: write for example https://karat.example.org".to_owned())
+            })?;
         if base.username() != "" || base.password().is_some() {
             return Err(usage("--server has a user or password in it: log in with a token, --token-file".to_owned()));
         }
@@ -138,7 +140,8 @@ impl Remote {
                     Answer::Result(text) => return self.parsed(&text),
                     Answer::Later(failure) => failure,
                 },
-                Err(error) if error.is_builder() => return Err(self.unreachable(error)),
+                // Nobody listens there: it is not away for a moment only, or the person gives the command again.
+                Err(error) if error.is_builder() || error.is_connect() => return Err(self.unreachable(error)),
                 Err(error) => self.unreachable(error),
             };
             if began.elapsed() >= PATIENCE {
@@ -223,9 +226,14 @@ impl Remote {
         };
         let detail = match problem.kind.as_str() {
             "login_needed" => {
-                format!("{} wants to know who asks: give the token of an account with --token-file or KARAT_TOKEN", self.place())
+                format!(
+                    "{} wants to know who asks: give the token of an account with --token-file or KARAT_TOKEN",
+                    self.place()
+                )
             }
-            "not_allowed" => format!("{} does not allow this to the account of the token: {}", self.place(), problem.detail),
+            "not_allowed" => {
+                format!("{} does not allow this to the account of the token: {}", self.place(), problem.detail)
+            }
             _ => problem.detail,
         };
         let failure = Failure::new(exit, detail);
@@ -239,19 +247,24 @@ impl Remote {
         serde_json::from_str(text).map_err(|error| {
             Failure::new(
                 Exit::Failure,
-                format!("the answer of {} cannot be read, perhaps because it has another version: {error}", self.place()),
+                format!(
+                    "the answer of {} cannot be read, perhaps because it has another version: {error}",
+                    self.place()
+                ),
             )
         })
     }
 
     fn unreachable(&self, error: reqwest::Error) -> Failure {
-        let mut reason = error.without_url().to_string();
-        let mut source = None::<String>;
-        let _ = &mut source;
-        reason.truncate(reason.len().min(500));
+        let mut reason: &dyn std::error::Error = &error;
+        // The innermost says what is the matter; the outer ones repeat the address.
+        while let Some(source) = reason.source() {
+            reason = source;
+        }
+        let place = self.place();
         Failure::new(
             Exit::Database,
-            format!("{} does not answer: {reason}. Check that the server runs there and that --server names it", self.place()),
+            format!("{place} does not answer: {reason}. Check that the server runs there and that --server names it"),
         )
     }
 }

@@ -4,15 +4,23 @@ use uuid::Uuid;
 
 use super::exit::{Exit, Failure};
 use super::foreground::{Work, number};
+use super::instance::Instance;
 use super::launch::{carry_out, go_on};
 use super::output::{grouped, one_line, short_id, shortened, table, time_text, toned};
-use super::session::{Connected, Session};
-use super::verb::{BackfillVerb, IdArguments, ListArguments, LogsArguments, RetryArguments, RunListArguments, RunVerb};
+use super::remote::Call;
+use super::session::Session;
+use super::verb::{
+    BackfillVerb, IdArguments, LimitArguments, ListArguments, LogsArguments, ResumeArguments, RetryArguments,
+    RunListArguments, RunVerb,
+};
 use crate::service::{
     BackfillDetailView, BackfillView, ControlledView, FailureView, LogLineView, LogQuery, RunDetailView, RunQuery,
-    RunView, ServiceError,
+    RunView,
 };
 use crate::store::run::StepCounts;
+
+/// How many lines of a log a server tells.
+const MOST_REMOTE_LINES: u32 = 10_000;
 
 /// How much of a command a list shows.
 const COMMAND_CHARACTERS: usize = 60;
@@ -24,91 +32,117 @@ const CAUSE_CHARACTERS: usize = 60;
 const REASON_CHARACTERS: usize = 500;
 
 pub(super) async fn backfill(session: &Session, verb: &BackfillVerb) -> Result<Exit, Failure> {
-    session.connected(async |connected| backfill_verb(session, connected, verb).await).await
+    session.instance(async |instance| backfill_verb(session, instance, verb).await).await
 }
 
-async fn backfill_verb(session: &Session, connected: &Connected, verb: &BackfillVerb) -> Result<Exit, Failure> {
-    let service = &connected.service;
+/// The backfill that a part of its id names.
+async fn backfill_id(instance: &Instance, text: &str) -> Result<Uuid, Failure> {
+    match instance {
+        Instance::Here(connected) => Ok(connected.service.backfill_id(text).await?),
+        Instance::There(remote) => {
+            let named: BackfillDetailView = remote.call(&Call::get(["backfills", text])).await?;
+            Ok(named.backfill.backfill_id)
+        }
+    }
+}
+
+/// The run that a part of its id names.
+async fn run_id(instance: &Instance, text: &str) -> Result<Uuid, Failure> {
+    match instance {
+        Instance::Here(connected) => Ok(connected.service.run_id(text).await?),
+        Instance::There(remote) => {
+            let named: RunDetailView = remote.call(&Call::get(["runs", text])).await?;
+            Ok(named.run.run_id)
+        }
+    }
+}
+
+async fn backfill_verb(session: &Session, instance: &Instance, verb: &BackfillVerb) -> Result<Exit, Failure> {
+    let text = match verb {
+        BackfillVerb::Ls(arguments) => return list_backfills(session, instance, arguments).await,
+        BackfillVerb::Show(IdArguments { id })
+        | BackfillVerb::Pause(IdArguments { id })
+        | BackfillVerb::Resume(ResumeArguments { id, .. })
+        | BackfillVerb::Limit(LimitArguments { id, .. })
+        | BackfillVerb::Cancel(IdArguments { id })
+        | BackfillVerb::Retry(RetryArguments { id, .. }) => id,
+    };
+    let id = backfill_id(instance, text).await?;
+    let (name, work) = (id.to_string(), Work::of(Some(id), id));
+    let post = |verb| Call::post(["backfills", &name, verb]);
     match verb {
-        BackfillVerb::Ls(arguments) => list_backfills(session, connected, arguments).await,
-        BackfillVerb::Show(IdArguments { id }) => {
-            let backfill = service.backfill(service.backfill_id(id).await?).await?;
+        BackfillVerb::Ls(_) | BackfillVerb::Show(_) => {
+            let there = Call::get(["backfills", &name]);
+            let backfill = instance.ask(async |service| service.backfill(id).await, there).await?;
             session.output.result(&backfill, |backfill| backfill_text(session, backfill))?;
             Ok(Exit::Ok)
         }
-        BackfillVerb::Pause(IdArguments { id }) => {
-            let id = service.backfill_id(id).await?;
-            let work = Work::of(Some(id), id);
-            let controlled = service.pause_backfill(id).await?;
+        BackfillVerb::Pause(_) => {
+            let controlled = instance.ask(async |service| service.pause_backfill(id).await, post("pause")).await?;
             let undo = ("resume", work.resume());
             controlled_text(session, &controlled, &work, "Paused", "was paused already", undo)
         }
         BackfillVerb::Resume(arguments) => {
-            let id = service.backfill_id(&arguments.id).await?;
-            let live = service.resume_backfill(id).await?.live;
-            go_on(session, connected, &Work::of(Some(id), id), &live, arguments).await
+            let resumed = instance.ask(async |service| service.resume_backfill(id).await, post("resume")).await?;
+            go_on(session, instance, &work, &resumed.live, arguments).await
         }
-        BackfillVerb::Limit(arguments) => {
-            let id = service.backfill_id(&arguments.id).await?;
-            let work = Work::of(Some(id), id);
-            let controlled = service.limit_backfill(id, arguments.partitions).await?;
+        BackfillVerb::Limit(LimitArguments { partitions, .. }) => {
+            let there = post("limit").body(&serde_json::json!({ "partitions": partitions }));
+            let controlled = instance.ask(async |service| service.limit_backfill(id, *partitions).await, there).await?;
             let undo = ("undo", format!("backfill limit {id}"));
             controlled_text(session, &controlled, &work, "Limited", "has that limit already", undo)
         }
-        BackfillVerb::Cancel(IdArguments { id }) => {
-            let id = service.backfill_id(id).await?;
-            let work = Work::of(Some(id), id);
-            let controlled = service.cancel_backfill(id).await?;
+        BackfillVerb::Cancel(_) => {
+            let controlled = instance.ask(async |service| service.cancel_backfill(id).await, post("cancel")).await?;
             let undo = ("undo", format!("{} --canceled", work.retry()));
             controlled_text(session, &controlled, &work, "Canceled", "was asked to stop already", undo)
         }
-        BackfillVerb::Retry(arguments) => {
-            let id = service.backfill_id(&arguments.id).await?;
-            retry(session, connected, service.retry_backfill(id, arguments.canceled).await, arguments).await
+        BackfillVerb::Retry(RetryArguments { canceled, detach, .. }) => {
+            let there = post("retry").body(&serde_json::json!({ "canceled": canceled }));
+            let launched = instance.ask(async |service| service.retry_backfill(id, *canceled).await, there).await?;
+            carry_out(session, instance, &launched, None, *detach).await
         }
     }
 }
 
 pub(super) async fn run(session: &Session, verb: &RunVerb) -> Result<Exit, Failure> {
-    session.connected(async |connected| run_verb(session, connected, verb).await).await
+    session.instance(async |instance| run_verb(session, instance, verb).await).await
 }
 
-async fn run_verb(session: &Session, connected: &Connected, verb: &RunVerb) -> Result<Exit, Failure> {
-    let service = &connected.service;
+async fn run_verb(session: &Session, instance: &Instance, verb: &RunVerb) -> Result<Exit, Failure> {
+    let text = match verb {
+        RunVerb::Ls(arguments) => return list_runs(session, instance, arguments).await,
+        RunVerb::Logs(arguments) => &arguments.id,
+        RunVerb::Show(IdArguments { id })
+        | RunVerb::Resume(ResumeArguments { id, .. })
+        | RunVerb::Cancel(IdArguments { id })
+        | RunVerb::Retry(RetryArguments { id, .. }) => id,
+    };
+    let id = run_id(instance, text).await?;
+    let (name, work) = (id.to_string(), Work::of(None, id));
+    let post = |verb| Call::post(["runs", &name, verb]);
     match verb {
-        RunVerb::Ls(arguments) => list_runs(session, connected, arguments).await,
-        RunVerb::Show(IdArguments { id }) => {
-            let run = service.run(service.run_id(id).await?).await?;
+        RunVerb::Ls(_) | RunVerb::Show(_) => {
+            let run = instance.ask(async |service| service.run(id).await, Call::get(["runs", &name])).await?;
             session.output.result(&run, |run| run_text(session, run))?;
             Ok(Exit::Ok)
         }
-        RunVerb::Logs(arguments) => logs(session, connected, arguments).await,
+        RunVerb::Logs(arguments) => logs(session, instance, id, arguments).await,
         RunVerb::Resume(arguments) => {
-            let id = service.run_id(&arguments.id).await?;
-            let live = service.resume_run(id).await?.live;
-            go_on(session, connected, &Work::of(None, id), &live, arguments).await
+            let resumed = instance.ask(async |service| service.resume_run(id).await, post("resume")).await?;
+            go_on(session, instance, &work, &resumed.live, arguments).await
         }
-        RunVerb::Cancel(IdArguments { id }) => {
-            let id = service.run_id(id).await?;
-            let work = Work::of(None, id);
-            let controlled = service.cancel_run(id).await?;
+        RunVerb::Cancel(_) => {
+            let controlled = instance.ask(async |service| service.cancel_run(id).await, post("cancel")).await?;
             let undo = ("undo", format!("{} --canceled", work.retry()));
             controlled_text(session, &controlled, &work, "Canceled", "was asked to stop already", undo)
         }
-        RunVerb::Retry(arguments) => {
-            let id = service.run_id(&arguments.id).await?;
-            retry(session, connected, service.retry_run(id, arguments.canceled).await, arguments).await
+        RunVerb::Retry(RetryArguments { canceled, detach, .. }) => {
+            let there = post("retry").body(&serde_json::json!({ "canceled": canceled }));
+            let launched = instance.ask(async |service| service.retry_run(id, *canceled).await, there).await?;
+            carry_out(session, instance, &launched, None, *detach).await
         }
     }
-}
-
-async fn retry(
-    session: &Session,
-    connected: &Connected,
-    launched: Result<crate::service::LaunchedView, ServiceError>,
-    arguments: &RetryArguments,
-) -> Result<Exit, Failure> {
-    carry_out(session, connected, &launched?, None, arguments.detach).await
 }
 
 fn controlled_text(
@@ -129,12 +163,14 @@ fn controlled_text(
     Ok(Exit::Ok)
 }
 
-async fn list_backfills(session: &Session, connected: &Connected, arguments: &ListArguments) -> Result<Exit, Failure> {
+async fn list_backfills(session: &Session, instance: &Instance, arguments: &ListArguments) -> Result<Exit, Failure> {
+    let limit = arguments.limit;
     let before = match &arguments.before {
-        Some(id) => Some(connected.service.backfill_id(id).await?),
+        Some(id) => Some(backfill_id(instance, id).await?),
         None => None,
     };
-    let backfills = connected.service.backfills(before, arguments.limit).await?;
+    let there = Call::get(["backfills"]).with("before", before);
+    let backfills = instance.list(Some(limit), async |service| service.backfills(before, limit).await, there).await?;
     session.output.result(&backfills, |backfills| backfills_text(session, backfills))?;
     Ok(Exit::Ok)
 }
@@ -159,14 +195,13 @@ fn counts_cells(steps: &StepCounts) -> [String; 3] {
     [steps.finished(), steps.total, failed].map(|count| grouped(number(count)))
 }
 
-async fn list_runs(session: &Session, connected: &Connected, arguments: &RunListArguments) -> Result<Exit, Failure> {
-    let service = &connected.service;
+async fn list_runs(session: &Session, instance: &Instance, arguments: &RunListArguments) -> Result<Exit, Failure> {
     let before = match &arguments.list.before {
-        Some(id) => Some(service.run_id(id).await?),
+        Some(id) => Some(run_id(instance, id).await?),
         None => None,
     };
     let backfill_id = match &arguments.backfill {
-        Some(id) => Some(service.backfill_id(id).await?),
+        Some(id) => Some(backfill_id(instance, id).await?),
         None => None,
     };
     let query = RunQuery {
@@ -180,7 +215,15 @@ async fn list_runs(session: &Session, connected: &Connected, arguments: &RunList
         limit: arguments.list.limit,
         ..RunQuery::default()
     };
-    let runs = service.runs(&query).await?;
+    let there = Call::get(["runs"])
+        .with("live", Some(query.live))
+        .with("state", query.outcome.as_deref())
+        .with("cause", query.cause.as_deref())
+        .with("backfill", backfill_id)
+        .with("asset", query.asset.as_deref())
+        .with("user", query.requested_by.as_deref())
+        .with("before", before);
+    let runs = instance.list(Some(query.limit), async |service| service.runs(&query).await, there).await?;
     let filtered = query.live
         || query.outcome.is_some()
         || query.cause.is_some()
@@ -314,11 +357,24 @@ fn hints(session: &Session, work: &Work, state: &str, newest_run: Option<Uuid>) 
     hints.into_iter().map(|(what, command)| format!("\n  {what:<7} {}", session.command(&command))).collect()
 }
 
-async fn logs(session: &Session, connected: &Connected, arguments: &LogsArguments) -> Result<Exit, Failure> {
-    let run_id = connected.service.run_id(&arguments.id).await?;
-    let query =
-        LogQuery { asset: arguments.asset.clone(), partition: arguments.partition.clone(), limit: arguments.limit };
-    let lines = connected.service.run_logs(run_id, &query).await?;
+async fn logs(
+    session: &Session,
+    instance: &Instance,
+    run_id: Uuid,
+    arguments: &LogsArguments,
+) -> Result<Exit, Failure> {
+    let LogsArguments { asset, partition, limit, .. } = arguments;
+    let query = LogQuery { asset: asset.clone(), partition: partition.clone(), limit: *limit };
+    let there = Call::get(["runs", &run_id.to_string(), "logs"])
+        .with("asset", asset.as_deref())
+        .with("partition", partition.as_deref())
+        .with("limit", Some((*limit).min(MOST_REMOTE_LINES)));
+    if session.is_remote() && *limit > MOST_REMOTE_LINES {
+        session
+            .output
+            .message(&format!("A server tells the last {} lines at most.", grouped(MOST_REMOTE_LINES.into())));
+    }
+    let lines = instance.list(None, async |service| service.run_logs(run_id, &query).await, there).await?;
     session.output.result(&lines, |lines| logs_text(session, lines))?;
     Ok(Exit::Ok)
 }

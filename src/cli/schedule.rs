@@ -8,6 +8,7 @@ use super::exit::{Exit, Failure};
 use super::foreground::Work;
 use super::launch::carry_out;
 use super::output::{counted, grouped, short_id, table, time_text, toned};
+use super::remote::Call;
 use super::session::Session;
 use super::verb::ModeArguments;
 use crate::core::time::instant_of;
@@ -114,28 +115,25 @@ fn point(text: &str) -> Result<Point, String> {
 pub(super) async fn schedule(session: &Session, verb: &ScheduleVerb) -> Result<Exit, Failure> {
     match verb {
         ScheduleVerb::Ls => {
-            let schedules = session.connected(async |connected| Ok(connected.service.schedules().await?)).await?;
+            let there = Call::get(["schedules"]);
+            let schedules = session.list(None, async |service| service.schedules().await, there).await?;
             session.output.result(&schedules, |schedules| list_text(session, schedules))?;
         }
         ScheduleVerb::Next(arguments) => {
-            let upcoming = session
-                .connected(async |connected| {
-                    let (name, count) = (arguments.name.as_deref(), usize::from(arguments.count));
-                    Ok(connected.service.upcoming_ticks(name, arguments.around, count).await?)
-                })
-                .await?;
+            let (name, around, count) = (arguments.name.as_deref(), arguments.around, usize::from(arguments.count));
+            let there = Call::get(["ticks"]).with("schedule", name).with("around", around).with("count", Some(count));
+            let upcoming =
+                session.ask(async |service| service.upcoming_ticks(name, around, count).await, there).await?;
             session.output.result(&upcoming, |upcoming| upcoming_text(session, upcoming))?;
         }
         ScheduleVerb::Pause(arguments) => {
-            let switched = session
-                .connected(async |connected| Ok(connected.service.pause_schedule(&arguments.name).await?))
-                .await?;
+            let there = Call::post(["schedules", &arguments.name, "pause"]);
+            let switched = session.ask(async |service| service.pause_schedule(&arguments.name).await, there).await?;
             session.output.result(&switched, |switched| switched_text(session, switched))?;
         }
         ScheduleVerb::Resume(arguments) => {
-            let switched = session
-                .connected(async |connected| Ok(connected.service.resume_schedule(&arguments.name).await?))
-                .await?;
+            let there = Call::post(["schedules", &arguments.name, "resume"]);
+            let switched = session.ask(async |service| service.resume_schedule(&arguments.name).await, there).await?;
             session.output.result(&switched, |switched| switched_text(session, switched))?;
         }
         ScheduleVerb::Trigger(arguments) => return trigger(session, arguments).await,
@@ -238,14 +236,17 @@ fn switched_text(session: &Session, switched: &SwitchedView) -> String {
 async fn trigger(session: &Session, arguments: &ScheduleTriggerArguments) -> Result<Exit, Failure> {
     let zone = session.calendar().zone;
     let at = arguments.at.map(|at| at.instant(zone));
+    let name = arguments.name.as_str();
     session
-        .connected(async |connected| {
+        .instance(async |instance| {
             if arguments.mode.dry_run {
-                let plan = connected.service.plan_trigger(&arguments.name, at).await?;
+                let there = Call::get(["schedules", name, "plan"]).with("at", at.map(|at| at.to_rfc3339()));
+                let plan = instance.ask(async |service| service.plan_trigger(name, at).await, there).await?;
                 session.output.result(&plan, |plan| plan_text(session, plan))?;
                 return Ok(if plan.outcome == "failed" { Exit::Failure } else { Exit::Ok });
             }
-            let triggered = connected.service.trigger_schedule(&arguments.name, at).await?;
+            let there = Call::post(["schedules", name, "trigger"]).body(&serde_json::json!({ "at": at }));
+            let triggered = instance.ask(async |service| service.trigger_schedule(name, at).await, there).await?;
             let message = triggered.message.as_deref();
             match &triggered.launched {
                 None if triggered.outcome == "failed" => {
@@ -257,7 +258,7 @@ async fn trigger(session: &Session, arguments: &ScheduleTriggerArguments) -> Res
                         Some(message) => session.output.text(&message)?,
                         None => {}
                     }
-                    carry_out(session, connected, launched, None, false).await
+                    carry_out(session, instance, launched, None, false).await
                 }
                 _ => {
                     session.output.result(&triggered, |triggered| triggered_text(session, triggered))?;

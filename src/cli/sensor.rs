@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::exit::{Exit, Failure};
 use super::output::{duration_text, one_line, short_id, shortened, table, time_text, toned};
+use super::remote::Call;
 use super::session::Session;
 use crate::service::{ChangedSensorView, SensorDetailView, SensorView};
 use crate::store::sensor::SensorChange;
@@ -58,13 +59,13 @@ pub struct SensorCursorArguments {
 pub(super) async fn sensor(session: &Session, verb: &SensorVerb) -> Result<Exit, Failure> {
     let (name, change, said) = match verb {
         SensorVerb::Ls => {
-            let sensors = session.connected(async |connected| Ok(connected.service.sensors().await?)).await?;
+            let sensors = session.list(None, async |service| service.sensors().await, Call::get(["sensors"])).await?;
             session.output.result(&sensors, |sensors| list_text(session, sensors))?;
             return Ok(Exit::Ok);
         }
         SensorVerb::Show(arguments) => {
-            let sensor =
-                session.connected(async |connected| Ok(connected.service.sensor(&arguments.name).await?)).await?;
+            let there = Call::get(["sensors", &arguments.name]);
+            let sensor = session.ask(async |service| service.sensor(&arguments.name).await, there).await?;
             session.output.result(&sensor, |sensor| sensor_text(session, sensor))?;
             return Ok(Exit::Ok);
         }
@@ -76,8 +77,13 @@ pub(super) async fn sensor(session: &Session, verb: &SensorVerb) -> Result<Exit,
             (&arguments.name, change, if arguments.to.is_some() { "goes on from there" } else { "begins anew" })
         }
     };
-    let changed =
-        session.connected(async |connected| Ok(connected.service.change_sensor(name, &change).await?)).await?;
+    let there = match &change {
+        SensorChange::Pause => Call::post(["sensors", name, "pause"]),
+        SensorChange::Resume => Call::post(["sensors", name, "resume"]),
+        SensorChange::Trigger => Call::post(["sensors", name, "trigger"]),
+        SensorChange::Cursor(to) => Call::post(["sensors", name, "cursor"]).body(&serde_json::json!({ "to": to })),
+    };
+    let changed = session.ask(async |service| service.change_sensor(name, &change).await, there).await?;
     session.output.result(&changed, |changed| changed_text(session, changed, &change, said))?;
     Ok(Exit::Ok)
 }

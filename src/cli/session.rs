@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::NaiveDate;
+use futures_util::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection, PgPool};
 
 use super::exit::{Exit, Failure};
-use super::options::Options;
+use super::options::{FirstDay, Options};
 use super::output::Output;
 use crate::asset::calendar::Calendar;
 use crate::asset::definitions::{DefinitionErrors, Definitions};
@@ -16,7 +17,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::daemon::alert_channel::AlertChannels;
 use crate::engine::logs::LogCollector;
 use crate::postgres::{self, EmbeddedServer, EmbeddedSettings};
-use crate::service::{Caller, ServePages, Service};
+use crate::service::{Caller, InstanceView, LoginProviders, ServePages, Service};
 use crate::store::error::sql_state;
 use crate::store::migrate::Migrations;
 use crate::store::pool_options;
@@ -50,10 +51,21 @@ pub struct Application {
     pub migrations: fn() -> Migrations,
     /// Where its alerts go beside the generic webhook.
     pub alert_channels: AlertChannels,
+    /// Who else knows people who may log in on the pages.
+    pub login_providers: LoginProviders,
     /// What answers over HTTP while it runs by itself; [`web::serve`](crate::web::serve), or `None` for a program
     /// without pages.
     pub pages: Option<ServePages>,
+    /// Fills an installation with something to look at, for `up --demo`; `None` for a program that has nothing to show.
+    pub demonstrate: Option<Demonstrate>,
 }
+
+/// Brings a demonstration into a database, launches what is to be built of it, and returns what goes on while the process
+/// runs. To be called again on the same database at any time; refuses one that holds something else.
+///
+/// # Errors
+/// When the database holds something else, or cannot be used.
+pub type Demonstrate = for<'a> fn(&'a Session, &'a Connected) -> BoxFuture<'a, Result<BoxFuture<'static, ()>, Failure>>;
 
 /// One invocation of an application.
 #[derive(Clone)]
@@ -87,6 +99,29 @@ impl Session {
     pub fn new(application: Application, options: Options) -> Self {
         let output = Output::new(&options);
         Self { application, options, output, logs: LogCollector::default(), clock: Arc::new(SystemClock) }
+    }
+
+    /// Whether an installation elsewhere is asked through its server.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.options.server.as_deref().is_some_and(|server| !server.trim().is_empty())
+    }
+
+    /// Why a command cannot be given to a server.
+    pub(super) fn needs_database() -> Failure {
+        Failure::new(
+            Exit::Usage,
+            "this needs the database itself, which --server does not reach: leave --server (and KARAT_SERVER) out, and run \
+             it where the database is",
+        )
+    }
+
+    /// The same in the calendar of the server that is asked.
+    pub(super) fn of_server(&self, instance: &InstanceView) -> Self {
+        let mut session = self.clone();
+        session.options.zone = instance.zone;
+        session.options.first_day = Some(FirstDay(Some(instance.first_day)));
+        session
     }
 
     /// The calendar of this installation.
@@ -127,6 +162,9 @@ impl Session {
 
     /// Connects to the database whatever its version.
     pub(super) async fn connect_unverified(&self) -> Result<Connected, Failure> {
+        if self.is_remote() {
+            return Err(Self::needs_database());
+        }
         let definitions = self.definitions()?;
         let url = self.options.database_url.as_ref().map(|url| url.secret());
         let mut settings = EmbeddedSettings::from_environment(self.application.name);

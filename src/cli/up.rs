@@ -6,22 +6,27 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 use clap::{Args, Subcommand};
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::alert::ChannelArguments;
 use super::exit::{Exit, Failure};
 use super::interruptions::Interruptions;
 use super::output::{duration_text, short_id, table, time_text, toned};
+use super::remote::Call;
 use super::session::{Connected, Session, place};
 use super::verb::KeepArguments;
 use crate::daemon::alert_channel::AlertChannel;
 use crate::daemon::{self, AlertSender, Daemon};
 use crate::engine::{Shutdown, Wakeups, WorkerSettings};
-use crate::service::{DEFAULT_ADDRESS, LoginPolicy, PagesContext, Process, Retention, ServePages, WorkerView, listen};
+use crate::service::{
+    DEFAULT_ADDRESS, LoginPolicy, LoginProvider, PagesContext, Process, Retention, ServePages, WorkerView, listen,
+};
 
 /// How long what was told to stop is waited for after an abort.
 const ABORT_LIMIT: Duration = Duration::from_secs(2);
@@ -55,6 +60,9 @@ pub struct UpArguments {
     /// Ask nobody for a login, wherever they are: whoever reaches the address may do everything
     #[arg(long)]
     pub insecure_no_login: bool,
+    /// Bring an invented community into an empty database, build it, and let it live on
+    #[arg(long)]
+    pub demo: bool,
     /// Ask nobody at this very machine for a login, although there are users
     #[arg(long, conflicts_with = "insecure_no_login")]
     pub no_login_on_loopback: bool,
@@ -116,30 +124,47 @@ struct Parts {
     /// Where alerts go.
     channels: Vec<Arc<dyn AlertChannel>>,
     pages: Option<(ServePages, TcpListener)>,
+    /// What goes on beside all that, for people to look at.
+    demonstration: Option<BoxFuture<'static, ()>>,
     login: LoginPolicy,
+    providers: Vec<Arc<dyn LoginProvider>>,
     shutdown_limit: Duration,
 }
 
 pub(super) async fn up(session: &Session, arguments: &UpArguments) -> Result<Exit, Failure> {
     let channels = arguments.channels.channels(session)?;
+    let providers = (session.application.login_providers)().map_err(|error| Failure::new(Exit::Usage, error))?;
     // Before anything starts: an address that cannot be had is the likeliest mistake.
     let pages = match session.application.pages {
         Some(pages) => Some((pages, listen(arguments.address).await?)),
         None => None,
     };
     let slots = if arguments.no_worker { Some(0) } else { slots(&arguments.serve) };
-    let parts = Parts {
+    let demonstrate = match (arguments.demo, session.application.demonstrate) {
+        (false, _) => None,
+        (true, Some(demonstrate)) => Some(demonstrate),
+        (true, None) => {
+            let sentence = format!("{} has no demonstration: leave out --demo", session.application.name);
+            return Err(Failure::new(Exit::Usage, sentence));
+        }
+    };
+    let mut parts = Parts {
         slots,
         reconciles: Some(arguments.keep.retention()),
         channels,
         pages,
+        demonstration: None,
         login: arguments.login(),
+        providers,
         shutdown_limit: arguments.serve.shutdown_limit,
     };
     session
         .connected(async |connected| {
             connected.service.may_listen(arguments.address, parts.login).await?;
             connected.service.prepare().await?;
+            if let Some(demonstrate) = demonstrate {
+                parts.demonstration = Some(demonstrate(session, connected).await?);
+            }
             serve(session, connected, parts).await
         })
         .await
@@ -151,7 +176,9 @@ pub(super) async fn worker(session: &Session, arguments: &ServeArguments) -> Res
         reconciles: None,
         channels: Vec::new(),
         pages: None,
+        demonstration: None,
         login: LoginPolicy::default(),
+        providers: Vec::new(),
         shutdown_limit: arguments.shutdown_limit,
     };
     session.connected(async |connected| serve(session, connected, parts).await).await
@@ -225,10 +252,26 @@ async fn serve(session: &Session, connected: &Connected, parts: Parts) -> Result
         tokio::spawn(async move {
             let _guard = guard;
             let wakeups = Some(wakeups);
-            pages(PagesContext { service, program, process, login, channels, wakeups, listener, stop }).await
+            pages(PagesContext {
+                service,
+                program,
+                process,
+                login,
+                providers: parts.providers,
+                channels,
+                wakeups,
+                listener,
+                stop,
+            })
+            .await
         })
     });
     session.output.result(&started, |started| started_text(session, started))?;
+    let is_demonstration = parts.demonstration.is_some();
+    let _demonstration = parts.demonstration.map(|goes_on| AbortOnDropHandle::new(tokio::spawn(goes_on)));
+    if let Some(address) = started.address.filter(|_| is_demonstration) {
+        session.output.text(&format!("\nTo look at it: http://{address}"))?;
+    }
     let worked = loop {
         tokio::select! {
             biased;
@@ -249,7 +292,7 @@ async fn serve(session: &Session, connected: &Connected, parts: Parts) -> Result
                     ));
                 }
             }
-            leading = changed(&mut leads) => say_who_leads(session, connected, worker_id, leading).await?,
+            leading = changed(&mut leads), if !is_demonstration => say_who_leads(session, connected, worker_id, leading).await?,
         }
     };
     // Whatever ended the worker ends the rest.
@@ -326,7 +369,7 @@ async fn say_who_leads(session: &Session, connected: &Connected, worker_id: Uuid
 }
 
 pub(super) async fn list_workers(session: &Session) -> Result<Exit, Failure> {
-    let workers = session.connected(async |connected| Ok(connected.service.workers().await?)).await?;
+    let workers = session.list(None, async |service| service.workers().await, Call::get(["workers"])).await?;
     session.output.result(&workers, |workers| workers_text(session, workers))?;
     Ok(Exit::Ok)
 }

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::alert::AlertArguments;
 use super::exit::{Exit, Failure};
+use super::remote::Remote;
 use super::schedule::ScheduleArguments;
 use super::sensor::SensorArguments;
 use super::session::Session;
@@ -65,6 +66,17 @@ pub enum Verb {
     Quarantine(QuarantineVerb),
     /// Remove logs and history that have been kept long enough; never data
     Gc(GcArguments),
+}
+
+impl Verb {
+    /// Whether no server can do it.
+    const fn needs_database(&self) -> bool {
+        match self {
+            Self::Up(_) | Self::Check | Self::Migrate(_) | Self::Gc(_) | Self::User(_) | Self::Audit(_) => true,
+            Self::Worker(arguments) => arguments.verb.is_none(),
+            _ => false,
+        }
+    }
 }
 
 /// How selections are written.
@@ -546,6 +558,15 @@ impl RequestArguments {
 /// # Errors
 /// The sentence and exit code of what went wrong.
 pub async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
+    let here;
+    let session = match Remote::of(&session.options)? {
+        None => session,
+        Some(_) if verb.needs_database() => return Err(Session::needs_database()),
+        Some(remote) => {
+            here = session.of_server(&remote.instance().await?);
+            &here
+        }
+    };
     match verb {
         Verb::Up(arguments) => up::up(session, &arguments).await,
         Verb::Worker(arguments) => match &arguments.verb {

@@ -1,7 +1,7 @@
 //! Which asset reads which: a directed graph without cycles.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 
 use petgraph::Direction;
@@ -14,7 +14,7 @@ use crate::core::key::AssetKey;
 #[derive(Clone, Debug, Default)]
 pub struct AssetGraph {
     graph: DiGraph<AssetKey, ()>,
-    nodes: BTreeMap<AssetKey, NodeIndex>,
+    nodes: HashMap<AssetKey, NodeIndex>,
     ranks: Vec<usize>,
     order: Vec<AssetKey>,
 }
@@ -86,7 +86,7 @@ impl AssetGraph {
         Upstreams: IntoIterator<Item = AssetKey>,
     {
         let mut graph = DiGraph::new();
-        let mut nodes = BTreeMap::new();
+        let mut nodes = HashMap::new();
         let mut reads = Vec::new();
         let mut problems = Vec::new();
         for (key, upstreams) in assets {
@@ -96,7 +96,10 @@ impl AssetGraph {
             }
             let node = graph.add_node(key.clone());
             nodes.insert(key, node);
-            reads.push((node, upstreams.into_iter().collect::<BTreeSet<AssetKey>>()));
+            let mut upstreams: Vec<AssetKey> = upstreams.into_iter().collect();
+            upstreams.sort_unstable();
+            upstreams.dedup();
+            reads.push((node, upstreams));
         }
         for (node, upstreams) in reads {
             for upstream in upstreams {
@@ -129,8 +132,10 @@ impl AssetGraph {
                 .max()
                 .unwrap_or(0);
         }
-        let mut order: Vec<AssetKey> = nodes.keys().cloned().collect();
-        order.sort_by_cached_key(|key| nodes.get(key).map(|node| ranks[node.index()]));
+        let mut order: Vec<NodeIndex> = graph.node_indices().collect();
+        order.sort_by(|left, right| graph[*left].cmp(&graph[*right]));
+        order.sort_by_key(|node| ranks[node.index()]);
+        let order = order.into_iter().map(|node| graph[node].clone()).collect();
         Ok(Self { graph, nodes, ranks, order })
     }
 

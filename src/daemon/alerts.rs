@@ -70,8 +70,11 @@ impl Reconciler for AlertReconciler {
 async fn activate(own_name: &str, context: &ReconcilerContext) -> Result<Activation, ReconcilerError> {
     let (now, store) = (context.now(), &context.store);
     let mut opened = false;
-    let runs = store.unseen_run_failures(RUNS).await?;
-    let checks = store.unseen_check_failures(CHECK_RESULTS).await?;
+    let kinds = [AlertKind::RunFailed, AlertKind::CheckFailed, AlertKind::SchedulerStalled, AlertKind::QuarantineGrew];
+    // Mostly there is nothing, which one statement says.
+    let news = store.alert_news(&kinds).await?;
+    let runs = if news.run_failures { store.unseen_run_failures(RUNS).await? } else { Vec::new() };
+    let checks = if news.check_failures { store.unseen_check_failures(CHECK_RESULTS).await? } else { Vec::new() };
     let seen_runs: BTreeSet<Uuid> = runs.iter().map(|failure| failure.run_id).collect();
     let is_more = as_limit(seen_runs.len()) == RUNS || as_limit(checks.len()) == CHECK_RESULTS;
     if !runs.is_empty() || !checks.is_empty() {
@@ -81,10 +84,11 @@ async fn activate(own_name: &str, context: &ReconcilerContext) -> Result<Activat
         let seen_checks: Vec<i64> = checks.iter().map(|failure| failure.check_result_id).collect();
         opened |= store.raise_for_failures(&alerts, &seen_runs, &seen_checks, now).await?;
     }
-    let kinds = [AlertKind::RunFailed, AlertKind::CheckFailed, AlertKind::SchedulerStalled, AlertKind::QuarantineGrew];
-    let open = store.open_alerts(&kinds).await?;
+    let open = if news.open_alerts || opened { store.open_alerts(&kinds).await? } else { Vec::new() };
     let mut standing = stalls(own_name, context, &store.reconcilers().await?);
-    standing.extend(store.quarantine_counts().await?.values().map(|count| quarantine_alert(context, count)));
+    if news.quarantined {
+        standing.extend(store.quarantine_counts().await?.values().map(|count| quarantine_alert(context, count)));
+    }
     for alert in &standing {
         let known = open.iter().find(|open| open.kind == alert.kind.as_str() && open.subject == alert.subject);
         // What is known of it is kept up to date, and that is no news.

@@ -115,7 +115,11 @@ async fn merge_marks(context: &ReconcilerContext) -> Result<u64, StoreError> {
     file_marks(store, definitions).await?;
     let before = context.now() - MARKS_KEPT_APART;
     let mut saved = 0;
+    let repeated = store.assets_with_repeated_marks(before).await?;
     for asset in definitions.assets().filter(|asset| !asset.is_materializable()) {
+        if !repeated.iter().any(|key| key == asset.key.as_str()) {
+            continue;
+        }
         let readers: Vec<&str> = (definitions.assets())
             .filter(|reader| reader.upstreams.iter().any(|upstream| upstream.key == asset.key))
             .map(|reader| reader.key.as_str())

@@ -152,8 +152,8 @@ pub(super) async fn attempt(
     }
 }
 
-/// Opens the transaction in a known frame: the calendar's zone, bounds on waiting, no compilation of statements that run
-/// for milliseconds, and a search path that cannot reach Karat's own tables by accident.
+/// Opens the transaction in a known frame: the calendar's zone, bounds on waiting, and a search path that cannot reach
+/// Karat's own tables by accident.
 fn begin_statement(environment: &Environment, asset: &AssetSpec, unit: &Unit) -> String {
     let zone = text_literal(environment.definitions.calendar().zone.name());
     let name = text_literal(&attempt_name(environment.worker_id, unit.steps[0].step.step_id));
@@ -161,7 +161,7 @@ fn begin_statement(environment: &Environment, asset: &AssetSpec, unit: &Unit) ->
     format!(
         "begin isolation level repeatable read; set local timezone = {zone}; set local application_name = {name}; \
          set local statement_timeout = {timeout}; set local lock_timeout = {LOCK_TIMEOUT_MILLISECONDS}; \
-         set local jit = off; set local search_path = public"
+         set local search_path = public"
     )
 }
 

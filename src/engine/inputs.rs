@@ -15,7 +15,9 @@ use crate::core::status::{PresentFacts, PublishedVersion, staleness};
 use crate::core::subset::PartitionSubset;
 use crate::core::version::VersionIndex;
 use crate::store::StoreError;
-use crate::store::materialization::{CurrentVersion, MarkQuestion, VersionRange, unseen_marks, versions_in};
+use crate::store::materialization::{
+    CurrentVersion, FoundVersion, MarkQuestion, ReadVersion, VersionRange, unseen_marks, versions_in,
+};
 
 /// The versions around one stretch of an asset's partitions.
 pub(super) struct Inputs {
@@ -48,7 +50,6 @@ pub(super) async fn read(
 ) -> Result<Inputs, StoreError> {
     let mut ranges = Vec::new();
     let mut definition_of: BTreeMap<&str, &PartitionsDefinition> = BTreeMap::new();
-    definition_of.insert(asset.key.as_str(), &asset.partitions);
     ranges.extend(ranges_of(&asset.key, &asset.partitions, subset));
     for upstream in &asset.upstreams {
         let Some(spec) = definitions.asset(&upstream.key).filter(|spec| spec.is_materializable()) else { continue };
@@ -56,14 +57,26 @@ pub(super) async fn read(
         definition_of.insert(spec.key.as_str(), &spec.partitions);
         ranges.extend(ranges_of(&spec.key, &spec.partitions, &read));
     }
-    let mut by_asset: BTreeMap<String, Vec<(Ordinal, CurrentVersion)>> = BTreeMap::new();
-    for version in versions_in(connection, &ranges).await? {
-        let Some(definition) = definition_of.get(version.asset_key.as_str()) else { continue };
-        if let Some(ordinal) = ordinal_of(definition, &version.partition_key, version.ordinal) {
-            by_asset.entry(version.asset_key.clone()).or_default().push((ordinal, version));
+    let mut by_asset: BTreeMap<String, Vec<(Ordinal, ReadVersion)>> = BTreeMap::new();
+    let mut own = BTreeMap::new();
+    for version in versions_in(connection, asset.key.as_str(), &ranges).await? {
+        match version {
+            FoundVersion::Own(version) => {
+                if let Some(ordinal) = ordinal_of(&asset.partitions, &version.partition_key, version.ordinal) {
+                    own.insert(ordinal, version);
+                }
+            }
+            FoundVersion::Read(version) => {
+                let Some(definition) = definition_of.get(version.asset_key.as_str()) else { continue };
+                if let Some(ordinal) = ordinal_of(definition, &version.partition_key, version.ordinal) {
+                    match by_asset.get_mut(version.asset_key.as_str()) {
+                        Some(versions) => versions.push((ordinal, version)),
+                        None => drop(by_asset.insert(version.asset_key.clone(), vec![(ordinal, version)])),
+                    }
+                }
+            }
         }
     }
-    let own = by_asset.remove(asset.key.as_str()).unwrap_or_default().into_iter().collect();
     let indexes: BTreeMap<AssetKey, VersionIndex> = asset
         .upstreams
         .iter()

@@ -189,7 +189,10 @@ impl Look<'_> {
         if ranges.is_empty() {
             return Ok(times);
         }
-        for time in self.store.content_times(&ranges).await? {
+        // What came to be before all the versions in question does not count.
+        let made = |found: &Found<'_>| found.version.map(|version| version.materialized_at);
+        let since = found.iter().map(made).collect::<Option<Vec<_>>>().and_then(|made| made.into_iter().min());
+        for time in self.store.content_times(&ranges, since).await? {
             let Some(spec) = time.asset_key.parse().ok().and_then(|key| self.definitions.asset(&key)) else { continue };
             let Some(ordinal) = ordinal_of(&spec.partitions, &time.partition_key, time.ordinal) else { continue };
             if let Some(content_at) = time.content_at {

@@ -6,6 +6,7 @@
 
 mod assertions;
 mod catalog;
+mod columns;
 mod place;
 mod reads;
 mod report;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
+pub use self::columns::{ColumnSources, column_sources};
 pub use self::place::SqlPlace;
 pub use self::report::{ColumnReads, DatabaseReason, Problem, ProblemKind, Severity, VerificationReport};
 use self::table::Names;

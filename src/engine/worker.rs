@@ -132,7 +132,6 @@ impl Worker {
         let connections = u32::try_from(settings.slots).unwrap_or(1).saturating_add(2);
         let pool = pool_options()
             .max_connections(connections)
-            .test_before_acquire(false)
             .acquire_timeout(Duration::from_secs(30))
             .connect_lazy_with(connect_options.clone());
         let assets = definitions.assets().filter(|spec| spec.is_materializable()).map(|spec| spec.key.to_string());

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::accounts::Done;
+use super::accounts::{Done, Role};
 use super::run::command_of;
 use super::{EstimateView, FailureView, Service, ServiceError};
 use crate::core::key::AssetKey;
@@ -162,6 +162,7 @@ impl Service {
     /// # Errors
     /// When it has ended, or the state cannot be used.
     pub async fn limit_backfill(&self, backfill_id: Uuid, limit: Option<u32>) -> Result<ControlledView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let backfill = self.backfill(backfill_id).await?.backfill;
         if !matches!(backfill.state, "running" | "paused" | "canceling") {
             return Err(ServiceError::Refused(format!(
@@ -178,6 +179,18 @@ impl Service {
             limit => limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)),
         };
         let changed = self.store.limit_runs(&backfill.runs, limit, self.now()).await?;
+        if !changed.is_empty() {
+            let number = limit.map_or_else(String::new, |limit| format!(" {limit}"));
+            self.record(Done {
+                action: "backfill limit",
+                target: Some(&backfill_id.to_string()),
+                backfill_id: Some(backfill_id),
+                detail: Some(serde_json::json!({ "concurrency_limit": limit })),
+                command: Some(&format!("backfill limit {backfill_id}{number}")),
+                ..Done::default()
+            })
+            .await;
+        }
         Ok(ControlledView { changed, live: backfill.runs })
     }
 
@@ -206,6 +219,7 @@ impl Service {
     }
 
     async fn control_backfill(&self, backfill_id: Uuid, control: Control) -> Result<ControlledView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let detail = self.backfill(backfill_id).await?.backfill;
         let view = self
             .control(&detail.runs, control, || {

@@ -14,6 +14,7 @@ use super::{Picture, Service, ServiceError};
 use crate::asset::dashboard::{Chart, Dashboard, Span};
 use crate::asset::spec::ColumnSpec;
 use crate::core::suggest::did_you_mean;
+use crate::core::time::start_of_day;
 use crate::engine::reading::Reading;
 use crate::store::StoreError;
 
@@ -195,7 +196,15 @@ impl Service {
         let mut whole = reading.take()?;
         let newest = whole.newest_day(spec, column).await.ok()?;
         *reading = Some(whole);
-        Some(newest?.min(self.today()))
+        let newest = newest?;
+        // A month is told by its first day, and its figures are of all of it.
+        let end = spec.partitions.as_time().filter(|_| spec.partition_column.as_ref() == Some(&column.name)).and_then(
+            |time| {
+                let ordinal = spec.partitions.ordinal_at(start_of_day(newest, time.zone()))?;
+                spec.partitions.date(ordinal.checked_add(1)?)?.pred_opt()
+            },
+        );
+        Some(end.unwrap_or(newest).max(newest).min(self.today()))
     }
 
     fn today(&self) -> NaiveDate {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::accounts::Done;
+use super::accounts::{Done, Role};
 use super::{Service, ServiceError};
 pub use crate::store::garbage::Retention;
 use crate::store::garbage::{Amount, Removable};
@@ -65,6 +65,7 @@ impl Service {
     /// # Errors
     /// When the state cannot be used; what was removed before stays removed.
     pub async fn collect_garbage(&self, retention: Retention, dry_run: bool) -> Result<GarbageView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let cutoffs = retention.cutoffs(self.now());
         let tables = self.store.expired_day_tables(&cutoffs).await?;
         let mut view = GarbageView {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::accounts::Done;
+use super::accounts::{Done, Role};
 use super::{PlanView, Request, Service, ServiceError};
 use crate::core::word::{self, Word};
 use crate::engine::launch::{LaunchError, LaunchRequest, launch};
@@ -64,6 +64,7 @@ impl Service {
     /// As [`plan`](Self::plan); and when partitions upstream are missing and the request does not force it. Nothing is
     /// launched then.
     pub async fn launch(&self, request: &Request, kind: LaunchKind) -> Result<LaunchedView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let plan = self.resolve(request).await?;
         if !request.force && !plan.view.missing_upstream.is_empty() {
             let missing = plan.view.missing_upstream.iter();

@@ -2,30 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::run::log_line_view;
-use super::{LogLineView, LogQuery, Service, ServiceError};
-use crate::store::log::LogPlace;
+use super::run_detail::line_view;
+use super::{LogLineView, LogTailQuery, Service, ServiceError};
+use crate::store::run_detail::{LogFilter, LogRecord};
 
-/// Lines are written down some time after they are said, those of one worker later than those of another: so far behind the
-/// newest line is looked for more.
-const BEHIND: TimeDelta = TimeDelta::seconds(30);
-
-/// How many lines come at once.
-const AT_ONCE: i64 = 1_000;
+/// So many of the last lines are looked at each time: more are not said between two looks.
+const LOOKED_AT: i64 = 5_000;
 
 /// The lines of a run as they come, each of them once.
 pub struct LogTail {
     service: Service,
     run_id: Uuid,
-    asset: Option<String>,
-    partition: Option<String>,
-    /// The newest line so far.
-    newest: Option<DateTime<Utc>>,
-    /// The lines that were told and may be read again.
-    told: BTreeSet<(DateTime<Utc>, LogPlace)>,
+    filter: LogFilter,
+    /// Those of the last lines that were told: step, attempt and number.
+    told: BTreeSet<(i64, i64, i64)>,
 }
 
 impl Service {
@@ -36,41 +28,29 @@ impl Service {
     pub async fn follow_log(
         &self,
         run_id: Uuid,
-        query: &LogQuery,
+        query: &LogTailQuery,
     ) -> Result<(Vec<LogLineView>, LogTail), ServiceError> {
         self.run_record(run_id).await?;
-        let asset = match &query.asset {
-            Some(name) => Some(self.definitions.find(name)?.key.to_string()),
-            None => None,
-        };
-        let partition = query.partition.clone();
-        let lines = self.store.run_log(run_id, asset.as_deref(), partition.as_deref(), i64::from(query.limit)).await?;
-        let mut tail = LogTail { service: self.clone(), run_id, asset, partition, newest: None, told: BTreeSet::new() };
-        let lines = lines.into_iter().map(|(asset, partition, line)| {
-            tail.remember(line.logged_at, line.place());
-            log_line_view(asset, partition, line)
-        });
-        let lines = lines.collect();
+        let filter = self.log_filter(query)?;
+        let mut tail = LogTail { service: self.clone(), run_id, filter, told: BTreeSet::new() };
+        let mut lines = tail.more().await?;
+        let shown = usize::try_from(query.limit).unwrap_or(usize::MAX);
+        lines.drain(..lines.len().saturating_sub(shown));
         Ok((lines, tail))
     }
 }
 
 impl LogTail {
-    /// The lines that have come since, oldest first; none when there are none.
+    /// The lines that have come since, oldest first; none when there are none. A line that is written down late comes
+    /// late, after others that were said later.
     ///
     /// # Errors
     /// When the state cannot be read.
     pub async fn more(&mut self) -> Result<Vec<LogLineView>, ServiceError> {
-        let since = self.newest.map(|newest| newest - BEHIND);
-        let (asset, partition) = (self.asset.as_deref(), self.partition.as_deref());
-        let lines = self.service.store.run_log_since(self.run_id, asset, partition, since, AT_ONCE).await?;
-        let mut views = Vec::new();
-        for (asset, partition, line) in lines {
-            if self.remember(line.logged_at, line.place()) {
-                views.push(log_line_view(asset, partition, line));
-            }
-        }
-        Ok(views)
+        let lines = self.service.store.run_log_tail(self.run_id, &self.filter, LOOKED_AT).await?;
+        let place = |record: &LogRecord| (record.line.step_id, record.line.lease_epoch, record.line.sequence);
+        let told = std::mem::replace(&mut self.told, lines.iter().map(place).collect());
+        Ok(lines.into_iter().filter(|line| !told.contains(&place(line))).map(line_view).collect())
     }
 
     /// Whether the run has ended, so that little more will come.
@@ -79,15 +59,5 @@ impl LogTail {
     /// When the state cannot be read.
     pub async fn has_ended(&self) -> Result<bool, ServiceError> {
         Ok(self.service.run_record(self.run_id).await?.finished_at.is_some())
-    }
-
-    /// Whether the line is told for the first time.
-    fn remember(&mut self, at: DateTime<Utc>, place: LogPlace) -> bool {
-        self.newest = self.newest.max(Some(at));
-        if let Some(newest) = self.newest {
-            // What is not read again need not be remembered.
-            self.told = self.told.split_off(&(newest - BEHIND, LogPlace::FIRST));
-        }
-        self.told.insert((at, place))
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::accounts::Done;
+use super::accounts::{Done, Role};
 use super::request::quoted;
 use super::{AssetPartitionsView, PartitionsView, Service, ServiceError};
 use crate::asset::spec::AssetSpec;
@@ -72,6 +72,7 @@ impl Service {
         }
         let stale = self.readers_of(&spec, &subset).await?;
         if !dry_run {
+            self.authorize(Role::Operator)?;
             let marks: Vec<NewMark> = subset
                 .iter()
                 .map(|ordinal| NewMark {

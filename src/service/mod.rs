@@ -10,6 +10,7 @@ mod assets;
 mod automation;
 mod backfill;
 mod cause;
+mod column_lineage;
 mod condition;
 mod dashboards;
 mod error;
@@ -60,15 +61,16 @@ use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 
 pub use self::accounts::{
-    AccountView, AuditQuery, AuditView, Caller, ChangedAccountView, Identified, Identity, LoggedIn, LoginError,
-    LoginPolicy, LoginRequest, MINIMUM_PASSWORD_CHARACTERS, NewTokenView, Origin, Password, Presented, Role, Secret,
-    SessionView, TokenView, Via,
+    AccountView, AuditQuery, AuditView, Caller, ChangedAccountView, Identified, Identity, LoggedIn, LoginAttempt,
+    LoginError, LoginPolicy, LoginProvider, LoginProviders, LoginRequest, MINIMUM_PASSWORD_CHARACTERS, NewTokenView,
+    Origin, Password, Presented, Role, Secret, SessionView, TokenView, Via,
 };
 pub use self::alerts::{AlertDetailView, AlertView, DeliveryView, TestedChannelView};
 pub use self::asset::AssetDetailView;
 pub use self::assets::{AssetView, list_assets};
 pub use self::automation::{AutomationView, PartitionEvaluationView, is_automated, unfresh};
 pub use self::backfill::{BackfillAssetView, BackfillDetailView, BackfillProgressView, BackfillView, ControlledView};
+pub use self::column_lineage::{ColumnLineageView, ColumnSourceView, ReadColumnsView, UpstreamColumnView};
 pub use self::condition::AssetCondition;
 pub use self::dashboards::{
     AnomalyView, ByView, ChartData, ChartView, CohortView, DashboardRequest, DashboardSummaryView, DashboardView,
@@ -128,6 +130,7 @@ pub use crate::core::plan::Extent;
 pub use crate::store::sensor::SensorChange;
 
 use self::accounts::Accounts;
+use self::column_lineage::KnownColumnLineage;
 use crate::asset::definitions::Definitions;
 use crate::clock::SharedClock;
 use crate::engine::logs::LogCollector;
@@ -144,6 +147,7 @@ pub struct Service {
     connect_options: PgConnectOptions,
     migrations: Arc<Migrations>,
     accounts: Accounts,
+    column_lineage: KnownColumnLineage,
     /// Who asks; `None` for the program itself.
     caller: Option<Arc<Caller>>,
 }
@@ -165,6 +169,7 @@ impl Service {
             connect_options,
             migrations,
             accounts: Accounts::default(),
+            column_lineage: KnownColumnLineage::default(),
             caller: None,
         }
     }

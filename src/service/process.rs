@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{LoginPolicy, Retention, Service, ServiceError};
+use super::{LoginPolicy, LoginProvider, Retention, Service, ServiceError};
 use crate::daemon::alert_channel::AlertChannel;
 use crate::engine::Wakeups;
 use crate::engine::measure::Measures;
@@ -42,6 +42,8 @@ pub struct PagesContext {
     pub process: Process,
     /// Who needs a login.
     pub login: LoginPolicy,
+    /// Who else knows people.
+    pub providers: Vec<Arc<dyn LoginProvider>>,
     /// Where alerts are sent.
     pub channels: Vec<Arc<dyn AlertChannel>>,
     /// What happens in the database, so that open pages are told at once; without it they are not.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::accounts::Done;
+use super::accounts::{Done, Role};
 use super::{AssetPartitionsView, PartitionsView, Service, ServiceError};
 use crate::asset::spec::AssetSpec;
 use crate::core::key::{AssetKey, PartitionKey};
@@ -107,6 +107,7 @@ impl Service {
     /// # Errors
     /// When a number is unknown or decided already, or a row cannot be stored; then nothing of its asset was released.
     pub async fn release_quarantined(&self, scope: &QuarantineScope) -> Result<DecidedView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let mut view =
             DecidedView { decision: "released", rows: 0, inserted: 0, duplicates: 0, partitions: Vec::new() };
         for (key, ids) in self.scope(scope).await? {
@@ -129,6 +130,7 @@ impl Service {
     /// # Errors
     /// When a number is unknown or decided already, or the state cannot be used.
     pub async fn discard_quarantined(&self, scope: &QuarantineScope) -> Result<DecidedView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let mut view =
             DecidedView { decision: "discarded", rows: 0, inserted: 0, duplicates: 0, partitions: Vec::new() };
         for (key, ids) in self.scope(scope).await? {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::accounts::Done;
+use super::accounts::{Done, Role};
 use super::launch::stored_request;
 use super::{LaunchedView, Request, Service, ServiceError};
 use crate::core::key::{AssetKey, PartitionKey};
@@ -55,6 +55,7 @@ impl Service {
         backfill_id: Option<Uuid>,
         canceled: bool,
     ) -> Result<LaunchedView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let states: &[&str] = if canceled { &["failed", "blocked", "canceled"] } else { &["failed", "blocked"] };
         let steps = self.store.partitions_in(runs, states).await?;
         if steps.is_empty() {

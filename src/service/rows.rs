@@ -53,7 +53,7 @@ pub struct RowsRequest {
 }
 
 /// A page of rows.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct RowsView {
     /// Whose rows they are.
     pub asset: AssetKey,
@@ -70,7 +70,7 @@ pub struct RowsView {
 }
 
 /// A row.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct RowView {
     /// Its values, in the order of the columns.
     pub values: Vec<Value>,
@@ -79,8 +79,10 @@ pub struct RowView {
 }
 
 /// How far figures of an asset can be relied on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct StandingView {
+    /// Whether it has been looked at yet: just after a start nothing is known.
+    pub known: bool,
     /// When the newest version was published, or the newest rows landed.
     pub newest_at: Option<DateTime<Utc>>,
     /// Partitions built before they ended: they are built again when they have.
@@ -96,6 +98,7 @@ pub struct StandingView {
 /// How partitions of an asset stand, as far as figures are concerned.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Standing {
+    known: bool,
     pub(super) materialized: PartitionSubset,
     open: PartitionSubset,
     stale: PartitionSubset,
@@ -109,6 +112,7 @@ impl Standing {
     pub(super) fn of(picture: &Picture, spec: &AssetSpec) -> Self {
         let Some(asset) = picture.asset(&spec.key) else { return Self::default() };
         Self {
+            known: true,
             materialized: asset.materialized.clone(),
             open: asset.open.clone(),
             stale: asset.stale.partitions(),
@@ -138,6 +142,7 @@ impl Standing {
             None => PartitionsView::new(&spec.partitions, subset),
         };
         StandingView {
+            known: self.known,
             newest_at: self.newest_at,
             open: view(&self.open),
             stale: view(&self.stale),

@@ -9,13 +9,12 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::accounts::Done;
+use super::accounts::{Done, Role};
 use super::backfill::ended;
 use super::cause::cause_text;
 use super::{ControlledView, FailureView, PartitionsView, Service, ServiceError};
 use crate::core::partition::Ordinal;
 use crate::core::subset::PartitionSubset;
-use crate::store::log::LogLine;
 use crate::store::run::{Control, RunRecord, StepCounts};
 use crate::store::run_list::{LiveState, RunFilter};
 
@@ -115,7 +114,7 @@ pub struct RunDetailView {
     /// The run.
     #[serde(flatten)]
     pub run: RunView,
-    /// Its partitions by asset and state, upstream before downstream.
+    /// Its partitions by asset and state, upstream before downstream; none of a run with more than ten thousand steps.
     pub partitions: Vec<RunPartitionsView>,
     /// The first partitions that were not built.
     pub failures: Vec<FailureView>,
@@ -180,26 +179,15 @@ pub struct LogLineView {
 /// First and last ordinal, inclusive.
 type Range = (Ordinal, Ordinal);
 
+/// The most steps of a run whose partitions are listed.
+const LISTED_STEPS: i64 = 10_000;
+
 /// How many events a run shows.
 const SHOWN_EVENTS: i64 = 100;
 
 /// The command in a stored request; the request itself where it was stored by something else.
 pub(super) fn command_of(request: &Value) -> String {
     request.get("command").and_then(Value::as_str).map_or_else(|| request.to_string(), str::to_owned)
-}
-
-/// A line of the log with the asset and partition of its step.
-pub(super) fn log_line_view(asset: String, partition: String, line: LogLine) -> LogLineView {
-    LogLineView {
-        at: line.logged_at,
-        asset,
-        partition,
-        attempt: line.lease_epoch,
-        level: line.level,
-        target: line.target,
-        message: line.message,
-        fields: line.fields,
-    }
 }
 
 impl Service {
@@ -295,7 +283,9 @@ impl Service {
         let run = RunView::new(self.run_record(run_id).await?, self.definitions.calendar().zone);
         // By rank first, so that upstream stands before downstream.
         let mut sets: BTreeMap<(Option<usize>, String, String), Vec<Range>> = BTreeMap::new();
-        for range in self.store.step_ranges(run_id).await? {
+        let is_listed = run.steps.total <= LISTED_STEPS;
+        let ranges = if is_listed { self.store.step_ranges(run_id).await? } else { Vec::new() };
+        for range in ranges {
             let rank = range.asset_key.parse().ok().and_then(|key| self.definitions.graph().rank(&key));
             sets.entry((rank, range.asset_key, range.state)).or_default().push((range.first, range.last));
         }
@@ -332,7 +322,17 @@ impl Service {
         };
         let lines =
             self.store.run_log(run_id, asset.as_deref(), query.partition.as_deref(), i64::from(query.limit)).await?;
-        Ok(lines.into_iter().map(|(asset, partition, line)| log_line_view(asset, partition, line)).collect())
+        let view = lines.into_iter().map(|(asset, partition, line)| LogLineView {
+            at: line.logged_at,
+            asset,
+            partition,
+            attempt: line.lease_epoch,
+            level: line.level,
+            target: line.target,
+            message: line.message,
+            fields: line.fields,
+        });
+        Ok(view.collect())
     }
 
     pub(super) async fn run_record(&self, run_id: Uuid) -> Result<RunRecord, ServiceError> {
@@ -357,6 +357,7 @@ impl Service {
     }
 
     async fn control_run(&self, run_id: Uuid, control: Control) -> Result<ControlledView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let record = self.run_record(run_id).await?;
         let has_ended = || format!("run {run_id} has ended already: it {}", ended(record.state()));
         let view = self.control(&[run_id], control, has_ended).await?;

@@ -24,7 +24,7 @@ const LOG_PART: i64 = 1_000;
 pub const LOG_LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 /// A step that failed, with what was tried.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FailedStepView {
     /// The asset.
     pub asset: String,
@@ -37,7 +37,7 @@ pub struct FailedStepView {
 }
 
 /// The attempts of a run over time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct RunTimesView {
     /// Whether there are too many attempts: then an entry is all of an asset's steps in one state.
     pub is_by_asset: bool,
@@ -46,7 +46,7 @@ pub struct RunTimesView {
 }
 
 /// Something that was carried out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct RunTimeView {
     /// The asset.
     pub asset: String,
@@ -65,7 +65,7 @@ pub struct RunTimeView {
 }
 
 /// A version that a run published, and the versions it was made of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct RunVersionView {
     /// The asset.
     pub asset: String,
@@ -213,7 +213,7 @@ impl Service {
         Ok((lines.into_iter().map(line_view).collect(), next))
     }
 
-    fn log_filter(&self, query: &LogTailQuery) -> Result<LogFilter, ServiceError> {
+    pub(super) fn log_filter(&self, query: &LogTailQuery) -> Result<LogFilter, ServiceError> {
         let asset_key = match &query.asset {
             Some(name) => Some(self.definitions.find(name)?.key.to_string()),
             None => None,
@@ -228,7 +228,7 @@ impl Service {
     }
 }
 
-fn line_view(record: LogRecord) -> LogLineView {
+pub(super) fn line_view(record: LogRecord) -> LogLineView {
     LogLineView {
         at: record.line.logged_at,
         asset: record.asset_key,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::accounts::Role;
 use super::{Extent, Service, ServiceError};
 use crate::core::key::AssetKey;
 use crate::core::schedule::{ClockNote, ScheduleSpec, clock_note, ticks_around};
@@ -263,6 +264,7 @@ impl Service {
     /// # Errors
     /// When there is no such schedule, or the state cannot be used.
     pub async fn pause_schedule(&self, name: &str) -> Result<SwitchedView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let schedule = self.known(name).await?;
         let changed = self.store.pause_schedule(&schedule.name, self.now()).await?;
         self.record_switch("schedule pause", &schedule.name, changed).await;
@@ -274,6 +276,7 @@ impl Service {
     /// # Errors
     /// When there is no such schedule, or the state cannot be used.
     pub async fn resume_schedule(&self, name: &str) -> Result<SwitchedView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let schedule = self.known(name).await?;
         let changed = self.store.resume_schedule(&schedule.name, self.now()).await?;
         self.record_switch("schedule resume", &schedule.name, changed).await;

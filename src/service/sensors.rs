@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::accounts::Role;
 use super::{Service, ServiceError};
 use crate::asset::sensor::Sensor;
 use crate::core::suggest::did_you_mean;
@@ -113,6 +114,7 @@ impl Service {
     /// # Errors
     /// When there is no such sensor, it is triggered while it is paused, or the state cannot be used.
     pub async fn change_sensor(&self, name: &str, change: &SensorChange) -> Result<ChangedSensorView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let before = self.current_sensor(name).await?;
         if *change == SensorChange::Trigger && before.paused_at.is_some() {
             return Err(ServiceError::Refused(format!(

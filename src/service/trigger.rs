@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::accounts::Done;
+use super::accounts::{Done, Role};
 use super::request::quoted;
 use super::view::sets_view;
 use super::{AssetPartitionsView, LaunchedView, Service, ServiceError};
@@ -80,6 +80,7 @@ impl Service {
     /// When there is no such schedule, `at` lies ahead, or the state cannot be used. That it cannot be made out what to build is an
     /// outcome.
     pub async fn trigger_schedule(&self, name: &str, at: Option<DateTime<Utc>>) -> Result<TriggeredView, ServiceError> {
+        self.authorize(Role::Operator)?;
         let schedule = self.known(name).await?;
         let now = self.now();
         let at = self.past(at)?;

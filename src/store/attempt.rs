@@ -9,6 +9,21 @@ use super::error::Context;
 use super::text::storable;
 use super::{Store, StoreError};
 
+/// Binds what checks found as lists, in the order of [`insert_findings`].
+macro_rules! bind_findings {
+    ($query:expr, $findings:expr) => {
+        $query
+            .bind($findings.iter().map(|finding| finding.step_id).collect::<Vec<_>>())
+            .bind($findings.iter().map(|finding| finding.lease_epoch).collect::<Vec<_>>())
+            .bind($findings.iter().map(|finding| finding.partition_key.as_str()).collect::<Vec<_>>())
+            .bind($findings.iter().map(|finding| finding.check_name.as_str()).collect::<Vec<_>>())
+            .bind($findings.iter().map(|finding| finding.blocking).collect::<Vec<_>>())
+            .bind($findings.iter().map(|finding| finding.passed).collect::<Vec<_>>())
+            .bind($findings.iter().map(|finding| finding.offending_rows).collect::<Vec<_>>())
+            .bind($findings.iter().map(|finding| storable(&finding.message)).collect::<Vec<_>>())
+    };
+}
+
 /// What one partition's publication records.
 #[derive(Clone, Debug)]
 pub struct Publication {
@@ -127,8 +142,15 @@ pub async fn publish(
     publications: &[Publication],
     findings: &[CheckFinding],
 ) -> Result<u64, StoreError> {
+    const PUBLISH: &str = include_str!("sql/publish.sql");
     let column = |take: fn(&Publication) -> i64| publications.iter().map(take).collect::<Vec<i64>>();
-    let fenced: i64 = sqlx::query_scalar(include_str!("sql/publish.sql"))
+    let statement = if findings.is_empty() {
+        PUBLISH.to_owned()
+    } else {
+        // What was found goes with it. When the fence does not hold, all of it is rolled back.
+        format!("with noted as ({}) {PUBLISH}", insert_findings("$12", "$17", 18))
+    };
+    let publishing = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
         .bind(column(|publication| publication.step_id))
         .bind(column(|publication| publication.lease_epoch))
         .bind(publications.iter().map(|publication| publication.partition_key.as_str()).collect::<Vec<_>>())
@@ -145,15 +167,27 @@ pub async fn publish(
         .bind(record.run_id)
         .bind(&record.metadata)
         .bind(record.started_at)
-        .bind(record.finished_at)
-        .fetch_one(&mut *connection)
-        .await
-        .context("recording the materialization")?;
-    let held = u64::try_from(fenced).unwrap_or(0);
-    if held == publications.len() as u64 {
-        record_findings(connection, record.asset_key, findings, record.finished_at).await?;
-    }
-    Ok(held)
+        .bind(record.finished_at);
+    let publishing = if findings.is_empty() { publishing } else { bind_findings!(publishing, findings) };
+    let held: i64 = publishing.fetch_one(&mut *connection).await.context("recording the materialization")?;
+    Ok(u64::try_from(held).unwrap_or(0))
+}
+
+/// Inserts what checks found: a statement in which these words stand for the asset and the time, and the lists of
+/// [`bind_findings`] begin at the parameter `first`.
+fn insert_findings(asset: &str, checked_at: &str, first: usize) -> String {
+    let types = ["bigint", "bigint", "text", "text", "boolean", "boolean", "bigint", "text"];
+    let lists: Vec<String> =
+        types.iter().enumerate().map(|(at, of_type)| format!("${}::{of_type}[]", first + at)).collect();
+    format!(
+        "insert into karat.check_result
+             (step_id, lease_epoch, asset_key, partition_key, check_name, blocking, passed, offending_rows, message, checked_at)
+         select f.step_id, f.lease_epoch, {asset}, f.partition_key, f.check_name, f.blocking, f.passed, f.offending_rows,
+                f.message, {checked_at}
+         from unnest({})
+              as f (step_id, lease_epoch, partition_key, check_name, blocking, passed, offending_rows, message)",
+        lists.join(", ")
+    )
 }
 
 /// Writes what checks found; part of whatever transaction `connection` is in.
@@ -169,26 +203,11 @@ async fn record_findings(
     if findings.is_empty() {
         return Ok(());
     }
-    sqlx::query(
-        "insert into karat.check_result
-             (step_id, lease_epoch, asset_key, partition_key, check_name, blocking, passed, offending_rows, message, checked_at)
-         select f.step_id, f.lease_epoch, $1, f.partition_key, f.check_name, f.blocking, f.passed, f.offending_rows, f.message, $2
-         from unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::boolean[], $8::boolean[], $9::bigint[], $10::text[])
-              as f (step_id, lease_epoch, partition_key, check_name, blocking, passed, offending_rows, message)",
-    )
-    .bind(asset_key)
-    .bind(checked_at)
-    .bind(findings.iter().map(|finding| finding.step_id).collect::<Vec<_>>())
-    .bind(findings.iter().map(|finding| finding.lease_epoch).collect::<Vec<_>>())
-    .bind(findings.iter().map(|finding| finding.partition_key.as_str()).collect::<Vec<_>>())
-    .bind(findings.iter().map(|finding| finding.check_name.as_str()).collect::<Vec<_>>())
-    .bind(findings.iter().map(|finding| finding.blocking).collect::<Vec<_>>())
-    .bind(findings.iter().map(|finding| finding.passed).collect::<Vec<_>>())
-    .bind(findings.iter().map(|finding| finding.offending_rows).collect::<Vec<_>>())
-    .bind(findings.iter().map(|finding| storable(&finding.message)).collect::<Vec<_>>())
-    .execute(connection)
-    .await
-    .context("recording check results")?;
+    let statement = sqlx::AssertSqlSafe(insert_findings("$1", "$2", 3));
+    bind_findings!(sqlx::query(statement).bind(asset_key).bind(checked_at), findings)
+        .execute(connection)
+        .await
+        .context("recording check results")?;
     Ok(())
 }
 

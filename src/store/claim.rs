@@ -79,7 +79,8 @@ impl Store {
     /// step in [`Usage`]. Nothing is claimed when the others take longer than a second. A candidate's partition is not
     /// being built by any other step, and neither its pool (by `pool_limits`) nor its run is full: what has to wait for
     /// a limit does not stand in the way of what has not. Nothing of a run that was paused or canceled before this
-    /// commits is claimed: the run's row is locked against it.
+    /// commits is claimed: the run's row is locked against it. What others hold locked is not waited for: a step that is
+    /// being ended, and the steps of a run that is being steered, are left out.
     ///
     /// # Errors
     /// When the database cannot be used.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::alert::{self, NewAlert};
+use super::alert::{self, AlertKind, NewAlert};
 use super::error::Context;
 use super::{Store, StoreError};
 
@@ -57,7 +57,41 @@ pub struct Unsettled {
     pub ordinal: i64,
 }
 
+/// What of all that alerts are about is there at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
+pub struct AlertNews {
+    /// Failed runs that nobody has looked at.
+    pub run_failures: bool,
+    /// Failed results of checks that do not block that nobody has looked at.
+    pub check_failures: bool,
+    /// Open alerts of the kinds in question.
+    pub open_alerts: bool,
+    /// Rows that wait in quarantine.
+    pub quarantined: bool,
+}
+
 impl Store {
+    /// Whether there is anything to raise or to end alerts of these kinds for, in one cheap statement.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn alert_news(&self, kinds: &[AlertKind]) -> Result<AlertNews, StoreError> {
+        sqlx::query_as(
+            "select exists (select from karat.run where outcome = 'failed' and failure_seen_at is null) as run_failures,
+                    exists (
+                        select from karat.check_result where not passed and not blocking and failure_seen_at is null
+                    ) as check_failures,
+                    exists (select from karat.alert where recovered_at is null and kind = any($1)) as open_alerts,
+                    exists (
+                        select from karat.quarantine where released_at is null and discarded_at is null
+                    ) as quarantined",
+        )
+        .bind(kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>())
+        .fetch_one(&self.pool)
+        .await
+        .context("looking for something to alert about")
+    }
+
     /// The failed runs that nobody has looked at, at most `limit`, oldest first: a row for each asset with unbuilt
     /// partitions, and one without an asset where everything has been built since.
     ///

@@ -28,8 +28,9 @@ impl Store {
             return Ok(Vec::new());
         }
         sqlx::query_as(
+            // The lists are questions of their own: the server then plans once, not at each call for their length.
             "select q.asset_key, newest.partition_key, newest.ordinal
-             from unnest($1::text[], $2::bigint[]) as q (asset_key, last)
+             from unnest((select $1::text[]), (select $2::bigint[])) as q (asset_key, last)
              cross join lateral (
                  select m.partition_key, m.ordinal from karat.materialization m
                  where m.asset_key = q.asset_key and m.ordinal <= q.last and m.current and not m.open

@@ -243,9 +243,11 @@ impl Store {
              join pg_class parent on parent.oid = p.partrelid
              join pg_inherits i on i.inhparent = p.partrelid
              join pg_class c on c.oid = i.inhrelid
-             where parent.relnamespace = 'karat'::regnamespace
+             where parent.relnamespace = 'karat'::regnamespace and substring(c.relname from '_(\\d{8})$') < $1
              order by c.relname",
         )
+        // Only of these the size is asked: that looks at every file of a table.
+        .bind(cutoffs.logs_before.date_naive().format("%Y%m%d").to_string())
         .fetch_all(&self.pool)
         .await
         .context("looking for expired days")?;

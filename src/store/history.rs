@@ -243,8 +243,9 @@ impl Store {
         partition_keys: &[String],
     ) -> Result<Vec<NewestStep>, StoreError> {
         sqlx::query_as(
+            // The list is a question of its own: the server then plans once, not at each call for its length.
             "select newest.*
-             from unnest($2::text[]) as wanted (partition_key)
+             from unnest((select $2::text[])) as wanted (partition_key)
              cross join lateral (
                  select asset_key, partition_key, ordinal, state, reason, run_id, started_at, finished_at
                  from karat.step

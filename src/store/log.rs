@@ -33,30 +33,6 @@ pub struct LogLine {
     pub fields: Value,
 }
 
-/// Which line of which attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LogPlace {
-    /// The step.
-    pub step_id: i64,
-    /// The attempt, by its lease epoch.
-    pub lease_epoch: i64,
-    /// Order within the attempt.
-    pub sequence: i64,
-}
-
-impl LogPlace {
-    /// Before all others.
-    pub const FIRST: Self = Self { step_id: i64::MIN, lease_epoch: i64::MIN, sequence: i64::MIN };
-}
-
-impl LogLine {
-    /// Which line it is.
-    #[must_use]
-    pub const fn place(&self) -> LogPlace {
-        LogPlace { step_id: self.step_id, lease_epoch: self.lease_epoch, sequence: self.sequence }
-    }
-}
-
 /// Something that happened to a run or step.
 #[derive(Clone, Debug, PartialEq, FromRow, Serialize)]
 pub struct EventRecord {
@@ -70,15 +46,6 @@ pub struct EventRecord {
     pub step_id: Option<i64>,
     /// More.
     pub detail: Value,
-}
-
-/// A line with its step's asset and partition.
-#[derive(FromRow)]
-struct LineOfStep {
-    asset_key: String,
-    partition_key: String,
-    #[sqlx(flatten)]
-    line: LogLine,
 }
 
 impl Store {
@@ -121,7 +88,14 @@ impl Store {
         partition_key: Option<&str>,
         limit: i64,
     ) -> Result<Vec<(String, String, LogLine)>, StoreError> {
-        let mut rows: Vec<LineOfStep> = sqlx::query_as(
+        #[derive(FromRow)]
+        struct Row {
+            asset_key: String,
+            partition_key: String,
+            #[sqlx(flatten)]
+            line: LogLine,
+        }
+        let mut rows: Vec<Row> = sqlx::query_as(
             "select s.asset_key, s.partition_key, l.logged_at, l.run_id, l.step_id, l.lease_epoch, l.sequence, l.level, l.target, l.message, l.fields
              from karat.log_line l join karat.step s on s.step_id = l.step_id
              where l.run_id = $1 and l.logged_at >= (select requested_at - interval '1 hour' from karat.run where run_id = $1)
@@ -137,39 +111,6 @@ impl Store {
         .await
         .context("reading the log")?;
         rows.reverse();
-        Ok(rows.into_iter().map(|row| (row.asset_key, row.partition_key, row.line)).collect())
-    }
-
-    /// The lines of a run that were said at `since` or later, oldest first; the first `limit` of them.
-    ///
-    /// # Errors
-    /// When the database cannot be used.
-    pub async fn run_log_since(
-        &self,
-        run_id: Uuid,
-        asset_key: Option<&str>,
-        partition_key: Option<&str>,
-        since: Option<DateTime<Utc>>,
-        limit: i64,
-    ) -> Result<Vec<(String, String, LogLine)>, StoreError> {
-        // No line is older than the run: days before it are not looked at.
-        let rows: Vec<LineOfStep> = sqlx::query_as(
-            "select s.asset_key, s.partition_key, l.logged_at, l.run_id, l.step_id, l.lease_epoch, l.sequence, l.level, l.target, l.message, l.fields
-             from karat.log_line l join karat.step s on s.step_id = l.step_id
-             where l.run_id = $1
-               and l.logged_at >= coalesce($4, (select requested_at from karat.run where run_id = $1))
-               and ($2::text is null or s.asset_key = $2) and ($3::text is null or s.partition_key = $3)
-             order by l.logged_at, l.step_id, l.lease_epoch, l.sequence
-             limit $5",
-        )
-        .bind(run_id)
-        .bind(asset_key)
-        .bind(partition_key)
-        .bind(since)
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await
-        .context("following the log")?;
         Ok(rows.into_iter().map(|row| (row.asset_key, row.partition_key, row.line)).collect())
     }
 

@@ -139,6 +139,24 @@ impl Store {
         Ok(unfiled.len() as u64)
     }
 
+    /// The assets with marks made before `before` that may be merged: those of which one writer made several in one
+    /// partition.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn assets_with_repeated_marks(&self, before: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
+        sqlx::query_scalar(
+            "select distinct asset_key from (
+                 select asset_key from karat.mark where ordinal is not null and marked_at < $1
+                 group by asset_key, ordinal, partition_key, writer having count(*) > 1
+             ) repeated",
+        )
+        .bind(before)
+        .fetch_all(&self.pool)
+        .await
+        .context("looking for marks to merge")
+    }
+
     /// Merges marks of `asset` that were made before `before` and that no snapshot tells apart, and returns how many
     /// rows of the table that saved.
     ///

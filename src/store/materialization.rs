@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{FromRow, PgConnection};
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, PgConnection, Row};
 use uuid::Uuid;
 
 use super::error::Context;
@@ -59,21 +60,77 @@ const CURRENT_COLUMNS: &str = "m.asset_key, m.partition_key, m.ordinal, m.data_v
      as run_finish_number, \
      m.snapshot::text as snapshot";
 
-/// The current versions in `ranges`, as this transaction sees them.
+/// The current version of a partition, as far as somebody who reads it has to know.
+#[derive(Clone, Debug)]
+pub struct ReadVersion {
+    /// The asset.
+    pub asset_key: String,
+    /// The partition.
+    pub partition_key: String,
+    /// Its ordinal when it was built.
+    pub ordinal: i64,
+    /// Hash of the content.
+    pub data_version: String,
+}
+
+/// A version around an asset.
+#[derive(Clone, Debug)]
+pub enum FoundVersion {
+    /// Of the asset itself.
+    Own(CurrentVersion),
+    /// Of something that it reads.
+    Read(ReadVersion),
+}
+
+impl<'r> FromRow<'r, PgRow> for FoundVersion {
+    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
+        // By position: names would be looked up for each of many rows.
+        if row.try_get(4)? {
+            return CurrentVersion::from_row(row).map(Self::Own);
+        }
+        Ok(Self::Read(ReadVersion {
+            asset_key: row.try_get(0)?,
+            partition_key: row.try_get(1)?,
+            ordinal: row.try_get(2)?,
+            data_version: row.try_get(3)?,
+        }))
+    }
+}
+
+/// The current versions in `ranges` of the asset `own` and of what it reads, as this transaction sees them.
+///
+/// Some read a long history: what nobody asks of it is neither computed nor sent.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn versions_in(
     connection: &mut PgConnection,
+    own: &str,
     ranges: &[VersionRange],
-) -> Result<Vec<CurrentVersion>, StoreError> {
-    sqlx::query_as(sqlx::AssertSqlSafe(format!("select {CURRENT_COLUMNS} from karat.current_versions($1, $2, $3) m")))
-        .bind(ranges.iter().map(|range| range.asset_key.as_str()).collect::<Vec<_>>())
-        .bind(ranges.iter().map(|range| range.first).collect::<Vec<_>>())
-        .bind(ranges.iter().map(|range| range.last).collect::<Vec<_>>())
-        .fetch_all(connection)
-        .await
-        .context("reading the versions of the inputs")
+) -> Result<Vec<FoundVersion>, StoreError> {
+    sqlx::query_as(
+        "select m.asset_key, m.partition_key, m.ordinal, m.data_version, o.own,
+                case when o.own then m.code_version end as code_version,
+                case when o.own then m.input_versions end as input_versions,
+                case when o.own then m.open end as open,
+                case when o.own then m.incomplete_inputs is not null end as incomplete,
+                case when o.own then m.row_count end as row_count,
+                case when o.own then m.materialized_at end as materialized_at,
+                case when o.own then m.run_id end as run_id,
+                case when o.own then coalesce((
+                    select coalesce(r.finish_number, 9223372036854775807) from karat.run r where r.run_id = m.run_id
+                ), 0) end as run_finish_number,
+                case when o.own then m.snapshot::text end as snapshot
+         from karat.current_versions($1, $2, $3) m
+         cross join lateral (select m.asset_key = $4 as own) o",
+    )
+    .bind(ranges.iter().map(|range| range.asset_key.as_str()).collect::<Vec<_>>())
+    .bind(ranges.iter().map(|range| range.first).collect::<Vec<_>>())
+    .bind(ranges.iter().map(|range| range.last).collect::<Vec<_>>())
+    .bind(own)
+    .fetch_all(connection)
+    .await
+    .context("reading the versions of the inputs")
 }
 
 /// The snapshot that sees nothing: every mark is newer.
@@ -213,23 +270,32 @@ pub struct ContentTime {
 }
 
 impl Store {
-    /// When the contents in `ranges` came to be; a version with equal content does not count.
+    /// When the contents in `ranges` came to be, of those that came to be after `since` if that is given; a version with
+    /// equal content does not count.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn content_times(&self, ranges: &[VersionRange]) -> Result<Vec<ContentTime>, StoreError> {
+    pub async fn content_times(
+        &self,
+        ranges: &[VersionRange],
+        since: Option<DateTime<Utc>>,
+    ) -> Result<Vec<ContentTime>, StoreError> {
         sqlx::query_as(
-            "select m.asset_key, m.partition_key, m.ordinal,
-                    case when m.content_changed then m.materialized_at else (
-                        select max(p.materialized_at) from karat.materialization p
-                        where p.asset_key = m.asset_key and p.partition_key = m.partition_key
-                          and not p.current and p.content_changed
-                    ) end as content_at
-             from karat.current_versions($1, $2, $3) m",
+            "select m.asset_key, m.partition_key, m.ordinal, c.content_at
+             from karat.current_versions($1, $2, $3) m
+             cross join lateral (
+                 select case when m.content_changed then m.materialized_at else (
+                     select max(p.materialized_at) from karat.materialization p
+                     where p.asset_key = m.asset_key and p.partition_key = m.partition_key
+                       and not p.current and p.content_changed
+                 ) end as content_at
+             ) c
+             where $4::timestamptz is null or c.content_at > $4",
         )
         .bind(ranges.iter().map(|range| range.asset_key.as_str()).collect::<Vec<_>>())
         .bind(ranges.iter().map(|range| range.first).collect::<Vec<_>>())
         .bind(ranges.iter().map(|range| range.last).collect::<Vec<_>>())
+        .bind(since)
         .fetch_all(&self.pool)
         .await
         .context("reading when inputs changed")

@@ -4,9 +4,11 @@
 //! it promises under concurrency. Nothing here decides what should happen; the rules are in [`crate::core`], the
 //! protocols in [`crate::engine`].
 
+use std::time::Duration;
+
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{Executor, PgPool, Postgres};
+use sqlx::{Connection, Executor, PgPool, Postgres};
 
 pub mod account;
 pub mod alert;
@@ -51,6 +53,9 @@ pub mod worker;
 
 pub use error::StoreError;
 
+/// A connection that was used so recently is not asked whether it still lives: the question costs as much as a statement.
+const TRUSTED: Duration = Duration::from_secs(1);
+
 /// Options for a pool of connections to the state.
 ///
 /// Statements about thousands of partitions look expensive to the planner and take milliseconds; compiling them, which the
@@ -59,6 +64,15 @@ pub use error::StoreError;
 pub fn pool_options() -> PgPoolOptions {
     PgPoolOptions::new()
         .after_connect(|connection, _| Box::pin(async move { connection.execute("set jit = off").await.map(drop) }))
+        .test_before_acquire(false)
+        .before_acquire(|connection, used| {
+            Box::pin(async move {
+                if used.idle_for > TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
 }
 
 /// Access to the orchestration state. Cheap to clone.

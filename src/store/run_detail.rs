@@ -52,7 +52,7 @@ pub struct PublishedRecord {
 }
 
 /// How many of the last lines of a log are looked through for those that are asked for.
-pub const SEARCHED_LINES: i64 = 10_000;
+pub const SEARCHED_LINES: i64 = 5_000;
 
 /// The last lines of a run by time. A line is not much older than its run nor much younger than its end, whatever the
 /// clocks of the workers: other days are not looked at.

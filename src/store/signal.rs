@@ -59,6 +59,12 @@ impl Signal {
 /// How long the listener's connection may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
+/// After so long a silence the connection is asked whether it still lives: a network may forget one without a word.
+const SILENCE: Duration = Duration::from_secs(300);
+
+/// How long the answer may take.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
 /// Hears signals, on a connection of its own.
 #[derive(Debug)]
 pub struct SignalListener {
@@ -85,10 +91,15 @@ impl SignalListener {
     /// The next signal; `None` when the connection was lost and made again, so that signals may have been missed.
     ///
     /// # Errors
-    /// When the connection was lost and cannot be made again.
+    /// When the connection was lost and cannot be made again, and when it does not answer after a long silence.
     pub async fn next(&mut self) -> Result<Option<Signal>, StoreError> {
         loop {
-            match self.listener.try_recv().await.context("hearing wake-ups")? {
+            // A future of the listener that is dropped loses nothing of what has arrived.
+            let Ok(heard) = tokio::time::timeout(SILENCE, self.listener.try_recv()).await else {
+                self.ask().await?;
+                continue;
+            };
+            match heard.context("hearing wake-ups")? {
                 None => return Ok(None),
                 Some(notification) => {
                     if let Some(signal) = Signal::of_word(notification.payload()) {
@@ -100,6 +111,17 @@ impl SignalListener {
     }
 }
 
+impl SignalListener {
+    /// Whether the server still answers on this connection.
+    async fn ask(&mut self) -> Result<(), StoreError> {
+        let silent =
+            || sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "the server does not answer"));
+        let answer = sqlx::query("select 1").execute(&mut self.listener);
+        let answer = tokio::time::timeout(ANSWER_LIMIT, answer).await.unwrap_or_else(|_| Err(silent()));
+        answer.map(drop).context("hearing wake-ups")
+    }
+}
+
 /// Sends `signal` to everyone who listens on this database; inside a transaction, when it commits.
 ///
 /// Transactions that notify commit one after another, so hot ones do not: they commit, and then this is sent.
@@ -107,9 +129,14 @@ impl SignalListener {
 /// # Errors
 /// When the database cannot be used.
 pub async fn send(executor: impl PgExecutor<'_>, signal: Signal) -> Result<(), StoreError> {
-    sqlx::query("select pg_notify($1, $2)")
+    send_all(executor, &[signal]).await
+}
+
+/// Sends several, as [`send`].
+async fn send_all(executor: impl PgExecutor<'_>, signals: &[Signal]) -> Result<(), StoreError> {
+    sqlx::query("select pg_notify($1, word) from unnest($2::text[]) as word")
         .bind(CHANNEL)
-        .bind(signal.as_str())
+        .bind(signals.iter().map(|signal| signal.as_str()).collect::<Vec<_>>())
         .execute(executor)
         .await
         .context("sending a wake-up")?;
@@ -123,6 +150,14 @@ impl Store {
     /// # Errors
     /// When the database cannot be used.
     pub async fn signal(&self, signal: Signal) -> Result<(), StoreError> {
-        send(&self.pool, signal).await
+        self.signals(&[signal]).await
+    }
+
+    /// Sends several signals at once, as [`signal`](Self::signal).
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn signals(&self, signals: &[Signal]) -> Result<(), StoreError> {
+        send_all(&self.pool, signals).await
     }
 }

@@ -194,22 +194,20 @@ impl Store {
         look_for_dead: bool,
         now: DateTime<Utc>,
     ) -> Result<Look, StoreError> {
-        sqlx::query_as(concat!(
-            "with dead as (",
-            include_str!("sql/dead_workers.sql"),
-            ")",
-            include_str!("sql/look.sql")
-        ))
-        .bind(worker_id)
-        .bind(now)
-        .bind(APPLICATION_NAME_PREFIX)
-        .bind(known)
-        .bind(runs)
-        .bind(assets)
-        .bind(look_for_dead)
-        .fetch_one(&self.pool)
-        .await
-        .context("looking for work")
+        let dead = if look_for_dead { include_str!("sql/dead_workers.sql") } else { "select where false" };
+        let statement = include_str!("sql/look.sql")
+            .replace("{runs}", if runs.is_some() { "and r.run_id = any ($5)" } else { "" })
+            .replace("{assets}", if assets.is_some() { "and s.asset_key = any ($6)" } else { "" });
+        sqlx::query_as(sqlx::AssertSqlSafe(format!("with dead as ({dead}) {statement}")))
+            .bind(worker_id)
+            .bind(now)
+            .bind(APPLICATION_NAME_PREFIX)
+            .bind(known)
+            .bind(runs)
+            .bind(assets)
+            .fetch_one(&self.pool)
+            .await
+            .context("looking for work")
     }
 
     /// Removes a worker that has no running steps any more.

@@ -104,6 +104,8 @@ pub struct Simulation {
     rest: Duration,
     /// When nothing wakes a reconciler there is nothing for the worker either: no run is live.
     is_quiet: bool,
+    /// When the worker last showed a sign of life.
+    worked_at: Option<DateTime<Utc>>,
     worker: Worker,
     logs: LogCollector,
     /// The runs in the order in which they were first heard of.
@@ -144,7 +146,7 @@ impl Simulation {
         let definitions = Arc::new(definitions);
         let shared: SharedClock = clock.clone();
         let service = Service::new(pool.clone(), database.connect_options(), definitions, migrations.clone(), shared);
-        let worker = service.worker(logs.clone(), worker_settings());
+        let worker = service.worker(logs.clone(), worker_settings(Duration::ZERO));
         Ok(Self {
             clock,
             service,
@@ -154,6 +156,7 @@ impl Simulation {
             reconcilers: sleepers(make),
             rest: Duration::ZERO,
             is_quiet: false,
+            worked_at: None,
             worker,
             logs,
             runs: Mutex::default(),
@@ -168,7 +171,8 @@ impl Simulation {
         let (options, clock) = (self.database.connect_options(), self.clock.clone());
         let definitions = Arc::new(definitions);
         self.service = Service::new(self.pool.clone(), options, definitions, self.migrations.clone(), clock);
-        self.worker = self.service.worker(self.logs.clone(), worker_settings());
+        self.worker = self.service.worker(self.logs.clone(), worker_settings(self.rest));
+        self.worked_at = None;
         self.reconcilers = sleepers(self.make);
         self.is_quiet = false;
     }
@@ -177,11 +181,15 @@ impl Simulation {
     /// listens to and that came from here or from what happened in a step. Zero, as at first, activates every one in
     /// every round.
     ///
+    /// The worker is left alone as well while no run is live, with a lease that lasts as long. To be said before the
+    /// first step.
+    ///
     /// A running installation leaves each alone for its own [`interval`](Reconciler::interval), which is seconds. Over
     /// simulated months more is saved by leaving them alone for days. What a test changes behind the simulation's back
     /// is then noticed as late.
-    pub const fn let_rest(&mut self, rest: Duration) {
+    pub fn let_rest(&mut self, rest: Duration) {
         self.rest = rest;
+        self.worker = self.service.worker(self.logs.clone(), worker_settings(rest));
     }
 
     /// Does everything there is to do at this instant: carries out whatever can be claimed, activates the reconcilers in
@@ -196,12 +204,17 @@ impl Simulation {
         if self.is_quiet && !self.reconcilers.iter().any(|sleeper| sleeper.is_due(now, self.rest)) {
             return Ok(happened);
         }
+        let mut has_news = false;
         for _ in 0..ROUNDS_LIMIT {
             // The worker first: with a clock that has jumped, its lease is over until it shows a sign of life.
-            let units = self.worker.work_until_idle().await?;
-            happened.worked(units);
-            if units > 0 {
-                self.wake(Signal::Published);
+            if !self.is_quiet || !self.worker_is_alive(now) {
+                let units = self.worker.work_until_idle().await?;
+                self.worked_at = Some(now);
+                happened.worked(units);
+                // Of what a reconciler did, a run may have ended in which nothing was carried out.
+                if units > 0 || std::mem::take(&mut has_news) {
+                    self.wake(Signal::Published);
+                }
             }
             let mut moved = false;
             for index in 0..self.reconcilers.len() {
@@ -217,8 +230,11 @@ impl Simulation {
                 moved |= activation.report.is_some() || activation.next_at.is_some_and(|next_at| next_at <= now);
                 if let Some(report) = activation.report {
                     happened.reported(name, self.without_ids(&report));
-                    // Whatever it did, others may be waiting for it.
-                    Signal::ALL.into_iter().for_each(|signal| self.wake(signal));
+                    // What reconcilers do is work for the worker, or an alert.
+                    self.is_quiet = false;
+                    has_news = true;
+                    self.wake(Signal::Work);
+                    self.wake(Signal::Alert);
                 }
             }
             if !moved {
@@ -234,6 +250,11 @@ impl Simulation {
     async fn is_without_live_runs(&self) -> Result<bool, SimulationError> {
         let query = RunQuery { live: true, limit: 1, ..RunQuery::default() };
         Ok(self.service.runs(&query).await?.is_empty())
+    }
+
+    /// Whether the worker's lease lasts until `now` without a further sign of life.
+    fn worker_is_alive(&self, now: DateTime<Utc>) -> bool {
+        self.worked_at.is_some_and(|last| (now - last).abs().to_std().is_ok_and(|slept| slept < self.rest))
     }
 
     fn wake(&mut self, signal: Signal) {
@@ -360,9 +381,10 @@ impl Simulation {
     }
 }
 
-/// Two slots: one attempt's statements run while the other is recorded.
-fn worker_settings() -> WorkerSettings {
-    WorkerSettings { slots: 2, ..WorkerSettings::default() }
+/// Two slots: one attempt's statements run while the other is recorded. The lease outlasts the worker's `rest`.
+fn worker_settings(rest: Duration) -> WorkerSettings {
+    let usual = WorkerSettings::default();
+    WorkerSettings { slots: 2, lease: usual.lease.max(rest), ..usual }
 }
 
 fn sleepers(make: MakeReconcilers) -> Vec<Sleeper> {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::access::Caller;
 use crate::daemon::alert_channel::AlertChannel;
 use crate::engine::{Subscription, Wakeups};
-use crate::service::{LoginPolicy, Observer, PictureKeeper, Service};
+use crate::service::{LoginPolicy, LoginProvider, Observer, PictureKeeper, Service};
 use crate::store::signal::Signal;
 
 /// How long a stream goes on at most without it being asked whether its reader may still read.
@@ -28,6 +28,8 @@ pub(crate) struct App {
     pub(crate) version: &'static str,
     /// Who needs a login.
     pub(crate) login: LoginPolicy,
+    /// Who else knows people.
+    pub(crate) providers: Vec<Arc<dyn LoginProvider>>,
     /// Cancelled when the server should end.
     pub(crate) stop: CancellationToken,
     /// Where alerts are sent.

@@ -219,12 +219,12 @@ async fn preview(service: &Service, request: &Request) -> Result<Preview, Servic
 }
 
 async fn launch(
-    Operator(_): Operator,
+    operator: Operator,
     State(app): State<Arc<App>>,
     Form(order): Form<Order>,
 ) -> Result<Redirect, PageError> {
     let request = Wish::from(order).request().map_err(PageError::BadRequest)?;
-    let launched = app.service.launch(&request, LaunchKind::Backfill).await?;
+    let launched = operator.service(&app).launch(&request, LaunchKind::Backfill).await?;
     Ok(match launched.backfill_id {
         Some(backfill_id) => Redirect::to(&format!("/backfills/{backfill_id}?done=launched")),
         None => Redirect::to(&format!("/runs/{}?done=launched", launched.run_id)),
@@ -301,18 +301,18 @@ async fn one(_: Viewer, State(app): State<Arc<App>>, page: Page, Path(id): Path<
     rendered(&One { page, progress, slots })
 }
 
-async fn pause(_: Operator, State(app): State<Arc<App>>, Path(id): Path<Uuid>) -> Result<Redirect, PageError> {
-    let changed = !app.service.pause_backfill(id).await?.changed.is_empty();
+async fn pause(operator: Operator, State(app): State<Arc<App>>, Path(id): Path<Uuid>) -> Result<Redirect, PageError> {
+    let changed = !operator.service(&app).pause_backfill(id).await?.changed.is_empty();
     Ok(back(id, if changed { "paused" } else { "unchanged" }))
 }
 
-async fn resume(_: Operator, State(app): State<Arc<App>>, Path(id): Path<Uuid>) -> Result<Redirect, PageError> {
-    let changed = !app.service.resume_backfill(id).await?.changed.is_empty();
+async fn resume(operator: Operator, State(app): State<Arc<App>>, Path(id): Path<Uuid>) -> Result<Redirect, PageError> {
+    let changed = !operator.service(&app).resume_backfill(id).await?.changed.is_empty();
     Ok(back(id, if changed { "resumed" } else { "unchanged" }))
 }
 
-async fn cancel(_: Operator, State(app): State<Arc<App>>, Path(id): Path<Uuid>) -> Result<Redirect, PageError> {
-    let changed = !app.service.cancel_backfill(id).await?.changed.is_empty();
+async fn cancel(operator: Operator, State(app): State<Arc<App>>, Path(id): Path<Uuid>) -> Result<Redirect, PageError> {
+    let changed = !operator.service(&app).cancel_backfill(id).await?.changed.is_empty();
     Ok(back(id, if changed { "canceled" } else { "unchanged" }))
 }
 
@@ -322,12 +322,12 @@ struct RetryForm {
 }
 
 async fn retry(
-    _: Operator,
+    operator: Operator,
     State(app): State<Arc<App>>,
     Path(id): Path<Uuid>,
     Form(form): Form<RetryForm>,
 ) -> Result<Redirect, PageError> {
-    app.service.retry_backfill(id, form.canceled.is_some()).await?;
+    operator.service(&app).retry_backfill(id, form.canceled.is_some()).await?;
     Ok(back(id, "retried"))
 }
 
@@ -338,7 +338,7 @@ struct LimitForm {
 }
 
 async fn limit(
-    _: Operator,
+    operator: Operator,
     State(app): State<Arc<App>>,
     Path(id): Path<Uuid>,
     Form(form): Form<LimitForm>,
@@ -352,7 +352,7 @@ async fn limit(
             return Err(PageError::BadRequest(sentence));
         }
     };
-    let changed = !app.service.limit_backfill(id, limit).await?.changed.is_empty();
+    let changed = !operator.service(&app).limit_backfill(id, limit).await?.changed.is_empty();
     Ok(back(id, if changed { "limited" } else { "unchanged" }))
 }
 

@@ -5,6 +5,9 @@ use askama::Template;
 use super::page::Page;
 use crate::store::run::StepCounts;
 
+/// The narrowest a part is, of a hundred.
+const SEEN: f64 = 1.2;
+
 /// A part of a bar: how many partitions are in a state.
 pub(super) struct Segment {
     pub(super) class: &'static str,
@@ -25,16 +28,22 @@ pub(super) fn segments(steps: &StepCounts) -> Vec<Segment> {
         ("canceled", "canceled", steps.canceled),
         ("open", "queued", steps.pending + steps.ready),
     ];
-    let width = |count: i64| 100.0 * small(count) / small(steps.total.max(1));
+    // However few they are, they are seen.
+    let share = |count: i64| if count > 0 { (100.0 * small(count) / small(steps.total.max(1))).max(SEEN) } else { 0.0 };
+    let whole: f64 = parts.iter().map(|&(_, _, count)| share(count)).sum();
     let mut x = 0.0;
     let mut segments = Vec::new();
-    for (class, state, count) in parts {
-        if count > 0 {
-            segments.push(Segment { class, state, count, x, width: width(count) });
-            x += width(count);
-        }
+    for (class, state, count) in parts.into_iter().filter(|&(_, _, count)| count > 0) {
+        let width = hundredths(share(count) * 100.0 / whole);
+        segments.push(Segment { class, state, count, x: hundredths(x), width });
+        x += width;
     }
     segments
+}
+
+/// More digits than anybody sees would only make the page larger.
+fn hundredths(number: f64) -> f64 {
+    (number * 100.0).round() / 100.0
 }
 
 fn small(count: i64) -> f64 {

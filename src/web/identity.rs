@@ -19,10 +19,15 @@ use tokio::time::timeout;
 use super::App;
 use super::access::{Caller, Role};
 use super::connection::Bounded;
-use crate::service::{Identified, LoggedIn, Origin, Presented, ServiceError};
+use crate::service::{Identified, LoggedIn, LoginAttempt, Origin, Presented, ServiceError};
 
 /// Holds the session's secret.
 const SESSION_COOKIE: &str = "karat_session";
+
+/// Holds what a login by a provider is known by when it comes back.
+const ATTEMPT_COOKIE: &str = "karat_login";
+const ATTEMPT_PATH: &str = "/login";
+const ATTEMPT_SECONDS: i64 = 600;
 
 /// How long the database has to say who it is.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -154,19 +159,41 @@ pub(super) async fn session_cookie(
     logged_in: &LoggedIn,
 ) -> Result<SignedCookieJar, ServiceError> {
     let seconds = (logged_in.expires_at - app.service.now()).num_seconds();
-    Ok(cookies(app, headers).await?.add(cookie(headers, logged_in.secret.reveal(), seconds)))
+    let cookie = cookie(headers, SESSION_COOKIE, logged_in.secret.reveal(), "/", seconds);
+    Ok(cookies(app, headers).await?.add(cookie))
 }
 
 /// The cookies of an answer to somebody who is logged out from now on.
 pub(super) async fn no_session_cookie(app: &App, headers: &HeaderMap) -> Result<SignedCookieJar, ServiceError> {
-    Ok(cookies(app, headers).await?.add(cookie(headers, "", 0)))
+    Ok(cookies(app, headers).await?.add(cookie(headers, SESSION_COOKIE, "", "/", 0)))
+}
+
+/// The cookies of an answer to somebody who is sent to a provider, and comes back soon.
+pub(super) async fn attempt_cookie(
+    app: &App,
+    headers: &HeaderMap,
+    attempt: &LoginAttempt,
+) -> Result<SignedCookieJar, ServiceError> {
+    let cookie = cookie(headers, ATTEMPT_COOKIE, attempt.kept().reveal(), ATTEMPT_PATH, ATTEMPT_SECONDS);
+    Ok(cookies(app, headers).await?.add(cookie))
+}
+
+/// The attempt of somebody who comes back from a provider.
+pub(super) async fn attempt(app: &App, headers: &HeaderMap) -> Result<Option<LoginAttempt>, ServiceError> {
+    let cookie = cookies(app, headers).await?.get(ATTEMPT_COOKIE);
+    Ok(cookie.and_then(|cookie| LoginAttempt::resumed(cookie.value())))
+}
+
+/// An attempt is good for one login.
+pub(super) fn no_attempt(headers: &HeaderMap) -> Cookie<'static> {
+    cookie(headers, ATTEMPT_COOKIE, "", ATTEMPT_PATH, 0)
 }
 
 /// Sent to nobody else, read by no script, and over an encrypted connection only if it came by one.
-fn cookie(headers: &HeaderMap, secret: &str, seconds: i64) -> Cookie<'static> {
+fn cookie(headers: &HeaderMap, name: &'static str, secret: &str, path: &str, seconds: i64) -> Cookie<'static> {
     let secure = if is_encrypted(headers) { "; Secure" } else { "" };
-    let text = format!("{SESSION_COOKIE}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
-    Cookie::parse(text).unwrap_or_else(|_| Cookie::from(SESSION_COOKIE))
+    let text = format!("{name}={secret}; Path={path}; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
+    Cookie::parse(text).unwrap_or_else(|_| Cookie::from(name))
 }
 
 /// Whether the browser's connection is encrypted: a proxy says so, who speaks TLS for these pages.

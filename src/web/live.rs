@@ -35,8 +35,9 @@ async fn live(viewer: Viewer, State(app): State<Arc<App>>) -> Sse<impl Stream<It
                 () = tokio::time::sleep(PAUSE) => {}
             }
             while heard.next().now_or_never().is_some() {}
-            picture.mark_unchanged();
-            Some((Ok(Event::default().event("changed").data("")), (heard, picture, stop)))
+            // Browsers pass over events without data.
+            let generation = picture.borrow_and_update().generation.to_string();
+            Some((Ok(Event::default().event("changed").data(generation)), (heard, picture, stop)))
         });
     Sse::new(events.take_until(Box::pin(app.revoked(&viewer.0)))).keep_alive(KeepAlive::default())
 }

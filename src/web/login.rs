@@ -27,9 +27,17 @@ struct LoginPage {
     /// The name that was typed.
     name: String,
     problem: Option<LoginError>,
+    /// Who else lets people in, by name and title.
+    providers: Vec<(String, String)>,
 }
 
 impl LoginPage {
+    fn new(app: &App, page: Page, next: String, name: String, problem: Option<LoginError>) -> Self {
+        let providers = app.providers.iter();
+        let providers = providers.map(|provider| (provider.name().to_owned(), provider.title().to_owned())).collect();
+        Self { page, next, name, problem, providers }
+    }
+
     /// Why somebody was not let in, in the language of the page.
     fn sentence(&self) -> String {
         match &self.problem {
@@ -46,6 +54,16 @@ impl LoginPage {
                     _ => format!("Too many logins failed. The next try is possible in {length}."),
                 }
             }
+            Some(LoginError::Unknown(title)) => match self.page.language_tag() {
+                "de" => format!(
+                    "{title} kennt für dich hier keine Rolle. Eine Administratorin oder ein Administrator hilft weiter."
+                ),
+                _ => format!("{title} says that you have no role here. Ask an administrator."),
+            },
+            Some(LoginError::Unreachable(title)) => match self.page.language_tag() {
+                "de" => format!("{title} konnte nicht gefragt werden, wer du bist. Versuche es noch einmal."),
+                _ => format!("{title} could not be asked who you are. Try again."),
+            },
             Some(error) => error.to_string(),
         }
     }
@@ -76,7 +94,7 @@ async fn form(
     if !app.service.has_accounts().await? {
         return Err(PageError::Elsewhere);
     }
-    LoginPage { page, next, name: String::new(), problem: None }.response(StatusCode::OK)
+    LoginPage::new(&app, page, next, String::new(), None).response(StatusCode::OK)
 }
 
 /// What was typed. It has no `Debug`, and nothing keeps it.
@@ -110,11 +128,23 @@ async fn login(
         Err(LoginError::Service(error)) => return Err(error.into()),
         Err(problem) => problem,
     };
+    refused(&app, page, next, name, problem)
+}
+
+/// The login page with why somebody was not let in.
+pub(super) fn refused(
+    app: &App,
+    page: Page,
+    next: String,
+    name: String,
+    problem: LoginError,
+) -> Result<Response, PageError> {
     let (status, wait) = match &problem {
         LoginError::Throttled { retry_after } => (StatusCode::TOO_MANY_REQUESTS, Some(retry_after.as_secs())),
+        LoginError::Unreachable(_) => (StatusCode::BAD_GATEWAY, None),
         _ => (StatusCode::UNAUTHORIZED, None),
     };
-    let mut response = LoginPage { page, next, name, problem: Some(problem) }.response(status)?;
+    let mut response = LoginPage::new(app, page, next, name, Some(problem)).response(status)?;
     if let Some(wait) = wait {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
     }

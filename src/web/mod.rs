@@ -25,6 +25,7 @@ pub mod language;
 pub mod lineage;
 mod live;
 mod login;
+mod login_by;
 mod metrics;
 mod own_account;
 mod page;
@@ -60,7 +61,7 @@ pub(crate) use self::app::App;
 use self::connection::Bounded;
 use self::failure::PageError;
 use crate::engine::{Subscription, Wakeups};
-use crate::service::{Observer, PagesContext, PictureKeeper};
+use crate::service::{Caller, Observer, PagesContext, PictureKeeper};
 
 /// How long an answer may take to be begun.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -93,8 +94,10 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 /// When the listener breaks.
 pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
     Box::pin(async move {
-        let PagesContext { service, program, process, login, channels, wakeups, listener, stop } = context;
+        let PagesContext { service, program, process, login, providers, channels, wakeups, listener, stop } = context;
         let version = process.version;
+        // A handler that changes something asks in the name of whoever asks it.
+        let service = service.acting(Caller::nobody());
         let observer = Observer::new(&service, process);
         let heard = wakeups.as_ref().map_or_else(Subscription::silent, Wakeups::subscribe);
         let picture = PictureKeeper::start(&service, heard);
@@ -105,6 +108,7 @@ pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
             program,
             version,
             login,
+            providers,
             stop: stop.clone(),
             channels,
             wakeups,
@@ -135,6 +139,7 @@ fn router(app: &Arc<App>) -> Router {
         .merge(lineage::routes())
         .merge(live::routes())
         .merge(login::routes())
+        .merge(login_by::routes())
         .merge(own_account::routes())
         .merge(preferences::routes())
         .merge(probes::routes())

@@ -123,7 +123,7 @@ impl Page {
     pub(crate) fn belongs_to(&self, place: &str) -> bool {
         let tabs: &[&str] = match place {
             "/schedules" => &["/sensors", "/automation"],
-            "/settings" => &["/alerts", "/quarantine"],
+            "/settings" => &["/alerts", "/audit", "/quarantine"],
             _ => &[],
         };
         self.is_at(place) || tabs.iter().any(|tab| self.is_at(tab))

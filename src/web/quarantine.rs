@@ -138,20 +138,20 @@ impl Decision {
 }
 
 async fn release(
-    _: Operator,
+    operator: Operator,
     State(app): State<Arc<App>>,
     Form(decision): Form<Decision>,
 ) -> Result<Redirect, PageError> {
-    app.service.release_quarantined(&decision.scope()?).await?;
+    operator.service(&app).release_quarantined(&decision.scope()?).await?;
     Ok(Redirect::to("/quarantine?done=released"))
 }
 
 async fn discard(
-    _: Operator,
+    operator: Operator,
     State(app): State<Arc<App>>,
     Form(decision): Form<Decision>,
 ) -> Result<Redirect, PageError> {
-    app.service.discard_quarantined(&decision.scope()?).await?;
+    operator.service(&app).discard_quarantined(&decision.scope()?).await?;
     Ok(Redirect::to("/quarantine?done=discarded"))
 }
 

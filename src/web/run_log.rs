@@ -12,7 +12,7 @@ use axum::http::header;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, Stream, StreamExt as _};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -150,9 +150,10 @@ async fn is_live(app: &App, run_id: Uuid) -> Result<bool, PageError> {
     Ok(app.service.progress(&[run_id]).await?.live_runs > 0)
 }
 
-/// Sends the lines as they are whenever they are others, as long as the run is live; then `end`.
+/// Sends the lines as they are whenever they are others, as long as the run is live and whoever reads them is
+/// let in; then `end`.
 async fn live(
-    _: Viewer,
+    viewer: Viewer,
     State(app): State<Arc<App>>,
     page: Page,
     Path(run_id): Path<Uuid>,
@@ -163,6 +164,7 @@ async fn live(
         LastLines,
         End,
     }
+    let revoked = Box::pin(app.revoked(&viewer.0));
     let first = (Stage::Live { told: None }, form.query(SHOWN_LINES));
     let events = stream::unfold(first, move |(mut stage, query)| {
         let (app, page, is_filtered) = (app.clone(), page.clone(), !form.is_empty());
@@ -172,7 +174,7 @@ async fn live(
                     Stage::End => return None,
                     Stage::LastLines => {
                         stage = Stage::End;
-                        return Some((Ok(Event::default().event("end").data("")), (stage, query)));
+                        return Some((Ok(Event::default().event("end").data("end")), (stage, query)));
                     }
                     Stage::Live { told } => {
                         if told.is_some() {
@@ -199,7 +201,7 @@ async fn live(
             }
         }
     });
-    Sse::new(events).keep_alive(KeepAlive::default())
+    Sse::new(events.take_until(revoked)).keep_alive(KeepAlive::default())
 }
 
 /// All lines as a text, part by part: by step and attempt.
@@ -209,21 +211,26 @@ async fn download(
     Path(run_id): Path<Uuid>,
     Query(form): Query<LogForm>,
 ) -> Result<Response, PageError> {
+    as_text(app, run_id, form.query(0)).await
+}
+
+/// The lines that `query` asks for as a text, on its way part by part.
+pub(super) async fn as_text(app: Arc<App>, run_id: Uuid, query: LogTailQuery) -> Result<Response, PageError> {
     // An unknown run or asset is told before anything is sent.
     app.service.progress(&[run_id]).await?;
-    let (first, place) = app.service.log_part(run_id, &form.query(0), LogPlace::default()).await?;
-    let state = (app, form, Some((first, place)));
-    let parts = stream::unfold(state, move |(app, form, part)| async move {
+    let (first, place) = app.service.log_part(run_id, &query, LogPlace::default()).await?;
+    let state = (app, query, Some((first, place)));
+    let parts = stream::unfold(state, move |(app, query, part)| async move {
         let (lines, place) = part?;
         let text: String = lines.iter().map(line_text).collect();
         let (next, end) = match place {
             None => (None, None),
-            Some(place) => match app.service.log_part(run_id, &form.query(0), place).await {
+            Some(place) => match app.service.log_part(run_id, &query, place).await {
                 Ok(part) => (Some(part), None),
                 Err(error) => (None, Some(format!("the rest could not be read: {error}\n"))),
             },
         };
-        Some((Ok::<_, Infallible>(text + &end.unwrap_or_default()), (app, form, next)))
+        Some((Ok::<_, Infallible>(text + &end.unwrap_or_default()), (app, query, next)))
     });
     let name = format!("attachment; filename=\"run-{run_id}.txt\"");
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)];

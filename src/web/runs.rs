@@ -18,7 +18,7 @@ use super::failure::PageError;
 use super::page::{Page, PageResult, rendered};
 use super::preferences::local;
 use super::words;
-use crate::service::{RunQuery, RunView, ServiceError};
+use crate::service::{RunQuery, RunView, Service, ServiceError};
 
 /// How many runs a page has, and so how many can be steered at once.
 const PAGE_RUNS: u32 = 40;
@@ -182,10 +182,10 @@ impl Action {
         }
     }
 
-    async fn carry_out(self, app: &App, run_id: Uuid) -> Result<(), ServiceError> {
+    async fn carry_out(self, service: &Service, run_id: Uuid) -> Result<(), ServiceError> {
         match self {
-            Self::Cancel => app.service.cancel_run(run_id).await.map(drop),
-            Self::Retry => app.service.retry_run(run_id, false).await.map(drop),
+            Self::Cancel => service.cancel_run(run_id).await.map(drop),
+            Self::Retry => service.retry_run(run_id, false).await.map(drop),
         }
     }
 }
@@ -201,7 +201,12 @@ struct ResultPage {
 }
 
 /// Does the same to all runs that were picked. What each came to is told when it was not what was asked for.
-async fn several(app: &App, page: Page, fields: Vec<(String, String)>, action: Action) -> Result<Response, PageError> {
+async fn several(
+    service: &Service,
+    page: Page,
+    fields: Vec<(String, String)>,
+    action: Action,
+) -> Result<Response, PageError> {
     let back = fields.iter().find(|(name, _)| name == "back").map_or("/runs", |(_, back)| local(back)).to_owned();
     let picked = fields.iter().filter(|(name, _)| name == "run").map(|(_, id)| Uuid::parse_str(id));
     let picked: Vec<Uuid> = picked
@@ -214,7 +219,7 @@ async fn several(app: &App, page: Page, fields: Vec<(String, String)>, action: A
     }
     let mut results = Vec::with_capacity(picked.len());
     for run_id in picked {
-        let result = action.carry_out(app, run_id).await;
+        let result = action.carry_out(service, run_id).await;
         results.push((run_id, result.err().map(|error| error.to_string())));
     }
     if results.iter().all(|(_, error)| error.is_none()) {
@@ -229,21 +234,21 @@ async fn several(app: &App, page: Page, fields: Vec<(String, String)>, action: A
 type Fields = Form<Vec<(String, String)>>;
 
 async fn cancel(
-    _: Operator,
+    operator: Operator,
     State(app): State<Arc<App>>,
     page: Page,
     Form(fields): Fields,
 ) -> Result<Response, PageError> {
-    several(&app, page, fields, Action::Cancel).await
+    several(&operator.service(&app), page, fields, Action::Cancel).await
 }
 
 async fn retry(
-    _: Operator,
+    operator: Operator,
     State(app): State<Arc<App>>,
     page: Page,
     Form(fields): Fields,
 ) -> Result<Response, PageError> {
-    several(&app, page, fields, Action::Retry).await
+    several(&operator.service(&app), page, fields, Action::Retry).await
 }
 
 pub(super) fn routes() -> Router<Arc<App>> {

@@ -170,13 +170,21 @@ impl Page {
     }
 }
 
-async fn pause(_: Operator, State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Redirect, PageError> {
-    let switched = app.service.pause_schedule(&name).await?;
+async fn pause(
+    operator: Operator,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Result<Redirect, PageError> {
+    let switched = operator.service(&app).pause_schedule(&name).await?;
     Ok(back(&switched.schedule.schedule, if switched.changed { "switched-off" } else { "unchanged" }))
 }
 
-async fn resume(_: Operator, State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Redirect, PageError> {
-    let switched = app.service.resume_schedule(&name).await?;
+async fn resume(
+    operator: Operator,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Result<Redirect, PageError> {
+    let switched = operator.service(&app).resume_schedule(&name).await?;
     Ok(back(&switched.schedule.schedule, if switched.changed { "switched-on" } else { "unchanged" }))
 }
 
@@ -240,13 +248,13 @@ async fn plan(
 }
 
 async fn trigger(
-    _: Operator,
+    operator: Operator,
     State(app): State<Arc<App>>,
     page: Page,
     Path(name): Path<String>,
     Form(at): Form<At>,
 ) -> Result<Redirect, PageError> {
-    let triggered = app.service.trigger_schedule(&name, at.instant(&page)?).await?;
+    let triggered = operator.service(&app).trigger_schedule(&name, at.instant(&page)?).await?;
     Ok(back(
         &triggered.schedule,
         match triggered.outcome {
@@ -303,7 +311,7 @@ struct CursorForm {
 }
 
 async fn change_sensor(
-    _: Operator,
+    operator: Operator,
     State(app): State<Arc<App>>,
     Path((name, verb)): Path<(String, String)>,
     Form(form): Form<CursorForm>,
@@ -318,7 +326,7 @@ async fn change_sensor(
         }
         _ => return Err(PageError::NothingHere),
     };
-    let changed = app.service.change_sensor(&name, &change).await?;
+    let changed = operator.service(&app).change_sensor(&name, &change).await?;
     let done = if changed.changed { done } else { "unchanged" };
     Ok(Redirect::to(&format!("/sensors/{}?done={done}", changed.sensor.sensor)))
 }

@@ -87,9 +87,13 @@ async fn settings(_: Viewer, State(app): State<Arc<App>>, page: Page) -> PageRes
     })
 }
 
-async fn test_channel(_: Admin, State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Redirect, PageError> {
+async fn test_channel(
+    admin: Admin,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Result<Redirect, PageError> {
     let channel = app.channels.iter().find(|channel| channel.name() == name).ok_or(PageError::NothingHere)?;
-    let tested = app.service.test_channel(app.program, &**channel).await;
+    let tested = admin.service(&app).test_channel(app.program, &**channel).await;
     let done = if tested.delivered { "delivered" } else { "undelivered" };
     if let Some(error) = &tested.error {
         tracing::warn!(channel = name, error, "a test message did not arrive");

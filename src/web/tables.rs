@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::App;
 use super::access::Viewer;
 use super::address::address;
-use super::dashboards::shown::{Cell, Table, rows as shown_rows};
+use super::dashboards::shown::{Cell, Table, rows_of};
 use super::download::{Format, download};
 use super::failure::PageError;
 use super::page::{Page, PageResult, rendered};
@@ -100,7 +100,7 @@ async fn one(
         Some(name) => (name, true),
         None => (rows.sort.as_str(), false),
     };
-    let table = shown_rows(&page, &rows);
+    let table = rows_of(&page, &rows);
     let columns = rows.columns.iter().zip(&table.columns).map(|(column, heading)| {
         let is_order = column.name == sorted_by;
         let sign = if is_order && !is_descending { "-" } else { "" };

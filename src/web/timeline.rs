@@ -95,10 +95,6 @@ impl Timeline {
         WIDTH
     }
 
-    fn left(&self) -> f64 {
-        LEFT
-    }
-
     fn is_empty(&self) -> bool {
         self.lanes.iter().all(|lane| lane.bars.is_empty() && lane.marks.is_empty())
     }
@@ -154,25 +150,30 @@ fn lane(page: &Page, view: &LaneView, scale: Scale, now: DateTime<Utc>, y: f64) 
         LaneKind::Backfill => (page.t("Backfills", "Backfills").to_owned(), "/backfills".to_owned()),
         LaneKind::Request => (page.t("Requests", "Anforderungen").to_owned(), "/runs".to_owned()),
     };
-    let mut free_from: Vec<f64> = Vec::new();
+    // What finds no room is neither a failure nor new.
+    let mut runs: Vec<&SpanView> = view.runs.iter().collect();
+    runs.sort_by_key(|run| (run.state != "failed", std::cmp::Reverse(run.from)));
+    let mut rows: Vec<Vec<(f64, f64)>> = Vec::new();
     let mut bars = Vec::new();
     let mut hidden = 0;
-    for run in &view.runs {
+    for run in runs {
         let x = scale.x(run.from);
         let width = ((scale.x(run.to.unwrap_or(now)) - x).max(SHORTEST) * 10.0).round() / 10.0;
-        let row = match free_from.iter().position(|&free| free <= x) {
+        let (from, to) = (x - 1.0, x + width + 1.0);
+        let is_free = |row: &Vec<(f64, f64)>| row.iter().all(|&(left, right)| to <= left || from >= right);
+        let row = match rows.iter().position(is_free) {
             Some(row) => row,
-            None if free_from.len() < ROWS => {
-                free_from.push(0.0);
-                free_from.len() - 1
+            None if rows.len() < ROWS => {
+                rows.push(Vec::new());
+                rows.len() - 1
             }
             None => {
                 hidden += 1;
                 continue;
             }
         };
-        if let Some(free) = free_from.get_mut(row) {
-            *free = x + width + 1.0;
+        if let Some(taken) = rows.get_mut(row) {
+            taken.push((x, x + width));
         }
         bars.push(BarOfRun {
             x,
@@ -198,7 +199,7 @@ fn lane(page: &Page, view: &LaneView, scale: Scale, now: DateTime<Utc>, y: f64) 
         title: page.time_offset(at).text().to_owned(),
         is_past: false,
     });
-    let rows = f64::from(u32::try_from(free_from.len().max(1)).unwrap_or(1));
+    let rows = f64::from(u32::try_from(rows.len().max(1)).unwrap_or(1));
     Lane {
         title,
         address,

@@ -101,6 +101,19 @@ pub(crate) fn state_class(word: &str) -> &'static str {
     }
 }
 
+/// How an asset is partitioned, in one word.
+pub(crate) fn partitioned<'a>(page: &Page, word: &'a str) -> &'a str {
+    match word {
+        "hourly" => page.t("hourly", "stündlich"),
+        "daily" => page.t("daily", "täglich"),
+        "weekly" => page.t("weekly", "wöchentlich"),
+        "monthly" => page.t("monthly", "monatlich"),
+        "static" => page.t("static", "feste Liste"),
+        "unpartitioned" => page.t("unpartitioned", "unpartitioniert"),
+        word => word,
+    }
+}
+
 /// Why there is a run, in one word.
 pub(crate) fn cause<'a>(page: &Page, word: &'a str) -> &'a str {
     match word {

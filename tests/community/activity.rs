@@ -7,7 +7,7 @@ use community::bronze::{
     ChatMessages, DiscordConnection, DiscordMembers, DiscordMessages, DiscordVoiceStates, IdentityLinks,
 };
 use community::collect::ingest::Source;
-use community::gold::{DailyActiveUsers, RetentionCohorts};
+use community::gold::{DailyActiveUsers, RetentionCohorts, RollingActiveUsers};
 use community::silver::{DimUser, UserActivity};
 use karat::asset::declare::Asset;
 
@@ -246,4 +246,76 @@ async fn tables(platform: &Platform) -> [Vec<String>; 3] {
         text(&daily.iter().map(|row| row as _).collect::<Vec<_>>()),
         text(&cohorts.iter().map(|row| row as _).collect::<Vec<_>>()),
     ]
+}
+
+#[tokio::test]
+async fn a_week_and_a_month_count_everybody_once() {
+    let platform = Platform::new(Berlin, "2026-01-01", "2026-03-05T12:00:00Z").await;
+    platform
+        .append(&[
+            // One person on three days of a week, another a day before the week's last.
+            message("discord:1", "2026-01-05T12:00:00Z", 1, 5),
+            message("discord:1", "2026-01-07T12:00:00Z", 2, 5),
+            message("discord:1", "2026-01-11T12:00:00Z", 3, 5),
+            message("discord:2", "2026-01-10T12:00:00Z", 4, 5),
+        ])
+        .await;
+    platform.append(&[chat("irc:3", "2026-01-11T22:59:59Z"), chat("irc:3", "2026-01-11T23:00:00Z")]).await;
+    platform.build().await;
+    let rows: Vec<RollingActiveUsers> = platform.rows("day").await;
+    let figures = |on: &str| {
+        let row = rows.iter().find(|row| row.day == day(on))?;
+        assert_eq!((row.monthly_voice_users, row.monthly_game_users, row.voice_stickiness), (0, 0, None));
+        assert_eq!((row.daily_chat_users, row.monthly_chat_users), (row.daily_users, row.monthly_users));
+        assert_eq!(row.chat_stickiness, Some(row.stickiness));
+        Some((row.daily_users, row.weekly_users, row.monthly_users, row.stickiness))
+    };
+    assert_eq!(figures("2026-01-04"), None, "before anybody");
+    assert_eq!(figures("2026-01-05"), Some((1, 1, 1, 1.0)));
+    assert_eq!(figures("2026-01-06"), Some((0, 1, 1, 0.0)), "a day without anybody, in a month with somebody");
+    assert_eq!(figures("2026-01-10"), Some((1, 2, 2, 0.5)));
+    assert_eq!(figures("2026-01-11"), Some((2, 3, 3, 2.0 / 3.0)), "midnight is Berlin's");
+    assert_eq!(figures("2026-01-12"), Some((1, 3, 3, 1.0 / 3.0)));
+    assert_eq!(figures("2026-01-16"), Some((0, 3, 3, 0.0)), "the 7 days from the 10th on");
+    assert_eq!(figures("2026-01-17"), Some((0, 2, 3, 0.0)));
+    assert_eq!(figures("2026-01-19"), Some((0, 0, 3, 0.0)));
+    assert_eq!(figures("2026-02-08"), Some((0, 0, 3, 0.0)), "the 30 days from the 10th of January on");
+    assert_eq!(figures("2026-02-09"), Some((0, 0, 2, 0.0)));
+    assert_eq!(figures("2026-02-10"), Some((0, 0, 1, 0.0)));
+    assert_eq!(figures("2026-02-11"), None, "a month without anybody");
+    assert_eq!(rows.len(), 37);
+}
+
+#[tokio::test]
+async fn rolling_figures_are_the_same_day_by_day_and_in_ranges_and_as_counted_plainly() {
+    let platform = Platform::new(Berlin, "2026-01-10", "2026-03-05T12:00:00Z").await;
+    for (source, text) in [(Source::Discord, GATEWAY), (Source::Cs2, CS2), (Source::Irc, CHAT), (Source::Links, LINKS)]
+    {
+        platform.ingest_in(source, Berlin, text).await;
+    }
+    platform.build().await;
+    let together: Vec<RollingActiveUsers> = platform.rows("day").await;
+    let now = at("2026-03-05T12:00:00Z");
+    let spec = platform.definitions.asset(&RollingActiveUsers::KEY).unwrap();
+    let plan = [(RollingActiveUsers::KEY, spec.partitions.existing(now))].into();
+    platform.build_plan(plan, true).await;
+    let one_by_one: Vec<RollingActiveUsers> = platform.rows("day").await;
+    assert_eq!(one_by_one, together);
+    let plainly: Vec<(NaiveDate, i64, i64, i64, i64)> = sqlx::query_as(
+        "select d::date,
+             (select count(distinct person_id) from silver.user_activity where day = d::date),
+             (select count(distinct person_id) from silver.user_activity where day between d::date - 6 and d::date),
+             (select count(distinct person_id) from silver.user_activity where day between d::date - 29 and d::date),
+             (select count(distinct person_id) from silver.user_activity
+              where day between d::date - 6 and d::date and game_seconds > 0)
+         from generate_series(date '2026-01-11', date '2026-02-10', interval '1 day') as d order by d",
+    )
+    .fetch_all(&platform.pool)
+    .await
+    .unwrap();
+    let found: Vec<(NaiveDate, i64, i64, i64, i64)> = together
+        .iter()
+        .map(|row| (row.day, row.daily_users, row.weekly_users, row.monthly_users, row.weekly_game_users))
+        .collect();
+    assert_eq!(found, plainly);
 }

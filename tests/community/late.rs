@@ -86,6 +86,12 @@ async fn a_message_of_last_week_rebuilds_its_day_its_month_and_who_people_are_on
         published(&simulation, before).await,
         "gold.daily_active_users 2026-04-28 1\n\
          gold.retention_cohorts 2026-04 1\n\
+         gold.rolling_active_users 2026-04-28 1\n\
+         gold.rolling_active_users 2026-04-29 1\n\
+         gold.rolling_active_users 2026-04-30 1\n\
+         gold.rolling_active_users 2026-05-01 1\n\
+         gold.rolling_active_users 2026-05-02 1\n\
+         gold.rolling_active_users 2026-05-03 1\n\
          silver.dim_user all 1\n\
          silver.user_activity 2026-04-28 1"
     );

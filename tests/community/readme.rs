@@ -69,7 +69,7 @@ fn every_command_is_understood() {
 #[test]
 fn the_two_commands_are_there_and_continuous_integration_calls_the_second() {
     let commands = blocks("sh");
-    assert!(commands.contains(&"cargo run -- demo"));
+    assert!(commands.contains(&"cargo run -- up --demo"));
     assert!(commands.contains(&"cargo test --workspace"));
     assert!(CONTINUOUS_INTEGRATION.lines().any(|line| line.trim().starts_with("cargo test --workspace ")));
 }

@@ -39,6 +39,7 @@ async fn the_night_after_a_month_closes_builds_the_day_and_the_month() {
             "silver.user_activity 2026-01-31",
             "gold.daily_active_users 2026-01-31",
             "gold.retention_cohorts 2026-01",
+            "gold.rolling_active_users 2026-01-31",
             "silver.dim_user all",
         ]
     );

@@ -23,6 +23,7 @@ use karat::engine::external::append_rows;
 use karat::engine::launch::{LaunchRequest, launch};
 use karat::engine::logs::LogCollector;
 use karat::engine::{Worker, WorkerSettings};
+use karat::service::Service;
 use karat::store::Store;
 use karat::store::launch::RunCause;
 use karat::testing::TestDatabase;
@@ -56,6 +57,12 @@ impl Platform {
         let pool = database.pool().await.unwrap();
         let definitions = definitions(Calendar { zone, first_day: day(first_day) }).unwrap();
         Self { pool, definitions: Arc::new(definitions), clock: Arc::new(ManualClock::new(at(now))), database }
+    }
+
+    /// What a person can ask for.
+    pub(crate) fn service(&self) -> Service {
+        let options = self.database.connect_options();
+        Service::new(self.pool.clone(), options, self.definitions.clone(), Arc::new(migrations()), self.clock.clone())
     }
 
     pub(crate) fn writer(&self) -> Writer {

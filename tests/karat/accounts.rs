@@ -351,13 +351,13 @@ async fn a_provider_vouches_for_people_and_their_role_is_what_it_says_each_time(
     let identity =
         |subject: &str, name: &str, role| Identity { subject: subject.to_owned(), name: name.to_owned(), role };
     let grace = identity("17", "Grace", Role::Operator);
-    let first = service.login_by("club", &grace, None, None).await.unwrap_err();
+    let first = service.login_as("club", &grace, None, None).await.unwrap_err();
     assert!(matches!(first, LoginError::NoAccount(_)), "the first account is made by hand");
     service.create_account("ada", Role::Admin, Some(&password(PASSWORD))).await.unwrap();
-    let logged_in = service.login_by("club", &grace, None, None).await.unwrap();
+    let logged_in = service.login_as("club", &grace, None, None).await.unwrap();
     assert_eq!((logged_in.caller.name.as_str(), logged_in.caller.role), ("grace", Role::Operator));
     let renamed = identity("17", "Amazing Grace", Role::Viewer);
-    let again = service.login_by("club", &renamed, None, None).await.unwrap();
+    let again = service.login_as("club", &renamed, None, None).await.unwrap();
     assert_eq!((again.caller.name.as_str(), again.caller.role), ("grace", Role::Viewer), "it is the same person");
     let role = service.session_caller(logged_in.secret.reveal(), None).await.unwrap().unwrap().role;
     assert_eq!(role, Role::Viewer, "sessions that there are follow");
@@ -365,10 +365,10 @@ async fn a_provider_vouches_for_people_and_their_role_is_what_it_says_each_time(
     for (provider, identity) in
         [("club", identity("18", "ada", Role::Admin)), ("pub", identity("17", "grace", Role::Admin))]
     {
-        assert!(matches!(service.login_by(provider, &identity, None, None).await, Err(LoginError::NoAccount(_))));
+        assert!(matches!(service.login_as(provider, &identity, None, None).await, Err(LoginError::NoAccount(_))));
     }
     service.disable_account("grace").await.unwrap();
-    assert!(matches!(service.login_by("club", &grace, None, None).await, Err(LoginError::NoAccount(_))));
+    assert!(matches!(service.login_as("club", &grace, None, None).await, Err(LoginError::NoAccount(_))));
 }
 
 #[tokio::test]

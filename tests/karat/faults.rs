@@ -143,7 +143,9 @@ fn application() -> Application {
         definitions,
         migrations,
         pages: None,
+        demonstrate: None,
         alert_channels: || Ok(Vec::new()),
+        login_providers: || Ok(Vec::new()),
     }
 }
 

@@ -48,6 +48,7 @@ impl Pages {
             program,
             process,
             login: LoginPolicy::default(),
+            providers: Vec::new(),
             channels: Vec::new(),
             wakeups,
             listener,

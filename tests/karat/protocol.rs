@@ -288,6 +288,35 @@ async fn what_waits_for_a_limit_does_not_stand_in_the_way_of_what_does_not() {
     assert_eq!(claimed, [limited.run_id, pooled.run_id, free.run_id]);
 }
 
+#[tokio::test]
+async fn a_claim_goes_past_what_somebody_else_holds_locked() {
+    let lake = prepared().await;
+    let launched = lake.launch(lake.request(&[(DAILY, "2026-03-01..2026-03-03")])).await;
+    let steered = lake.launch(lake.request(&[(DAILY, "2026-03-11")])).await;
+    sqlx::query("update karat.step set state = 'ready', ready_at = '2026-05-01'").execute(&lake.pool).await.unwrap();
+    let claim = async || {
+        let runs = ClaimScope::Runs(vec![launched.run_id, steered.run_id]);
+        let all = |candidates: &[Candidate]| candidates.iter().map(|candidate| candidate.step_id).collect();
+        let (worker_id, pools) = (uuid::Uuid::now_v7(), lake.definitions.pools());
+        let steps =
+            lake.store.claim(worker_id, &runs, pools, 10, instant(NOW), |candidates, _| all(candidates)).await.unwrap();
+        steps.into_iter().map(|claimed| claimed.step.partition_key).collect::<Vec<_>>()
+    };
+    let mut other = lake.pool.begin().await.unwrap();
+    for statement in [
+        "select from karat.step where partition_key = '2026-03-02' for no key update",
+        "select from karat.run r where run_id in (select run_id from karat.step where partition_key = '2026-03-11')
+         for no key update",
+    ] {
+        sqlx::query(statement).execute(&mut *other).await.unwrap();
+    }
+    // Waiting for a lock would be an error after a second.
+    assert_eq!(claim().await, ["2026-03-01", "2026-03-03"]);
+    assert_eq!(claim().await, [""; 0]);
+    other.rollback().await.unwrap();
+    assert_eq!(claim().await, ["2026-03-02", "2026-03-11"]);
+}
+
 /// One step, held by `worker_id` under epoch 1.
 async fn held_step(lake: &Lake, worker_id: uuid::Uuid) -> (uuid::Uuid, i64) {
     let launched = lake.launch(lake.request(&[(DAILY, "2026-03-01")])).await;

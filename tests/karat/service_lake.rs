@@ -24,7 +24,9 @@ pub(crate) const APPLICATION: Application = Application {
     definitions: assets::definitions,
     migrations: assets::migrations,
     alert_channels: || Ok(Vec::new()),
+    login_providers: || Ok(Vec::new()),
     pages: Some(karat::web::serve),
+    demonstrate: None,
 };
 
 pub(crate) fn instant(text: &str) -> DateTime<Utc> {

@@ -30,7 +30,9 @@ const APPLICATION: Application = Application {
     definitions: |calendar| Ok(lake::definitions(calendar.zone)),
     migrations: lake::migrations,
     alert_channels: || Ok(Vec::new()),
+    login_providers: || Ok(Vec::new()),
     pages: Some(karat::web::serve),
+    demonstrate: None,
 };
 
 /// A process of the application: this test binary again, with the command line that the environment names.

@@ -5,6 +5,7 @@ mod keys;
 mod lists;
 mod operations;
 mod problems;
+mod remote;
 
 use reqwest::Method;
 use serde_json::Value;

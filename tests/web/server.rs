@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use karat::asset::calendar::Calendar;
+use karat::asset::definitions::Definitions;
+use karat::daemon::alert_channel::AlertChannel;
 use karat::engine::Wakeups;
-use karat::service::{LoginPolicy, PagesContext, Process, Service, listen};
+use karat::service::{LoginPolicy, LoginProvider, PagesContext, Password, Process, Retention, Role, Service, listen};
 use reqwest::{Method, RequestBuilder, Response, redirect};
 use sqlx::postgres::PgPoolOptions;
 use tokio::task::JoinHandle;
@@ -59,12 +61,39 @@ impl Server {
     }
 
     pub(crate) async fn on(lake: Lake) -> Self {
+        Self::start(lake, Self::example(), Vec::new(), Vec::new()).await
+    }
+
+    /// With others who know people.
+    pub(crate) async fn with_providers(providers: Vec<Arc<dyn LoginProvider>>) -> Self {
+        Self::start(Lake::new().await, Self::example(), Vec::new(), providers).await
+    }
+
+    fn example() -> Definitions {
+        assets::definitions(calendar()).unwrap()
+    }
+
+    /// With other declarations, of whose tables none need be there.
+    pub(crate) async fn with(lake: Lake, definitions: Definitions) -> Self {
+        Self::start(lake, definitions, Vec::new(), Vec::new()).await
+    }
+
+    /// The same with other assets, and with places that alerts go to.
+    pub(crate) async fn serving(lake: Lake, definitions: Definitions, channels: Vec<Arc<dyn AlertChannel>>) -> Self {
+        Self::start(lake, definitions, channels, Vec::new()).await
+    }
+
+    async fn start(
+        lake: Lake,
+        definitions: Definitions,
+        channels: Vec<Arc<dyn AlertChannel>>,
+        providers: Vec<Arc<dyn LoginProvider>>,
+    ) -> Self {
         let options = lake.database.connect_options();
-        let calendar = Calendar { zone: chrono_tz::Europe::Berlin, first_day: APPLICATION.first_day };
         let service = Service::new(
             PgPoolOptions::new().connect_lazy_with(options.clone()),
             options.clone(),
-            Arc::new(assets::definitions(calendar).unwrap()),
+            Arc::new(definitions),
             Arc::new(assets::migrations()),
             lake.clock.clone(),
         );
@@ -74,10 +103,15 @@ impl Server {
         let context = PagesContext {
             service: service.clone(),
             program: APPLICATION.name,
-            process: Process { version: APPLICATION.version, ..Process::default() },
-            channels: Vec::new(),
+            process: Process {
+                version: APPLICATION.version,
+                retention: Some(Retention::default()),
+                ..Process::default()
+            },
+            channels,
             wakeups: Some(Wakeups::listen(&options)),
             login: LoginPolicy::default(),
+            providers,
             listener,
             stop: stop.clone(),
         };
@@ -98,6 +132,33 @@ impl Server {
         self.send(self.request(Method::GET, path)).await
     }
 
+    /// A token that may do what the role may; from then on everybody needs a login.
+    pub(crate) async fn token(&self, role: Role) -> String {
+        let password = Password::typed("correct horse battery staple".to_owned());
+        let name = format!("somebody-{role}");
+        self.service.create_account("ada", Role::Admin, Some(&password)).await.unwrap();
+        self.service.create_account(&name, role, None).await.unwrap();
+        self.service.create_token(&name, "a test", role, None).await.unwrap().secret.reveal().to_owned()
+    }
+
+    /// The page as somebody with that token sees it.
+    pub(crate) async fn get_with(&self, token: &str, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path).header("authorization", format!("Bearer {token}"))).await
+    }
+
+    /// Waits until the server knows how everything stands: the page says so by what it does not say.
+    pub(crate) async fn get_until(&self, path: &str, is_there: impl Fn(&str) -> bool) -> Answer {
+        let begun = std::time::Instant::now();
+        loop {
+            let answer = self.get(path).await;
+            if is_there(&answer.text) {
+                return answer;
+            }
+            assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{path} stays as it is: {}", answer.text);
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+
     /// Posts a form as a browser does from one of the pages.
     pub(crate) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let body: String =
@@ -111,8 +172,34 @@ impl Server {
     }
 }
 
+/// The days of the installation.
+pub(crate) fn calendar() -> Calendar {
+    Calendar { zone: chrono_tz::Europe::Berlin, first_day: APPLICATION.first_day }
+}
+
+/// What differs from run to run in pages.
+pub(crate) fn settings() -> insta::Settings {
+    let mut settings = crate::service_lake::settings();
+    settings.add_filter(r"\?v=[0-9a-f]{16}", "?v=[version]");
+    settings.set_snapshot_path("snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings
+}
+
+/// The command lines on a page, as a shell gets them.
+pub(crate) fn command_lines(html: &str) -> Vec<String> {
+    let lines = html.split("<code class=\"cli\">").skip(1).map(|rest| rest.split("</code>").next().unwrap());
+    lines
+        .map(|line| {
+            [("&#39;", "'"), ("&#34;", "\""), ("&#60;", "<"), ("&#62;", ">"), ("&#38;", "&")]
+                .iter()
+                .fold(line.to_owned(), |line, (from, to)| line.replace(from, to))
+        })
+        .collect()
+}
+
 /// The text as a form has it.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),

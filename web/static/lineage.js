@@ -6,17 +6,25 @@
   const graph = view?.querySelector("svg.graph");
   if (!graph) return;
   const size = { width: graph.viewBox.baseVal.width, height: graph.viewBox.baseVal.height };
+  const headings = graph.querySelectorAll(".headings text");
   const LARGEST = 3;
   // What is seen: the left upper corner, and pixels of the screen for each of the picture.
   const seen = { x: 0, y: 0, scale: 1 };
 
   view.classList.add("is-live");
   graph.removeAttribute("width");
-  graph.removeAttribute("height");
   document.querySelector(".lineage-tools")?.removeAttribute("hidden");
 
   const box = () => ({ width: view.clientWidth || 1, height: view.clientHeight || 1 });
   const whole = () => Math.min(box().width / size.width, box().height / size.height, 1);
+
+  // As high as the picture at its present width, and no higher than there is room.
+  function measure() {
+    const room = parseFloat(getComputedStyle(view).maxHeight) || 600;
+    const fitting = box().width / size.width;
+    const scale = fitting < 0.75 ? 1 : Math.min(fitting, 1);
+    graph.setAttribute("height", Math.round(Math.min(room, Math.max(size.height * scale, 160))));
+  }
 
   function draw() {
     const { width, height } = box();
@@ -27,6 +35,8 @@
     seen.x = kept(seen.x, w, size.width);
     seen.y = kept(seen.y, h, size.height);
     graph.setAttribute("viewBox", `${seen.x} ${seen.y} ${w} ${h}`);
+    // The names of the lanes stay in sight.
+    for (const heading of headings) heading.setAttribute("y", Math.max(30, seen.y + 22));
   }
 
   // Scales so that the point of the window stays where it is.
@@ -60,7 +70,7 @@
   // Shows a part of the picture, at a size at which it can be read.
   function show(part, smallest) {
     const { width, height } = box();
-    const margin = 24;
+    const margin = part.width < size.width || part.height < size.height ? 24 : 0;
     const scale = Math.min((width - 2 * margin) / part.width, (height - 2 * margin) / part.height, 1);
     seen.scale = Math.max(scale, smallest);
     const room = { width: width / seen.scale, height: height / seen.scale };
@@ -77,8 +87,8 @@
     const members = nodes().filter((node) => node.matches(".is-member"));
     const center = graph.querySelector("a.is-center");
     if (members.length) show(bounds(members), 0.6);
-    else if (center) show(bounds([center]), 1);
-    else show({ x: 0, y: 0, ...size }, Math.min(0.75, 1));
+    else if (center && whole() < 0.75) show(bounds([center]), 1);
+    else show({ x: 0, y: 0, ...size }, 0.75);
   }
 
   const deeds = {
@@ -195,6 +205,9 @@
     if (node) show(bounds([node]), seen.scale);
   });
 
+  // Names to choose from.
+  document.getElementById("lineage-assets")?.replaceChildren(...nodes().map((node) => new Option("", assetOf(node))));
+
   // Live states: classes and signs change, the layout stays.
   const legend = new Map();
   for (const item of document.querySelectorAll(".lineage-legend li")) {
@@ -223,6 +236,7 @@
     }
   });
 
-  new ResizeObserver(draw).observe(view);
+  measure();
   begin();
+  window.addEventListener("resize", () => { measure(); draw(); });
 })();

@@ -4,9 +4,10 @@ mod assertions;
 mod asset;
 mod statement;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::assets::Assets;
 use super::problems::DefinitionError;
 use super::spec::{AssetSpec, PoolLimits};
 use crate::core::cron::{CronError, CronExpression};
@@ -18,7 +19,7 @@ const ERRORS_WITH_SUGGESTIONS: usize = 20;
 
 /// What all assets are checked against, and where their problems go.
 pub(super) struct Review<'d> {
-    assets: &'d BTreeMap<AssetKey, Arc<AssetSpec>>,
+    assets: &'d Assets,
     pools: &'d PoolLimits,
     cron_expressions: HashMap<&'static str, Result<(), CronError>>,
     errors: Vec<DefinitionError>,
@@ -26,7 +27,7 @@ pub(super) struct Review<'d> {
 
 impl<'d> Review<'d> {
     /// Checks every pool and every asset by itself and against those it names; cycles are the graph's business.
-    pub(super) fn run(assets: &'d BTreeMap<AssetKey, Arc<AssetSpec>>, pools: &'d PoolLimits) -> Vec<DefinitionError> {
+    pub(super) fn run(assets: &'d Assets, pools: &'d PoolLimits) -> Vec<DefinitionError> {
         let mut review = Self { assets, pools, cron_expressions: HashMap::new(), errors: Vec::new() };
         review.pools();
         for asset in assets.values() {

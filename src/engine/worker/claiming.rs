@@ -1,6 +1,7 @@
 //! What a worker asks of the state: steps to carry out, runs to move on, and steps to take back.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -9,13 +10,20 @@ use super::{Worker, WorkerError};
 use crate::asset::spec::AssetKind;
 use crate::core::key::AssetKey;
 use crate::engine::progress::{Progress, Undefined, move_on};
-use crate::engine::reconnect::until_reachable;
+use crate::engine::reconnect::{random, until_reachable};
 use crate::engine::units::{Unit, choose, group};
 use crate::store::claim::ClaimScope;
 use crate::store::worker::Look;
 
 /// How many candidates are looked at when an asset can build ranges.
 const RANGE_CANDIDATES: usize = 1_000;
+
+/// How many times as many candidates as units are looked at where the last claim found no range: enough to see one.
+const SINGLE_CANDIDATES: usize = 4;
+
+/// How often a claim that collided with another is repeated at once, and after which pause the first time.
+const CONFLICT_RETRIES: u32 = 5;
+const CONFLICT_PAUSE: Duration = Duration::from_millis(5);
 
 impl Worker {
     /// Looks at what there is to do in `runs`, or in any run.
@@ -34,11 +42,12 @@ impl Worker {
         Ok(look.await?)
     }
 
-    /// Claims steps for at most `wanted` units.
+    /// Claims steps for at most `wanted` units. Many candidates are looked at only if `expects_ranges`.
     pub(super) async fn claim(
         &self,
         runs: Option<&[Uuid]>,
         wanted: usize,
+        expects_ranges: bool,
         stop: &CancellationToken,
     ) -> Result<Vec<Unit>, WorkerError> {
         if wanted == 0 || runs.is_some_and(<[Uuid]>::is_empty) {
@@ -56,11 +65,16 @@ impl Worker {
                 .max(1)
         };
         let any_range = definitions.assets().any(|spec| spec.kind == AssetKind::Sql && spec.range_partitions > 1);
-        let candidates = if any_range { wanted.max(RANGE_CANDIDATES) } else { wanted };
+        let candidates = match (any_range, expects_ranges) {
+            (true, true) => wanted.max(RANGE_CANDIDATES),
+            (true, false) => wanted.saturating_mul(SINGLE_CANDIDATES),
+            (false, _) => wanted,
+        };
         let scope = match runs {
             Some(runs) => ClaimScope::Runs(runs.to_vec()),
             None => ClaimScope::Anything { assets: self.assets.clone() },
         };
+        let mut conflicts = 0;
         let claimed = loop {
             let claimed = until_reachable("claiming", stop, || {
                 environment.store.claim(
@@ -74,8 +88,15 @@ impl Worker {
             })
             .await;
             match claimed {
-                // Another claim took one of these partitions in the same moment.
-                Err(error) if error.is_conflict() => {}
+                // Another claim took one of these partitions in the same moment. Those who meet wait differently long, and
+                // not for ever: what is left is met by the next look.
+                Err(error) if error.is_conflict() => {
+                    conflicts += 1;
+                    if conflicts > CONFLICT_RETRIES || stop.is_cancelled() {
+                        return Ok(Vec::new());
+                    }
+                    tokio::time::sleep(CONFLICT_PAUSE.mul_f64(f64::from(conflicts) * (0.5 + random()))).await;
+                }
                 claimed => break claimed?,
             }
         };

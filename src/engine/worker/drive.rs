@@ -73,6 +73,10 @@ pub(super) struct Drive<'a> {
     movable: BTreeSet<Uuid>,
     /// Whether a claim may find something.
     may_claim: bool,
+    /// Whether the last claim found as much as was wanted, so that more may be waiting.
+    was_claim_full: bool,
+    /// Whether the last claim that found something found a range.
+    expects_ranges: bool,
     next_look: Instant,
     last_look: Option<Instant>,
     last_take_back: Option<Instant>,
@@ -98,6 +102,8 @@ impl<'a> Drive<'a> {
             units: 0,
             movable: BTreeSet::new(),
             may_claim: false,
+            was_claim_full: false,
+            expects_ranges: true,
             next_look: Instant::now(),
             last_look: None,
             last_take_back: None,
@@ -240,8 +246,12 @@ impl<'a> Drive<'a> {
         let wanted = slots - self.slots.len().min(slots) + self.pace.ahead(slots);
         let wanted = wanted.saturating_sub(self.queue.len()).max(1);
         let runs = self.listed_runs();
-        let claimed = self.worker.claim(runs.as_deref(), wanted, self.stop).await?;
-        self.may_claim = claimed.len() >= wanted;
+        let claimed = self.worker.claim(runs.as_deref(), wanted, self.expects_ranges, self.stop).await?;
+        if !claimed.is_empty() {
+            self.expects_ranges = claimed.iter().any(|unit| unit.len() > 1);
+        }
+        self.was_claim_full = claimed.len() >= wanted;
+        self.may_claim = self.was_claim_full;
         for unit in claimed {
             self.queue.push_back(Held { running: self.worker.running.hold(&unit), unit });
             self.poll = SHORTEST_POLL;
@@ -294,7 +304,12 @@ impl<'a> Drive<'a> {
     }
 
     fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) -> Result<(), WorkerError> {
-        self.may_claim = true;
+        if self.was_claim_full {
+            self.may_claim = true;
+        } else {
+            // Little is left, if anything: a look costs less than a claim that finds nothing.
+            self.next_look = Instant::now();
+        }
         self.poll = SHORTEST_POLL;
         match ended {
             Ok(Ended { run_id, elapsed, result: Ok(()) }) => {
@@ -356,12 +371,14 @@ impl<'a> Drive<'a> {
     }
 
     async fn tell_news(&mut self) {
+        let news = std::mem::take(&mut self.news);
+        if news.is_empty() {
+            return;
+        }
         self.last_news = Some(Instant::now());
-        for signal in std::mem::take(&mut self.news) {
-            // Who misses it looks by itself.
-            if let Err(error) = self.environment.store.signal(signal).await {
-                tracing::debug!(%error, "a wake-up could not be sent");
-            }
+        // Who misses it looks by itself.
+        if let Err(error) = self.environment.store.signals(&news).await {
+            tracing::debug!(%error, "a wake-up could not be sent");
         }
     }
 

@@ -49,10 +49,19 @@ pub struct ChangedAccountView {
     pub changed: bool,
 }
 
+fn is_allowed(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "._-@".contains(character)
+}
+
+/// A name from elsewhere in the form in which names are kept.
+pub(super) fn kept_name(name: &str) -> String {
+    let characters = name.to_lowercase();
+    characters.chars().map(|char| if is_allowed(char) { char } else { '-' }).take(NAME_CHARACTERS).collect()
+}
+
 /// A name in the form in which names are kept.
 fn checked_name(name: &str) -> Result<String, ServiceError> {
     let name = name.trim().to_lowercase();
-    let is_allowed = |character: char| character.is_ascii_alphanumeric() || "._-@".contains(character);
     if name.is_empty() || name.chars().count() > NAME_CHARACTERS || !name.chars().all(is_allowed) {
         return Err(ServiceError::Input(format!(
             "a user's name is made of 1 to {NAME_CHARACTERS} of the characters a-z, 0-9, `.`, `_`, `-` and `@`"

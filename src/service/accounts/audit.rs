@@ -109,7 +109,8 @@ impl Service {
         self.caller.as_deref()
     }
 
-    /// Nothing, if the one who asks may do what takes this role.
+    /// Nothing, if the one who asks may do what takes this role. Everything here that changes something asks this, whatever
+    /// was asked before: pages that forget in whose name they ask can change nothing.
     ///
     /// # Errors
     /// [`ServiceError::Forbidden`].

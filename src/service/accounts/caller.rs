@@ -117,6 +117,12 @@ impl Caller {
         Self { name: "local".to_owned(), role: Role::Admin, account_id: None, via: Via::Local, address }
     }
 
+    /// Nobody in particular: pages ask in this name until it is known who asks them, and so can change nothing by mistake.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self { name: "nobody".to_owned(), role: Role::Viewer, account_id: None, via: Via::Local, address: None }
+    }
+
     /// Whether they may do what takes this role.
     #[must_use]
     pub fn may(&self, needed: Role) -> bool {

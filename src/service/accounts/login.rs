@@ -5,15 +5,19 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::access::Origin;
+use super::account::kept_name;
 use super::caller::{Caller, Role, Via};
 use super::password::{Password, is_password};
+use super::provider::{LoginAttempt, LoginProvider};
 use super::secret::{Secret, hash_of};
-use super::session::{MOST_SESSIONS, SESSION_LIMIT};
+use super::session::{MOST_SESSIONS, PROVIDED_SESSION_LIMIT, SESSION_LIMIT};
 use super::throttle::{FORGOTTEN_AFTER, of_account, of_address};
 use crate::service::{Service, ServiceError};
 use crate::store::StoreError;
 use crate::store::account::{AccountRecord, ProvidedIdentity};
 use crate::store::audit::NewAudit;
+use crate::store::login::LoginCounter;
 use crate::store::session::NewSession;
 
 /// How long a login may wait until passwords of others have been hashed.
@@ -75,6 +79,12 @@ pub enum LoginError {
          Ask an admin"
     )]
     NoAccount(String),
+    /// A provider knows somebody who may do nothing here.
+    #[error("{0} says that you have no role here: ask an admin")]
+    Unknown(String),
+    /// A provider gave no answer that could be used; the log says why.
+    #[error("{0} could not be asked who you are: try again")]
+    Unreachable(String),
     /// The state could not be used.
     #[error(transparent)]
     Service(#[from] ServiceError),
@@ -100,42 +110,67 @@ impl Service {
         let Ok(Ok(permit)) = tokio::time::timeout(PATIENCE, self.accounts.hashing.clone().acquire_owned()).await else {
             return Err(LoginError::Throttled { retry_after: PATIENCE });
         };
-        let now = self.now();
         let by_account = of_account(&name);
         let by_address = address.map(of_address);
         let account_hash = by_account.subject_hash.clone();
         let address_hash = by_address.as_ref().map(|counter| counter.subject_hash.clone()).unwrap_or_default();
-        let counters: Vec<_> = std::iter::once(by_account).chain(by_address).collect();
-        let forgotten_before = now - TimeDelta::from_std(FORGOTTEN_AFTER).unwrap_or_default();
-        if let Some(wait) = self.store.count_login(&counters, forgotten_before, now).await? {
-            return Err(LoginError::Throttled { retry_after: Duration::from_secs(wait.as_secs() + 1) });
-        }
+        self.counted(std::iter::once(by_account).chain(by_address).collect()).await?;
         let account = self.store.account(&name).await?;
         let hash = account.as_ref().and_then(|account| account.password_hash.clone());
         let is_right = is_password(&password, hash).await;
         drop(permit);
         let Some(account) = account else { return Err(LoginError::Wrong) };
         if !is_right || account.disabled_at.is_some() {
-            self.record_login(&account, "login failed", address).await;
+            // Not waited for: how long it takes would tell that there is such an account.
+            let service = self.clone();
+            tokio::spawn(async move { service.record_login(&account, "login failed", address).await });
             return Err(LoginError::Wrong);
         }
         self.store.login_succeeded(&account_hash, &address_hash).await?;
-        self.begin_session(&account, address, user_agent.as_deref()).await
+        self.begin_session(&account, SESSION_LIMIT, address, user_agent.as_deref()).await
     }
 
-    /// Lets somebody in for whom `provider` vouches: their account gets the role they have there, and is made if they
-    /// have none. The first account of an installation has to be made by hand.
+    /// Lets somebody in who came back from a provider with `code`. Failures count against the address like wrong passwords.
     ///
     /// # Errors
     /// [`LoginError`].
     pub async fn login_by(
+        &self,
+        provider: &dyn LoginProvider,
+        code: &str,
+        attempt: &LoginAttempt,
+        from: Origin,
+        user_agent: Option<&str>,
+    ) -> Result<LoggedIn, LoginError> {
+        let counter = from.address.map(of_address);
+        let counted = counter.as_ref().map(|counter| counter.subject_hash.clone()).unwrap_or_default();
+        self.counted(counter.into_iter().collect()).await?;
+        let identity = match provider.identify(code, attempt).await {
+            Ok(Some(identity)) => identity,
+            Ok(None) => return Err(LoginError::Unknown(provider.title().to_owned())),
+            Err(error) => {
+                tracing::warn!(provider = provider.name(), error, "nobody could be let in");
+                return Err(LoginError::Unreachable(provider.title().to_owned()));
+            }
+        };
+        let logged_in = self.login_as(provider.name(), &identity, from.address, user_agent).await?;
+        self.store.login_succeeded(&[], &counted).await?;
+        Ok(logged_in)
+    }
+
+    /// Lets somebody in for whom `provider` vouches: their account gets the role they have there, and is made if they
+    /// have none, and has to ask again after a day. The first account of an installation has to be made by hand.
+    ///
+    /// # Errors
+    /// [`LoginError`].
+    pub async fn login_as(
         &self,
         provider: &str,
         identity: &Identity,
         address: Option<IpAddr>,
         user_agent: Option<&str>,
     ) -> Result<LoggedIn, LoginError> {
-        let name = identity.name.to_lowercase();
+        let name = kept_name(&identity.name);
         let provided =
             ProvidedIdentity { provider, subject: &identity.subject, name: &name, role: identity.role.as_str() };
         let known = if self.store.has_accounts().await? {
@@ -144,18 +179,30 @@ impl Service {
             None
         };
         let Some(account) = known else { return Err(LoginError::NoAccount(identity.name.clone())) };
-        self.begin_session(&account, address, user_agent).await
+        self.access_changed().await;
+        self.begin_session(&account, PROVIDED_SESSION_LIMIT, address, user_agent).await
+    }
+
+    /// Counts a login as failed until it has succeeded.
+    async fn counted(&self, counters: Vec<LoginCounter>) -> Result<(), LoginError> {
+        let now = self.now();
+        let forgotten_before = now - TimeDelta::from_std(FORGOTTEN_AFTER).unwrap_or_default();
+        match self.store.count_login(&counters, forgotten_before, now).await? {
+            None => Ok(()),
+            Some(wait) => Err(LoginError::Throttled { retry_after: Duration::from_secs(wait.as_secs() + 1) }),
+        }
     }
 
     async fn begin_session(
         &self,
         account: &AccountRecord,
+        limit: Duration,
         address: Option<IpAddr>,
         user_agent: Option<&str>,
     ) -> Result<LoggedIn, LoginError> {
         let now = self.now();
         let secret = Secret::random("");
-        let expires_at = now + TimeDelta::from_std(SESSION_LIMIT).unwrap_or_default();
+        let expires_at = now + TimeDelta::from_std(limit).unwrap_or_default();
         let address_text = address.map(|address| address.to_canonical().to_string());
         let user_agent: Option<String> = user_agent.map(|text| text.chars().take(USER_AGENT_CHARACTERS).collect());
         let session = NewSession {

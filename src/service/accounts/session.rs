@@ -14,6 +14,9 @@ use crate::service::{Service, ServiceError};
 /// How long a session lasts at most.
 pub(super) const SESSION_LIMIT: Duration = Duration::from_secs(30 * 86_400);
 
+/// How long a session lasts at most that a provider vouched for: it says again what somebody may do.
+pub(super) const PROVIDED_SESSION_LIMIT: Duration = Duration::from_secs(86_400);
+
 /// How long a session lasts that nobody uses.
 const IDLE_LIMIT: Duration = Duration::from_secs(7 * 86_400);
 

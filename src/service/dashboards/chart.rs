@@ -65,11 +65,15 @@ pub(super) async fn by(
     let Some(name) = &chart.by else { return Ok(None) };
     let found = column(spec, name)?;
     let asked = asked(look, chart, spec, None)?;
-    let values = reading.values(spec, found, &asked.filters(), MOST_VALUES).await?;
+    let mut values = reading.values(spec, found, &asked.filters(), MOST_VALUES).await?;
     // Rows of several values at one time are several points, unless they are averaged or listed.
     let may_be_all = matches!(chart.kind, ChartKind::Table | ChartKind::WeekdayHourHeat);
     let wanted = wanted.filter(|value| !value.is_empty() && !value.contains('\0')).map(str::to_owned);
     let value = if may_be_all { wanted } else { wanted.or_else(|| values.first().cloned()) };
+    // What was chosen can be seen, whether or not there is such a row.
+    if let Some(value) = value.as_ref().filter(|value| !values.contains(value)) {
+        values.insert(0, value.clone());
+    }
     Ok(Some(ByView { column: name.clone(), value, values, may_be_all }))
 }
 

@@ -11,7 +11,7 @@ use crate::core::key::AssetKey;
 use crate::service::{RowsView, StandingView};
 
 /// All dashboards.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct DashboardsView {
     /// Those with something to show, in the order of their declaration.
     pub dashboards: Vec<DashboardSummaryView>,
@@ -20,7 +20,7 @@ pub struct DashboardsView {
 }
 
 /// A dashboard in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct DashboardSummaryView {
     /// Its name, in addresses.
     pub name: String,
@@ -37,7 +37,7 @@ pub struct DashboardSummaryView {
 }
 
 /// A dashboard with its figures.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct DashboardView {
     /// Its name, in addresses.
     pub name: String,
@@ -60,7 +60,7 @@ pub struct DashboardView {
 }
 
 /// What the reader of a dashboard can choose, and has chosen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct SwitchView {
     /// Its name, in addresses.
     pub name: String,
@@ -73,7 +73,7 @@ pub struct SwitchView {
 }
 
 /// A chart with its figures.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct ChartView {
     /// Its name, in addresses.
     pub name: String,
@@ -104,7 +104,7 @@ pub struct ChartView {
 }
 
 /// What a figure is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FigureView {
     /// What it is called.
     pub title: Text,
@@ -115,7 +115,7 @@ pub struct FigureView {
 }
 
 /// The value of which alone rows are shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct ByView {
     /// The column.
     pub column: String,
@@ -128,7 +128,7 @@ pub struct ByView {
 }
 
 /// The figures of a chart.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChartData {
     /// Over time, the oldest first.
@@ -142,7 +142,7 @@ pub enum ChartData {
 }
 
 /// The figures of a time.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct PointView {
     /// When its time begins.
     pub at: DateTime<Utc>,
@@ -157,7 +157,7 @@ pub struct PointView {
 }
 
 /// A value that is far from what is usual.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct AnomalyView {
     /// The position of its figure.
     pub figure: usize,
@@ -168,7 +168,7 @@ pub struct AnomalyView {
 }
 
 /// Who came back.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct TriangleView {
     /// By when they came, the oldest first.
     pub cohorts: Vec<CohortView>,
@@ -179,7 +179,7 @@ pub struct TriangleView {
 }
 
 /// Those who came in one period.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct CohortView {
     /// When it began.
     pub cohort: NaiveDate,
@@ -194,7 +194,7 @@ pub struct CohortView {
 }
 
 /// A share, and what it is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct SharedView {
     /// How many.
     pub part: i64,
@@ -209,7 +209,7 @@ pub struct SharedView {
 }
 
 /// The mean of an hour of the week.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct HourView {
     /// From Monday, which is 1.
     pub weekday: i32,

@@ -22,8 +22,10 @@ use crate::daemon::alert_channel::AlertMessage;
         (name = "schedules", description = "When schedules fire, and steering them."),
         (name = "sensors", description = "What sensors came to, and steering them."),
         (name = "late data", description = "Marks by hand, and the rows that came too late."),
+        (name = "data", description = "Rows of assets, dashboards with their figures, and where rows come from."),
         (name = "alerts", description = "What wants attention, and what was said about it."),
         (name = "installation", description = "What answers, and who works."),
+        (name = "accounts", description = "Who may do what, and who did."),
     )
 )]
 struct Begun;

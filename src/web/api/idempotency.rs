@@ -12,7 +12,7 @@ use super::LARGEST_BODY;
 use super::problem::{Problem, ProblemKind};
 use crate::service::{Once, RecordedAnswer, RequestKey};
 use crate::web::App;
-use crate::web::access::Caller;
+use crate::web::identity::Asked;
 
 /// The header with the key.
 pub(super) const HEADER: &str = "idempotency-key";
@@ -36,7 +36,9 @@ pub(super) async fn once(State(app): State<Arc<App>>, request: Request, next: Ne
     }
     let Some(value) = request.headers().get(HEADER) else { return next.run(request).await };
     // Who may not ask at all claims no key.
-    let Some(caller) = request.extensions().get::<Caller>() else { return next.run(request).await };
+    let Some(caller) = request.extensions().get::<Asked>().and_then(Asked::caller) else {
+        return next.run(request).await;
+    };
     let key = match key(value) {
         Ok(key) => RequestKey { caller: caller.name.clone(), key },
         Err(problem) => return problem.into_response(),

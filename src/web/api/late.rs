@@ -59,6 +59,8 @@ async fn mark(
 struct RowsWanted {
     /// Only rows of this asset, by its key or table.
     asset: Option<String>,
+    /// Only those with numbers below this.
+    before: Option<i64>,
 }
 
 /// The rows in quarantine
@@ -73,7 +75,7 @@ async fn quarantine(
     Parameters(wanted): Parameters<RowsWanted>,
     Parameters(paging): Parameters<Paging>,
 ) -> Answer<Listed<QuarantinedView>> {
-    let before = paging.after("quarantine")?;
+    let before = paging.after("quarantine")?.or(wanted.before);
     let rows = app.service.quarantine(wanted.asset.as_deref(), before, paging.one_more()).await?;
     Ok(Json(paging.page("quarantine", rows, |row| row.id)))
 }

@@ -2,13 +2,11 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::header;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -20,16 +18,14 @@ use utoipa_axum::routes;
 use super::Answer;
 use super::input::{Listed, Parameters};
 use super::problem::Problem;
-use crate::service::{EventView, LogLineView, LogQuery, LogTail};
+use crate::service::{EventView, LogLineView, LogTail, LogTailQuery};
 use crate::web::App;
 use crate::web::access::Viewer;
+use crate::web::run_log;
 
 /// How many lines are shown unless it is said, and at most.
 const USUAL_LINES: u32 = 1_000;
 const MOST_LINES: u32 = 10_000;
-
-/// How many lines are downloaded at most: the last ones.
-const DOWNLOADED_LINES: u32 = 100_000;
 
 /// How often is looked for more lines.
 const LOOK: Duration = Duration::from_secs(1);
@@ -53,7 +49,7 @@ struct LinesWanted {
 }
 
 /// How severe a line is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Level {
     /// Something went wrong.
@@ -69,27 +65,21 @@ enum Level {
 }
 
 impl Level {
-    fn of(text: &str) -> Self {
-        match text.to_ascii_lowercase().as_str() {
-            "error" => Self::Error,
-            "warn" => Self::Warn,
-            "info" => Self::Info,
-            "debug" => Self::Debug,
-            _ => Self::Trace,
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
         }
     }
 }
 
 impl LinesWanted {
-    fn query(&self, limit: u32) -> LogQuery {
-        LogQuery { asset: self.asset.clone(), partition: self.partition.clone(), limit }
-    }
-
-    fn wants(&self, line: &LogLineView) -> bool {
-        let is_severe = self.level.is_none_or(|level| Level::of(&line.level) <= level);
-        let text = self.text.as_deref().unwrap_or_default().to_lowercase();
-        is_severe
-            && (line.message.to_lowercase().contains(&text) || line.fields.to_string().to_lowercase().contains(&text))
+    fn query(self, limit: u32) -> LogTailQuery {
+        let level = self.level.map(|level| level.as_str().to_owned());
+        LogTailQuery { asset: self.asset, partition: self.partition, level, text: self.text, limit }
     }
 }
 
@@ -97,7 +87,7 @@ impl LinesWanted {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct LineLimit {
-    /// The last so many lines are looked at.
+    /// The last so many lines.
     #[param(minimum = 1, maximum = 10000, default = 1000)]
     limit: Option<u32>,
 }
@@ -113,7 +103,7 @@ impl LineLimit {
 
 /// The log of a run
 ///
-/// What assets said while they were computed, oldest first: the last lines, and of these those that are wanted.
+/// What assets said while they were computed, oldest first: the last of the lines that are wanted.
 #[utoipa::path(get, path = "/runs/{run}/logs", tag = "logs",
     params(("run" = String, Path, description = "The run's id, or four characters of its beginning or end", example = "019a3f2c"), LinesWanted, LineLimit),
     responses((status = 200, description = "The lines", body = Listed<LogLineView>)),
@@ -126,18 +116,16 @@ async fn logs(
     Parameters(limit): Parameters<LineLimit>,
 ) -> Answer<Listed<LogLineView>> {
     let run_id = app.service.run_id(&run).await?;
-    let mut lines = app.service.run_logs(run_id, &wanted.query(limit.lines()?)).await?;
-    lines.retain(|line| wanted.wants(line));
-    Ok(Json(Listed::whole(lines)))
+    Ok(Json(Listed::whole(app.service.log_tail(run_id, &wanted.query(limit.lines()?)).await?)))
 }
 
 /// The log of a run as a file
 ///
-/// As text, one line for each line, times in UTC: the last hundred thousand.
+/// As text, one line for each line, by step and attempt, times in UTC.
 #[utoipa::path(get, path = "/runs/{run}/logs/download", tag = "logs",
     params(("run" = String, Path, description = "The run's id, or four characters of its beginning or end", example = "019a3f2c"), LinesWanted),
     responses((status = 200, description = "The file", body = String, content_type = "text/plain")),
-    extensions(("x-command" = json!("run logs RUN --limit 100000"))))]
+    extensions(("x-command" = json!("run logs RUN --limit 1000000"))))]
 async fn download(
     Viewer(_): Viewer,
     State(app): State<Arc<App>>,
@@ -145,22 +133,7 @@ async fn download(
     Parameters(wanted): Parameters<LinesWanted>,
 ) -> Result<Response, Problem> {
     let run_id = app.service.run_id(&run).await?;
-    let lines = app.service.run_logs(run_id, &wanted.query(DOWNLOADED_LINES)).await?;
-    let text = lines.iter().filter(|line| wanted.wants(line)).fold(String::new(), |mut text, line| {
-        let at = line.at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
-        let message = line.message.replace('\n', "\n    ");
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "{at} {:<5} {} {}: {message}{}", line.level, line.asset, line.partition, fields(line));
-        text
-    });
-    let disposition = format!("attachment; filename=\"run-{run_id}.log\"");
-    let headers =
-        [(header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, disposition)];
-    Ok((headers, text).into_response())
-}
-
-fn fields(line: &LogLineView) -> String {
-    line.fields.as_object().into_iter().flatten().map(|(name, value)| format!(" {name}={value}")).collect()
+    Ok(run_log::as_text(app, run_id, wanted.query(0)).await?)
 }
 
 /// Follow the log of a run
@@ -180,7 +153,7 @@ async fn follow(
 ) -> Result<Response, Problem> {
     let run_id = app.service.run_id(&run).await?;
     let (lines, tail) = app.service.follow_log(run_id, &wanted.query(limit.lines()?)).await?;
-    let following = Following { app, wanted, tail, lines: lines.into(), last_looks: 0, is_over: false };
+    let following = Following { app, tail, lines: lines.into(), last_looks: 0, is_over: false };
     let events = stream::unfold(following, |mut following| async move {
         let event = following.next().await?;
         Some((Ok::<_, Infallible>(event), following))
@@ -190,7 +163,6 @@ async fn follow(
 
 struct Following {
     app: Arc<App>,
-    wanted: LinesWanted,
     tail: LogTail,
     lines: VecDeque<LogLineView>,
     last_looks: u8,
@@ -201,10 +173,8 @@ impl Following {
     async fn next(&mut self) -> Option<Event> {
         let mut looked = false;
         while !self.is_over {
-            while let Some(line) = self.lines.pop_front() {
-                if self.wanted.wants(&line) {
-                    return Event::default().event("line").json_data(&line).ok();
-                }
+            if let Some(line) = self.lines.pop_front() {
+                return Event::default().event("line").json_data(&line).ok();
             }
             if self.last_looks >= LAST_LOOKS {
                 self.is_over = true;

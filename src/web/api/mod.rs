@@ -3,8 +3,10 @@
 //! REST and JSON below `/api/v1`, described by OpenAPI at `/api/openapi.json` and for people at `/api`. Results are the
 //! service's views; what goes wrong is a [`problem::Problem`].
 
+mod accounts;
 mod assets;
 mod backfills;
+mod data;
 mod document;
 mod guide;
 mod idempotency;
@@ -62,7 +64,9 @@ fn operations(program: &str, version: &str) -> (Router<Arc<App>>, serde_json::Va
         .merge(schedules::routes())
         .merge(sensors::routes())
         .merge(late::routes())
-        .merge(system::routes());
+        .merge(data::routes())
+        .merge(system::routes())
+        .merge(accounts::routes());
     let (router, document) = operations.split_for_parts();
     (router, document::completed(&document))
 }
@@ -120,6 +124,6 @@ fn still_loading() -> Problem {
 }
 
 /// The service in the name of whoever asks.
-fn acting(app: &App, _caller: Caller) -> Service {
-    app.service.clone()
+fn acting(app: &App, caller: Caller) -> Service {
+    app.service.acting(caller)
 }

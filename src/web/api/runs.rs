@@ -39,6 +39,10 @@ struct RunsWanted {
     backfill: Option<String>,
     /// Only those that build this asset, by its key or table.
     asset: Option<String>,
+    /// Only those that this account, or user of an operating system, asked for.
+    user: Option<String>,
+    /// Only those older than this run: its id, or at least four characters of its beginning or end.
+    before: Option<String>,
 }
 
 /// How a run ended.
@@ -110,13 +114,18 @@ async fn runs(
         Some(id) => Some(app.service.backfill_id(id).await?),
         None => None,
     };
+    let before = match (&wanted.before, paging.after("runs")?) {
+        (Some(id), None) => Some(app.service.run_id(id).await?),
+        (_, after) => after,
+    };
     let query = RunQuery {
         live: wanted.live,
         outcome: wanted.state.map(|state| state.as_str().to_owned()),
         cause: wanted.cause.map(|cause| cause.as_str().to_owned()),
         backfill_id,
         asset: wanted.asset,
-        before: paging.after("runs")?,
+        requested_by: wanted.user,
+        before,
         limit: paging.one_more(),
         ..RunQuery::default()
     };

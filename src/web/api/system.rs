@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use serde::Deserialize;
-use utoipa::IntoParams;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Answer;
-use super::input::{Listed, Paging, Parameters};
-use crate::service::{AlertDetailView, AlertView, HealthView, InstanceView, WorkerView};
+use super::input::{Body, Listed, Paging, Parameters};
+use super::problem::{Problem, ProblemKind};
+use super::{Answer, acting};
+use crate::service::{AlertDetailView, AlertView, HealthView, InstanceView, TestedChannelView, WorkerView};
 use crate::web::App;
-use crate::web::access::Viewer;
+use crate::web::access::{Operator, Viewer};
 
 /// What answers here
 ///
@@ -53,6 +54,8 @@ struct AlertsWanted {
     #[serde(default)]
     #[param(value_type = Option<bool>)]
     open: bool,
+    /// Only those with numbers below this.
+    before: Option<i64>,
 }
 
 /// The alerts
@@ -67,7 +70,7 @@ async fn alerts(
     Parameters(wanted): Parameters<AlertsWanted>,
     Parameters(paging): Parameters<Paging>,
 ) -> Answer<Listed<AlertView>> {
-    let alerts = app.service.alerts(wanted.open, paging.after("alerts")?, paging.one_more()).await?;
+    let alerts = app.service.alerts(wanted.open, paging.after("alerts")?.or(wanted.before), paging.one_more()).await?;
     Ok(Json(paging.page("alerts", alerts, |alert| alert.alert_id)))
 }
 
@@ -82,6 +85,45 @@ async fn alert(Viewer(_): Viewer, State(app): State<Arc<App>>, Path(alert): Path
     Ok(Json(app.service.alert(alert).await?))
 }
 
+/// Which channels to test.
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(default)]
+struct Tested {
+    /// The channel; all without it.
+    channel: Option<String>,
+}
+
+/// Test whether alerts arrive
+///
+/// Sends a test message on every channel of the server, or on one, and tells the answers.
+#[utoipa::path(post, path = "/alerts/test", tag = "alerts", request_body(content = Tested, description = "Which channels"),
+    responses((status = 200, description = "What became of the messages", body = Listed<TestedChannelView>)),
+    extensions(("x-command" = json!("alert test [CHANNEL]"))))]
+async fn test_alerts(
+    Operator(caller): Operator,
+    State(app): State<Arc<App>>,
+    Body(wanted): Body<Tested>,
+) -> Answer<Listed<TestedChannelView>> {
+    let names = || app.channels.iter().map(|channel| channel.name()).collect::<Vec<_>>().join(", ");
+    let is_wanted = |name: &str| wanted.channel.as_deref().is_none_or(|channel| channel == name);
+    let service = acting(&app, caller);
+    let mut tested = Vec::new();
+    for channel in app.channels.iter().filter(|channel| is_wanted(channel.name())) {
+        tested.push(service.test_channel(app.program, &**channel).await);
+    }
+    match (&wanted.channel, tested.is_empty()) {
+        (_, false) => Ok(Json(Listed::whole(tested))),
+        (Some(_), true) if !app.channels.is_empty() => Err(Problem::new(
+            ProblemKind::NothingFound,
+            format!("Alerts do not go there: the channels are {}.", names()),
+        )),
+        (_, true) => Err(Problem::new(
+            ProblemKind::Refused,
+            "Alerts go nowhere: the server was started without the URL of a webhook, --alert-webhook.",
+        )),
+    }
+}
+
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(instance))
@@ -89,4 +131,5 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(workers))
         .routes(routes!(alerts))
         .routes(routes!(alert))
+        .routes(routes!(test_alerts))
 }

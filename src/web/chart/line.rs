@@ -295,7 +295,7 @@ fn description(series: &[Series], unit: Unit, zone: Tz, language: Language) -> S
     let mut sentences = Vec::new();
     for series in series {
         let values = || series.points.iter().filter_map(|point| Some((point.at, point.value()?)));
-        let Some((last_at, last)) = values().last() else { continue };
+        let Some((last_at, last)) = values().next_back() else { continue };
         let low = values().map(|(_, value)| value).fold(last, f64::min);
         let high = values().map(|(_, value)| value).fold(last, f64::max);
         let write = |value| unit.write(value, language);

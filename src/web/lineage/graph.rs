@@ -106,7 +106,7 @@ impl<'a> Subject<'a> {
                 width: place.width,
                 height: place.height,
                 standing: Standing::of(self.page, self.picture, &node.asset),
-                partitioned: node.partitioned,
+                partitioned: words::partitioned(self.page, node.partitioned),
                 is_member: is_member(&node.asset),
                 is_center: self.center == Some(&node.asset),
             })

@@ -48,12 +48,20 @@ impl Measures {
         column_gap: 64.0,
         character: 7.7,
         beside_name: 46.0,
-        width: (150.0, 270.0),
+        // The second line needs as much.
+        width: (200.0, 270.0),
     };
 
     /// One line of text in each box.
-    pub const DENSE: Self =
-        Self { box_height: 26.0, box_gap: 8.0, line_gap: 8.0, column_gap: 80.0, beside_name: 40.0, ..Self::ROOMY };
+    pub const DENSE: Self = Self {
+        box_height: 26.0,
+        box_gap: 8.0,
+        line_gap: 8.0,
+        column_gap: 80.0,
+        beside_name: 40.0,
+        width: (150.0, 270.0),
+        ..Self::ROOMY
+    };
 
     /// How many characters of a name a box shows at most.
     #[must_use]
@@ -132,26 +140,27 @@ impl Line {
     /// The line as the data of an SVG path.
     #[must_use]
     pub fn path(&self) -> String {
-        let mut path = String::new();
-        for (index, pair) in self.points.windows(2).enumerate() {
-            if let &[from, to] = pair {
-                if index == 0 {
-                    path.push_str(&format!("M{} {}", from.0, from.1));
-                }
-                path.push_str(&if index.is_multiple_of(2) { bend(from, to) } else { format!("H{}", to.0) });
-            }
-        }
-        path
+        let start = self.points.first().map(|(x, y)| format!("M{x} {y}"));
+        start.into_iter().chain(self.pieces().map(|(_, way)| way)).collect()
+    }
+
+    /// The bends and straights one after the other: where each begins, and its way from there.
+    fn pieces(&self) -> impl Iterator<Item = ((f64, f64), String)> {
+        self.points.windows(2).enumerate().filter_map(|(index, pair)| {
+            let &[from, to] = pair else { return None };
+            Some((from, if index.is_multiple_of(2) { bend(from, to) } else { format!("h{}", to.0 - from.0) }))
+        })
     }
 }
 
 /// A curve that leaves and arrives level.
 fn bend(from: (f64, f64), to: (f64, f64)) -> String {
-    if from.1 == to.1 {
-        return format!("H{}", to.0);
+    let (right, down) = (to.0 - from.0, to.1 - from.1);
+    if down == 0.0 {
+        return format!("h{right}");
     }
-    let middle = ((from.0 + to.0) / 2.0).round();
-    format!("C{middle} {} {middle} {} {} {}", from.1, to.1, to.0, to.1)
+    let middle = (right / 2.0).round();
+    format!("c{middle} 0 {middle} {down} {right} {down}")
 }
 
 /// The picture of the graph, whose assets stand upstream before downstream.
@@ -403,14 +412,9 @@ impl Drawing<'_> {
 
 /// For each asset with lines all of them in one path.
 fn fans(lines: &[Line], assets: usize) -> Vec<String> {
-    let mut pieces: Vec<BTreeSet<String>> = vec![BTreeSet::new(); assets];
+    let mut fans: Vec<BTreeSet<String>> = vec![BTreeSet::new(); assets];
     for line in lines {
-        for (index, pair) in line.points.windows(2).enumerate() {
-            if let &[from, to] = pair {
-                let way = if index.is_multiple_of(2) { bend(from, to) } else { format!("H{}", to.0) };
-                pieces[line.from].insert(format!("M{} {}{way}", from.0, from.1));
-            }
-        }
+        fans[line.from].extend(line.pieces().map(|((x, y), way)| format!("M{x} {y}{way}")));
     }
-    pieces.into_iter().filter(|pieces| !pieces.is_empty()).map(|pieces| pieces.into_iter().collect()).collect()
+    fans.into_iter().filter(|pieces| !pieces.is_empty()).map(|pieces| pieces.into_iter().collect()).collect()
 }

@@ -85,7 +85,8 @@ struct Lineage<'a> {
     problem: Option<Problem>,
     /// How many are highlighted, if not all.
     selected: Option<String>,
-    assets: &'a [AssetKey],
+    /// How many there are.
+    assets: usize,
     legend: Vec<(Standing, usize)>,
     graph: Option<Graph<'a>>,
     panel: Option<Panel>,
@@ -163,7 +164,7 @@ async fn lineage(
         only: asked.only.is_some(),
         problem,
         selected: members.as_ref().map(|members| page.count(members.len())),
-        assets: definitions.graph().topological_order(),
+        assets: definitions.graph().len(),
         legend: legend(&page, &picture, &drawn.graph),
         graph,
         panel,

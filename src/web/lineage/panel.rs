@@ -11,6 +11,7 @@ use crate::core::key::AssetKey;
 use crate::service::{AssetPicture, FailingCheckView, Picture, ServiceError};
 use crate::web::App;
 use crate::web::page::Page;
+use crate::web::words;
 
 /// How many neighbours are named on each side.
 const NAMED: usize = 20;
@@ -39,6 +40,8 @@ struct Count {
     word: &'static str,
     /// Which they are.
     text: String,
+    /// Why, if that is known.
+    reason: Option<String>,
 }
 
 /// The neighbours on one side.
@@ -83,6 +86,10 @@ impl Panel {
         &self.spec.key
     }
 
+    fn partitioned(&self) -> &'static str {
+        words::partitioned(&self.page, self.spec.partitions.as_str())
+    }
+
     /// The first paragraph of the description.
     fn summary(&self) -> &str {
         self.spec.description.split("\n\n").next().unwrap_or_default()
@@ -90,19 +97,20 @@ impl Panel {
 }
 
 fn counts(page: &Page, spec: &AssetSpec, picture: &AssetPicture) -> Vec<Count> {
+    let given_up = picture.given_up();
+    let failure = picture.failed.iter().find(|(first, last, _)| !given_up.clip(*first, *last).is_empty());
+    let reason = failure.and_then(|(_, _, unbuilt)| unbuilt.reason.clone());
     let sets = [
-        ("state-failed", page.t("failed", "fehlgeschlagen"), picture.given_up()),
-        ("state-running", page.t("under way", "in Arbeit"), picture.under_way()),
-        ("state-missing", page.t("missing", "fehlen"), picture.missing.clone()),
-        ("state-stale", page.t("stale", "veraltet"), picture.stale.partitions()),
+        ("state-failed", page.t("failed", "fehlgeschlagen"), given_up, reason),
+        ("state-running", page.t("under way", "in Arbeit"), picture.under_way(), None),
+        ("state-missing", page.t("missing", "fehlen"), picture.missing.clone(), None),
+        ("state-stale", page.t("stale", "veraltet"), picture.stale.partitions(), None),
     ];
-    let counts = sets.into_iter().filter(|(_, _, subset)| !subset.is_empty());
+    let counts = sets.into_iter().filter(|(_, _, subset, _)| !subset.is_empty());
     counts
-        .map(|(class, word, subset)| Count {
-            class,
-            count: subset.len(),
-            word,
-            text: spec.partitions.describe(&subset),
+        .map(|(class, word, subset, reason)| {
+            let text = spec.partitions.describe(&subset);
+            Count { class, count: subset.len(), word, text, reason }
         })
         .collect()
 }

@@ -13,7 +13,7 @@ use karat::core::status::Staleness;
 use karat::core::subset::PartitionSubset;
 use karat::daemon::automation::explain;
 use karat::engine::status::AssetStatus;
-use karat::testing::Simulation;
+use karat::testing::{Happened, Simulation};
 
 /// All automation of the platform waits until inputs were quiet for so long.
 const DEBOUNCE: TimeDelta = TimeDelta::seconds(60);
@@ -119,8 +119,17 @@ impl Ledger {
     }
 
     /// Reads what was published since the last time, and objects to what nobody had a reason for; and the same of
-    /// ticks.
-    pub(super) async fn observe(&mut self, simulation: &Simulation) {
+    /// ticks. Without units of work nothing was published, and without a word of the scheduler there was no tick.
+    pub(super) async fn observe(&mut self, simulation: &Simulation, happened: &Happened) {
+        if happened.units() > 0 {
+            self.observe_publications(simulation).await;
+        }
+        if happened.reports().any(|(_, name, _)| name == "scheduler") {
+            self.observe_ticks(simulation).await;
+        }
+    }
+
+    async fn observe_publications(&mut self, simulation: &Simulation) {
         let now = simulation.now();
         let published: Vec<Published> = sqlx::query_as(
             "select materialization_id, asset_key, partition_key, code_version, data_version, r.cause
@@ -136,6 +145,10 @@ impl Ledger {
             self.publications += 1;
             self.published(publication, now);
         }
+    }
+
+    async fn observe_ticks(&mut self, simulation: &Simulation) {
+        let now = simulation.now();
         let ticks: Vec<(String, DateTime<Utc>)> =
             sqlx::query_as("select schedule, tick_at from karat.tick where recorded_at = $1 order by tick_at")
                 .bind(now)

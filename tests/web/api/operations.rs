@@ -221,11 +221,11 @@ async fn logs_are_read_filtered_downloaded_and_followed() {
     }
     let file = server.ask(&format!("/runs/{run}/logs/download?level=warn")).await;
     assert_eq!(file.header("content-type"), "text/plain; charset=utf-8");
-    assert_eq!(file.header("content-disposition"), format!("attachment; filename=\"run-{run}.log\""));
+    assert_eq!(file.header("content-disposition"), format!("attachment; filename=\"run-{run}.txt\""));
     insta::assert_snapshot!(file.text, @r"
-    2026-03-20T10:00:02.000000Z warn  lake.daily 2026-03-02: few people rows=1
-    2026-03-20T10:00:03.000000Z error lake.daily 2026-03-02: nobody
-        at all rows=1
+    2026-03-20T10:00:02.000Z WARN  lake.daily 2026-03-02 #1 few people rows=1
+    2026-03-20T10:00:03.000Z ERROR lake.daily 2026-03-02 #1 nobody
+    at all rows=1
     ");
     // The run has ended: the stream says so after the last line, and ends.
     let stream = server.request(Method::GET, &format!("/api/v1/runs/{run}/logs/stream?level=error"));

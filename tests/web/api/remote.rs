@@ -1,0 +1,181 @@
+//! Commands given to a server do and say what they do and say with the database at hand.
+
+use std::time::Duration;
+
+use crate::server::Server;
+
+impl Server {
+    /// What a command says that is given to the server; where it is in hints, the server is left out.
+    async fn says(&self, line: &str) -> String {
+        let server = format!(" --server http://{}", self.address);
+        self.lake.says(&format!("{line}{server}")).await.replace(&server, "")
+    }
+}
+
+async fn built() -> Server {
+    let server = Server::new().await;
+    server.lake.record(2, 8, 3).await;
+    server.lake.record(9, 9, 60).await;
+    server.lake.says("backfill lake.daily 2026-03-02..2026-03-09").await;
+    server
+}
+
+#[tokio::test]
+async fn what_is_looked_at_is_told_alike() {
+    let server = built().await;
+    let run = server.asked("/runs").await["items"][0]["run_id"].as_str().unwrap().to_owned();
+    let backfill = server.asked("/backfills").await["items"][0]["backfill_id"].as_str().unwrap().to_owned();
+    let lines = [
+        "ls".to_owned(),
+        "ls state:failed".to_owned(),
+        "ls layer:lake --exclude lake.daily".to_owned(),
+        "graph".to_owned(),
+        "graph +lake.weekly --format dot".to_owned(),
+        "graph state:failed".to_owned(),
+        "status".to_owned(),
+        "status lake.daily --exit-code".to_owned(),
+        "asset show lake.daily".to_owned(),
+        "asset show lake.events --json".to_owned(),
+        "why lake.daily 2026-03-09".to_owned(),
+        "why daily".to_owned(),
+        "why lake.weekly 2026-W10 --json".to_owned(),
+        "plan lake.daily 2026-03-02..2026-03-04".to_owned(),
+        "plan lake.summary".to_owned(),
+        "materialize lake.daily --dry-run".to_owned(),
+        "backfill lake.daily --failed --dry-run --json".to_owned(),
+        "run ls".to_owned(),
+        "run ls --state failed --asset lake.daily --json".to_owned(),
+        format!("run show {run}"),
+        format!("run show {}", &run[run.len() - 6..]),
+        format!("run logs {run}"),
+        "backfill ls".to_owned(),
+        format!("backfill show {backfill}"),
+        "schedule ls".to_owned(),
+        "schedule next --around 2026-03-29 --count 3".to_owned(),
+        "schedule next nightly --json".to_owned(),
+        "schedule trigger nightly --dry-run".to_owned(),
+        "sensor ls".to_owned(),
+        "alert ls".to_owned(),
+        "quarantine ls".to_owned(),
+        "quarantine release --asset lake.events".to_owned(),
+        "mark lake.events --from 2026-03-02 --to 2026-03-03 --reason 'by hand' --dry-run".to_owned(),
+        "worker ls".to_owned(),
+    ];
+    for line in lines {
+        assert_eq!(server.says(&line).await, server.lake.says(&line).await, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn what_goes_wrong_is_said_alike() {
+    let server = built().await;
+    let run = server.asked("/runs").await["items"][0]["run_id"].as_str().unwrap().to_owned();
+    for (line, exit) in [
+        ("why lake.dialy", "[2]"),
+        ("ls lake.nothing", "[2]"),
+        ("status tag:nothing", "[2]"),
+        ("why lake.daily 2026-02-30", "[2]"),
+        ("plan lake.events", "[2]"),
+        ("materialize lake.summary", "[1]"),
+        ("backfill lake.daily --stale", "[0]"),
+        ("run show abcdef", "[2]"),
+        ("run show zz", "[2]"),
+        (&format!("run cancel {run}"), "[1]"),
+        ("schedule pause never", "[2]"),
+        ("sensor show never", "[2]"),
+        ("alert show 7", "[2]"),
+        ("quarantine show 7", "[2]"),
+        ("mark lake.daily --from 2026-03-02 --reason x", "[1]"),
+    ] {
+        let there = server.says(line).await;
+        assert_eq!(there, server.lake.says(line).await, "{line}");
+        assert!(there.ends_with(exit), "{line}: {there}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_done_is_done_there() {
+    let server = Server::new().await;
+    server.lake.record(2, 8, 3).await;
+    let said = server.says("backfill lake.daily 2026-03-02..2026-03-04 --detach").await;
+    assert!(said.starts_with("Launched backfill ") && said.ends_with("[0]"), "{said}");
+    let id = said.split_whitespace().nth(2).unwrap().trim_end_matches(':').to_owned();
+    for (verb, expected) in
+        [("pause", "Paused backfill"), ("pause", "was paused already"), ("cancel", "Canceled backfill")]
+    {
+        let said = server.says(&format!("backfill {verb} {id}")).await;
+        assert!(said.contains(expected) && said.ends_with("[0]"), "{verb}: {said}");
+    }
+    let said = server.says(&format!("backfill retry {id} --canceled --detach")).await;
+    assert!(said.contains("3 partitions"), "{said}");
+    assert!(server.says("schedule pause nightly").await.contains("Schedule nightly is paused, since"));
+    assert!(server.says("schedule resume nightly").await.contains("Schedule nightly is on;"));
+    let said = server.says("schedule trigger nightly --at 2026-03-05T03:15 --detach").await;
+    assert!(said.contains("Launched run"), "{said}");
+    let said = server.says("mark lake.events --from 2026-03-02 --reason 'by hand'").await;
+    assert!(said.starts_with("Marked lake.events 2026-03-02"), "{said}");
+}
+
+#[tokio::test]
+async fn who_waits_sees_how_workers_there_carry_it_out() {
+    let server = Server::new().await;
+    server.lake.record(2, 8, 3).await;
+    let work = async {
+        // Whoever works there takes up what is launched.
+        for _ in 0..1_000 {
+            if let Some(run) = server.asked("/runs?live=true").await["items"][0]["run_id"].as_str() {
+                return server.lake.says(&format!("run resume {run}")).await;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("nothing was launched");
+    };
+    let (said, worked) = tokio::join!(server.says("materialize lake.daily 2026-03-02..2026-03-04"), work);
+    assert!(worked.ends_with("[0]"), "{worked}");
+    assert!(said.contains("succeeded: 3 built of 3 partitions in") && said.ends_with("[0]"), "{said}");
+}
+
+#[tokio::test]
+async fn what_needs_the_database_says_so() {
+    let server = Server::new().await;
+    for line in ["up", "worker", "check", "migrate", "gc", "user ls"] {
+        let said = server.says(line).await;
+        assert!(said.starts_with("error: this needs the database itself") && said.ends_with("[2]"), "{line}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn the_way_to_a_server_is_checked_before_anything_is_sent() {
+    let server = Server::new().await;
+    let says = async |line: &str| server.lake.says(line).await;
+    insta::assert_snapshot!(says("status --server karat.example.org").await, @"
+    error: --server is no address of a server: write for example https://karat.example.org
+    [2]
+    ");
+    insta::assert_snapshot!(says("status --server http://karat.example.org:4747").await, @"
+    error: http://karat.example.org:4747 is not encrypted, and everybody on the way could read the token: use https, or say --insecure
+    [2]
+    ");
+    insta::assert_snapshot!(says("status --server https://ada:opensesame@karat.example.org").await, @"
+    error: --server has a user or password in it: log in with a token, --token-file
+    [2]
+    ");
+    insta::assert_snapshot!(says("status --server http://localhost:1 --token-file /nowhere/token").await, @"
+    error: --token-file names /nowhere/token, which cannot be read: No such file or directory (os error 2)
+    [2]
+    ");
+    let away = says("status --server http://127.0.0.1:1").await;
+    assert!(away.starts_with("error: http://127.0.0.1:1 does not answer: ") && away.ends_with("[5]"), "{away}");
+}
+
+#[tokio::test]
+async fn a_token_is_shown_to_nobody() {
+    let server = Server::new().await;
+    let secret = "karat_opensesameopensesame";
+    let said = server.says(&format!("status --token {secret}")).await;
+    assert!(said.ends_with("[1]") && said.contains("token"), "{said}");
+    assert!(!said.contains("opensesame"), "{said}");
+    let line = ["lake", "status", "--token", secret];
+    let (options, _) = karat::cli::parse::<karat::cli::Verb>(&crate::service_lake::APPLICATION, line).unwrap();
+    assert!(!format!("{options:?}").contains("opensesame"));
+}
