@@ -22,6 +22,12 @@ pub enum LaunchKind {
 }
 
 impl LaunchKind {
+    /// A single partition is a run by itself; several are a set that may have to be paused or resumed.
+    #[must_use]
+    pub const fn suited_to(partition_count: u64) -> Self {
+        if partition_count > 1 { Self::Backfill } else { Self::Materialize }
+    }
+
     /// The verb on the command line.
     #[must_use]
     pub const fn verb(self) -> &'static str {

@@ -31,8 +31,9 @@ pub struct MarkedView {
     pub stale: Vec<AssetPartitionsView>,
 }
 
-/// The command line that marks the same.
-fn mark_command(asset: &AssetKey, partitions: &str, reason: &str) -> String {
+/// The command line that marks the same, after the program's name.
+#[must_use]
+pub fn mark_command(asset: &AssetKey, partitions: &str, reason: &str) -> String {
     let (from, to) = match partitions.split_once("..") {
         Some((from, to)) => (from, format!(" --to {}", quoted(to))),
         None => (partitions, String::new()),

@@ -102,7 +102,7 @@ pub struct LogTailQuery {
 
 /// Where reading a log goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LogPlace(i64, i64, i64);
+pub struct LogPlace(DateTime<Utc>, i64, i64, i64);
 
 impl Service {
     /// The first steps of a run that failed, with what was tried.
@@ -194,7 +194,7 @@ impl Service {
         Ok(lines.into_iter().map(line_view).collect())
     }
 
-    /// The next part of a run's log, by step and attempt, and where it goes on; `None` when this was the last.
+    /// The next part of a run's log, oldest first, and where it goes on; `None` when this was the last.
     ///
     /// # Errors
     /// When the asset is unknown, or the state cannot be read.
@@ -205,11 +205,14 @@ impl Service {
         place: LogPlace,
     ) -> Result<(Vec<LogLineView>, Option<LogPlace>), ServiceError> {
         let filter = self.log_filter(query)?;
-        let LogPlace(step, attempt, sequence) = place;
-        let lines = self.store.run_log_after(run_id, &filter, (step, attempt, sequence), LOG_PART).await?;
+        let LogPlace(at, step, attempt, sequence) = place;
+        let lines = self.store.run_log_after(run_id, &filter, (at, step, attempt, sequence), LOG_PART).await?;
         let is_full = i64::try_from(lines.len()).is_ok_and(|count| count == LOG_PART);
         let last = lines.last().filter(|_| is_full);
-        let next = last.map(|last| LogPlace(last.line.step_id, last.line.lease_epoch, last.line.sequence));
+        let next = last.map(|last| {
+            let line = &last.line;
+            LogPlace(line.logged_at, line.step_id, line.lease_epoch, line.sequence)
+        });
         Ok((lines.into_iter().map(line_view).collect(), next))
     }
 

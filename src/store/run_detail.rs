@@ -182,7 +182,7 @@ impl Store {
         Ok(lines)
     }
 
-    /// The lines of a run's log that follow `after` (step, attempt, sequence), by step and attempt.
+    /// The lines of a run's log that follow `after` (time, step, attempt, sequence), in this order.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -190,7 +190,7 @@ impl Store {
         &self,
         run_id: Uuid,
         filter: &LogFilter,
-        after: (i64, i64, i64),
+        after: (DateTime<Utc>, i64, i64, i64),
         limit: i64,
     ) -> Result<Vec<LogRecord>, StoreError> {
         sqlx::query_as(include_str!("sql/run_log_after.sql"))
@@ -198,6 +198,7 @@ impl Store {
             .bind(after.0)
             .bind(after.1)
             .bind(after.2)
+            .bind(after.3)
             .bind(&filter.asset_key)
             .bind(&filter.partition_key)
             .bind(&filter.levels)

@@ -10,12 +10,18 @@ use crate::service::{HeatCell, HeatState};
 const CELL: u64 = 5;
 const HEIGHT: u64 = 20;
 
+/// Bars to pick ranges on are as wide as the page unless they have so few cells; these are then so wide.
+const FEW_CELLS: u64 = 40;
+const WIDE_CELL: u64 = 20;
+
 /// A heat bar.
 #[derive(Template)]
 #[template(path = "parts/heat.html")]
 pub(crate) struct HeatBar {
     width: u64,
     height: u64,
+    /// How wide it is shown: many cells take what there is.
+    shown_width: String,
     /// What it shows, in words.
     label: String,
     cells: Vec<Cell>,
@@ -44,13 +50,14 @@ impl HeatBar {
                 _ => groups.push((index, vec![cell])),
             }
         }
-        let drawn = groups.iter().map(|(index, group)| Cell::new(page, *index, group)).collect();
+        let drawn = groups.iter().map(|(index, group)| Cell::new(page, *index, group, 1.0)).collect();
         Self::of(page, cells, drawn, false)
     }
 
     /// The cells one by one, so that ranges can be picked.
     pub(crate) fn picker(page: &Page, cells: &[HeatCell]) -> Self {
-        let drawn = (0..).zip(cells).map(|(index, cell)| Cell::new(page, index, &[cell])).collect();
+        let gap = if u64::try_from(cells.len()).is_ok_and(|count| count <= FEW_CELLS) { 0.4 } else { 0.6 };
+        let drawn = (0..).zip(cells).map(|(index, cell)| Cell::new(page, index, &[cell], gap)).collect();
         Self::of(page, cells, drawn, true)
     }
 
@@ -62,9 +69,15 @@ impl HeatBar {
             Some((first, _)) => format!("{first}, "),
             None => String::new(),
         };
+        let count = u64::try_from(all.len().max(1)).unwrap_or(1);
         Self {
-            width: CELL * u64::try_from(all.len().max(1)).unwrap_or(1),
+            width: CELL * count,
             height: HEIGHT,
+            shown_width: match (is_picker, count) {
+                (false, count) => (CELL * count).to_string(),
+                (true, ..=FEW_CELLS) => (WIDE_CELL * count).to_string(),
+                (true, _) => "100%".to_owned(),
+            },
             label: format!(
                 "{range}{} {}: {}",
                 page.count(partitions),
@@ -78,13 +91,13 @@ impl HeatBar {
 }
 
 impl Cell {
-    fn new(page: &Page, index: u64, group: &[&HeatCell]) -> Self {
+    fn new(page: &Page, index: u64, group: &[&HeatCell], gap: f64) -> Self {
         let state = group.first().map_or(HeatState::Empty, |cell| cell.worst);
         let first = group.first().map(|cell| cell.first.to_string()).unwrap_or_default();
         let last = group.last().map(|cell| cell.last.to_string()).unwrap_or_default();
         let range = if first == last { first.clone() } else { format!("{first} – {last}") };
         let title = format!("{range}: {}", standing(page, group.iter().copied()));
-        let width = CELL * u64::try_from(group.len()).unwrap_or(1) - 1;
+        let width = CELL as f64 * group.len() as f64 - gap;
         Self { shape: shape(state, CELL * index, width), state: state.as_str(), title, first, last }
     }
 }
@@ -105,7 +118,7 @@ fn standing<'a>(page: &Page, cells: impl Iterator<Item = &'a HeatCell> + Clone) 
 }
 
 /// The outline of a cell: each state has a height and place of its own, so that colours are not needed to read it.
-fn shape(state: HeatState, x: u64, width: u64) -> String {
+fn shape(state: HeatState, x: u64, width: f64) -> String {
     let piece = |top: u64, height: u64| format!("M{x} {top}h{width}v{height}h-{width}z");
     match state {
         HeatState::Failed => piece(0, 8) + &piece(12, 8),
@@ -133,7 +146,7 @@ impl HeatLegend {
     /// Of the states that the cells have.
     pub(crate) fn new(page: &Page, cells: &[HeatCell]) -> Self {
         let has = |state: &HeatState| cells.iter().any(|cell| cell.counts.get(*state) > 0);
-        let entry = |state| (shape(state, 0, CELL * 2), state.as_str(), words::heat(page, state));
+        let entry = |state| (shape(state, 0, CELL as f64 * 2.0), state.as_str(), words::heat(page, state));
         Self { entries: HeatState::ALL.into_iter().filter(has).map(entry).collect() }
     }
 }

@@ -94,6 +94,8 @@ struct Row {
     word: &'static str,
     class: &'static str,
     needs_attention: bool,
+    /// Whether anything was ever built of it, landed in it, or was tried.
+    has_begun: bool,
     newest_at: Option<DateTime<Utc>>,
     due: Option<Due>,
     heat: HeatBar,
@@ -133,6 +135,7 @@ fn row(page: &Page, spec: &AssetSpec, picture: &AssetPicture, overview: &Overvie
         class: words::condition_class(condition),
         condition,
         needs_attention,
+        has_begun: !(picture.materialized.is_empty() && picture.failed.is_empty() && picture.under_way().is_empty()),
         newest_at: picture.newest_at,
         due: due.filter(|_| spec.is_materializable() || promised.is_some()),
         heat: HeatBar::small(page, &cells),
@@ -211,7 +214,7 @@ fn table(
         is_loading: picture.loading,
         assets: rows.len(),
         attention,
-        has_begun: rows.iter().any(|row| row.condition != AssetCondition::Never),
+        has_begun: rows.iter().any(|row| row.has_begun),
         layers: layers(definitions, &rows),
         overview,
     };

@@ -8,6 +8,7 @@ mod address;
 mod alerts;
 mod api;
 mod app;
+mod asset;
 mod audit;
 mod automation;
 mod backfills;
@@ -129,6 +130,7 @@ pub fn serve(context: PagesContext) -> BoxFuture<'static, std::io::Result<()>> {
 
 fn router(app: &Arc<App>) -> Router {
     Router::new()
+        .merge(asset::routes())
         .merge(dashboards::routes())
         .merge(audit::routes())
         .merge(alerts::routes())

@@ -103,6 +103,7 @@ impl Page {
             place("/", "Health", "Zustand"),
             place("/dashboards", "Dashboards", "Dashboards"),
             place("/lineage", "Lineage", "Abstammung"),
+            place("/assets", "Assets", "Assets"),
             place("/runs", "Runs", "Läufe"),
             place("/backfills", "Backfills", "Backfills"),
             place("/schedules", "Schedules", "Zeitpläne"),

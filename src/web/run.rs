@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::App;
 use super::access::{Operator, Viewer};
-use super::address::encoded;
+use super::address::address;
 use super::chart::{Caption, Gantt, GanttBar, GanttRow};
 use super::failure::PageError;
 use super::page::{Page, PageResult, rendered};
@@ -69,7 +69,7 @@ impl RunPart {
     }
 
     fn why(&self, asset: &str, partition: &str) -> String {
-        format!("/assets/{asset}/why?partition={}", encoded(partition))
+        address(&format!("/assets/{asset}/why"), [("partition", partition)])
     }
 
     fn shortened<'a>(&self, text: &'a str) -> &'a str {
@@ -150,29 +150,17 @@ async fn run(
     rendered(&RunPage { page, part, log })
 }
 
-async fn cancel(
-    operator: Operator,
-    State(app): State<Arc<App>>,
-    Path(run_id): Path<Uuid>,
-) -> Result<Redirect, PageError> {
+async fn cancel(operator: Operator, State(app): State<Arc<App>>, Path(run_id): Path<Uuid>) -> Result<Redirect, PageError> {
     operator.service(&app).cancel_run(run_id).await?;
     Ok(Redirect::to(&format!("/runs/{run_id}")))
 }
 
-async fn resume(
-    operator: Operator,
-    State(app): State<Arc<App>>,
-    Path(run_id): Path<Uuid>,
-) -> Result<Redirect, PageError> {
+async fn resume(operator: Operator, State(app): State<Arc<App>>, Path(run_id): Path<Uuid>) -> Result<Redirect, PageError> {
     operator.service(&app).resume_run(run_id).await?;
     Ok(Redirect::to(&format!("/runs/{run_id}")))
 }
 
-async fn retry(
-    operator: Operator,
-    State(app): State<Arc<App>>,
-    Path(run_id): Path<Uuid>,
-) -> Result<Redirect, PageError> {
+async fn retry(operator: Operator, State(app): State<Arc<App>>, Path(run_id): Path<Uuid>) -> Result<Redirect, PageError> {
     let launched = operator.service(&app).retry_run(run_id, false).await?;
     Ok(Redirect::to(&format!("/runs/{}", launched.run_id)))
 }

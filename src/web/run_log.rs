@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::App;
 use super::access::Viewer;
-use super::address::query;
+use super::address::address;
 use super::failure::PageError;
 use super::page::{Page, PageResult, rendered};
 use super::words;
@@ -57,13 +57,12 @@ impl LogForm {
 
     /// The same as the query of an address, with its question mark; nothing when everything is asked for.
     fn address(&self) -> String {
-        let text = query([
+        address("", [
             ("level", self.level.as_str()),
             ("text", &self.text),
             ("asset", &self.asset),
             ("partition", &self.partition),
-        ]);
-        if text.is_empty() { text } else { format!("?{text}") }
+        ])
     }
 
     fn is_empty(&self) -> bool {
@@ -204,7 +203,7 @@ async fn live(
     Sse::new(events.take_until(revoked)).keep_alive(KeepAlive::default())
 }
 
-/// All lines as a text, part by part: by step and attempt.
+/// All lines as a text, part by part.
 async fn download(
     _: Viewer,
     State(app): State<Arc<App>>,

@@ -8,16 +8,18 @@ use axum::extract::{Form, Query, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use chrono::{Days, NaiveDate};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::App;
 use super::access::{Operator, Viewer};
-use super::address::query;
+use super::address::address;
 use super::failure::PageError;
 use super::page::{Page, PageResult, rendered};
 use super::preferences::local;
 use super::words;
+use crate::core::time::start_of_day;
 use crate::service::{RunQuery, RunView, Service, ServiceError};
 
 /// How many runs a page has, and so how many can be steered at once.
@@ -29,7 +31,12 @@ const PAGE_RUNS: u32 = 40;
 struct Filter {
     state: String,
     asset: String,
+    partition: String,
     cause: String,
+    user: String,
+    /// The first and the last day on which they were asked for.
+    from: String,
+    to: String,
     before: String,
     /// What an action came to: `retried.3`.
     done: String,
@@ -37,40 +44,46 @@ struct Filter {
 
 impl Filter {
     fn is_empty(&self) -> bool {
-        [&self.state, &self.asset, &self.cause].into_iter().all(String::is_empty)
+        let fields = [&self.state, &self.asset, &self.partition, &self.cause, &self.user, &self.from, &self.to];
+        fields.into_iter().all(String::is_empty)
     }
 
-    fn run_query(&self) -> Result<RunQuery, PageError> {
+    fn run_query(&self, page: &Page) -> Result<RunQuery, PageError> {
         let given = |text: &str| Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned);
         let before = given(&self.before).map(|text| Uuid::parse_str(&text)).transpose();
         let before = before.map_err(|_| PageError::BadRequest(format!("`{}` is no run", shortened(&self.before))))?;
-        let (live, outcome) = match given(&self.state).as_deref() {
-            None => (false, None),
-            Some("live") => (true, None),
-            Some(state @ ("succeeded" | "failed" | "canceled")) => (false, Some(state.to_owned())),
-            Some(other) => {
-                return Err(PageError::BadRequest(format!("`{}` is no state of a run", shortened(other))));
-            }
+        let day = |text: &str, days: u64| match given(text).map(|text| text.parse::<NaiveDate>()) {
+            None => Ok(None),
+            Some(Ok(day)) => Ok(day.checked_add_days(Days::new(days)).map(|day| start_of_day(day, page.zone))),
+            Some(Err(_)) => Err(PageError::BadRequest(format!("`{}` is no date such as 2026-03-20", shortened(text)))),
         };
         Ok(RunQuery {
-            live,
-            outcome,
+            state: given(&self.state),
             cause: given(&self.cause),
             asset: given(&self.asset),
+            partition: given(&self.partition),
+            requested_by: given(&self.user),
+            since: day(&self.from, 0)?,
+            until: day(&self.to, 1)?,
             before,
-            limit: PAGE_RUNS + 1,
+            limit: PAGE_RUNS,
             ..RunQuery::default()
         })
     }
 
     /// The address of the runs that follow `before`.
     fn address(&self, before: &str) -> String {
-        let pairs =
-            [("state", self.state.as_str()), ("asset", &self.asset), ("cause", &self.cause), ("before", before)];
-        match query(pairs) {
-            text if text.is_empty() => "/runs".to_owned(),
-            text => format!("/runs?{text}"),
-        }
+        let pairs = [
+            ("state", self.state.as_str()),
+            ("asset", &self.asset),
+            ("partition", &self.partition),
+            ("cause", &self.cause),
+            ("user", &self.user),
+            ("from", &self.from),
+            ("to", &self.to),
+            ("before", before),
+        ];
+        address("/runs", pairs)
     }
 }
 
@@ -90,10 +103,14 @@ struct RunsPage {
 
 impl RunsPage {
     /// The states that can be asked for.
-    fn states(&self) -> [(&'static str, &str); 5] {
+    fn states(&self) -> [(&'static str, &str); 9] {
         [
             ("", self.page.t("any", "alle")),
             ("live", self.page.t("under way", "in Arbeit")),
+            ("queued", words::state(&self.page, "queued")),
+            ("running", words::state(&self.page, "running")),
+            ("paused", words::state(&self.page, "paused")),
+            ("canceling", words::state(&self.page, "canceling")),
             ("failed", self.page.t("failed", "fehlgeschlagen")),
             ("succeeded", self.page.t("succeeded", "gelungen")),
             ("canceled", self.page.t("canceled", "abgebrochen")),
@@ -136,13 +153,11 @@ struct Done {
 }
 
 async fn runs(_: Viewer, State(app): State<Arc<App>>, page: Page, Query(filter): Query<Filter>) -> PageResult {
-    let mut runs = app.service.runs(&filter.run_query()?).await?;
-    let has_more = runs.len() > PAGE_RUNS as usize;
-    runs.truncate(PAGE_RUNS as usize);
-    let older = runs.last().filter(|_| has_more).map(|last| filter.address(&last.run_id.to_string()));
+    let found = app.service.run_page(&filter.run_query(&page)?).await?;
+    let older = found.next.map(|next| filter.address(&next.to_string()));
     let part = RunsPart {
         page: page.clone(),
-        runs,
+        runs: found.runs,
         is_filtered: !filter.is_empty(),
         here: filter.address(&filter.before),
         older,
@@ -152,10 +167,9 @@ async fn runs(_: Viewer, State(app): State<Arc<App>>, page: Page, Query(filter):
         return rendered(&part);
     }
     let assets = app.service.definitions().assets().map(|spec| spec.key.to_string()).collect();
-    let done = filter
-        .done
-        .split_once('.')
-        .and_then(|(action, count)| Some(Done { action: Action::named(action)?, count: count.parse().ok()? }));
+    let done = filter.done.split_once('.').and_then(|(action, count)| {
+        Some(Done { action: Action::named(action)?, count: count.parse().ok()? })
+    });
     rendered(&RunsPage { page, filter, assets, done, part })
 }
 
@@ -201,12 +215,7 @@ struct ResultPage {
 }
 
 /// Does the same to all runs that were picked. What each came to is told when it was not what was asked for.
-async fn several(
-    service: &Service,
-    page: Page,
-    fields: Vec<(String, String)>,
-    action: Action,
-) -> Result<Response, PageError> {
+async fn several(service: &Service, page: Page, fields: Vec<(String, String)>, action: Action) -> Result<Response, PageError> {
     let back = fields.iter().find(|(name, _)| name == "back").map_or("/runs", |(_, back)| local(back)).to_owned();
     let picked = fields.iter().filter(|(name, _)| name == "run").map(|(_, id)| Uuid::parse_str(id));
     let picked: Vec<Uuid> = picked
@@ -233,21 +242,11 @@ async fn several(
 
 type Fields = Form<Vec<(String, String)>>;
 
-async fn cancel(
-    operator: Operator,
-    State(app): State<Arc<App>>,
-    page: Page,
-    Form(fields): Fields,
-) -> Result<Response, PageError> {
+async fn cancel(operator: Operator, State(app): State<Arc<App>>, page: Page, Form(fields): Fields) -> Result<Response, PageError> {
     several(&operator.service(&app), page, fields, Action::Cancel).await
 }
 
-async fn retry(
-    operator: Operator,
-    State(app): State<Arc<App>>,
-    page: Page,
-    Form(fields): Fields,
-) -> Result<Response, PageError> {
+async fn retry(operator: Operator, State(app): State<Arc<App>>, page: Page, Form(fields): Fields) -> Result<Response, PageError> {
     several(&operator.service(&app), page, fields, Action::Retry).await
 }
 

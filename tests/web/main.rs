@@ -4,6 +4,7 @@
 mod access;
 mod api;
 mod backfills;
+mod asset;
 mod charts;
 #[allow(dead_code)]
 #[path = "../karat/dashboard_lake.rs"]
@@ -12,12 +13,15 @@ mod dashboards;
 mod files;
 mod frame;
 mod generated;
+mod home;
 mod layout;
 mod lineage;
 mod live;
 mod login;
 mod routes;
 mod schedules;
+mod look;
+mod runs;
 mod server;
 mod settings;
 mod timeline;

@@ -186,15 +186,15 @@ impl AssetPicture {
     /// The partitions that stand so, each counted once as in a heat bar.
     #[must_use]
     pub fn in_state(&self, state: HeatState) -> PartitionSubset {
-        let divided = divided(self, self.existing.clone());
-        divided.into_iter().find(|(of, _)| *of == state).map(|(_, subset)| subset).unwrap_or_default()
+        let states = divided(self, self.existing.clone());
+        states.into_iter().find(|(of, _)| *of == state).map(|(_, subset)| subset).unwrap_or_default()
     }
 
     /// How one partition stands.
     #[must_use]
     pub fn state_of(&self, ordinal: Ordinal) -> HeatState {
-        let divided = divided(self, PartitionSubset::single(ordinal));
-        divided.into_iter().find(|(_, subset)| !subset.is_empty()).map_or(HeatState::Empty, |(state, _)| state)
+        let states = divided(self, PartitionSubset::single(ordinal));
+        states.into_iter().find(|(_, subset)| !subset.is_empty()).map_or(HeatState::Empty, |(state, _)| state)
     }
 
     /// Why a partition is stale, or was not built, in sentences with times of `zone`.
