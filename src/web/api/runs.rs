@@ -100,7 +100,7 @@ impl Cause {
 
 /// The runs
 ///
-/// The newest first.
+/// The newest first. A page may have fewer than asked for, or none, and still have a `next`: the list goes on there.
 #[utoipa::path(get, path = "/runs", tag = "runs", params(RunsWanted, Paging),
     responses((status = 200, description = "A page of runs", body = Listed<RunView>)),
     extensions(("x-command" = json!("run ls"))))]
@@ -126,11 +126,11 @@ async fn runs(
         asset: wanted.asset,
         requested_by: wanted.user,
         before,
-        limit: paging.one_more(),
+        limit: paging.limit,
         ..RunQuery::default()
     };
-    let runs = app.service.runs(&query).await?;
-    Ok(Json(paging.page("runs", runs, |run| run.run_id)))
+    let page = app.service.run_page(&query).await?;
+    Ok(Json(paging.page_before("runs", page.runs, page.next)))
 }
 
 /// A run
