@@ -37,6 +37,7 @@ pub(crate) async fn serve(url: &str, now: &str) -> anyhow::Result<()> {
         process: Process::default(),
         login: LoginPolicy::default(),
         channels: Vec::new(),
+        providers: Vec::new(),
         wakeups: Some(Wakeups::listen(&options)),
         listener,
         stop: CancellationToken::new(),

@@ -33,7 +33,11 @@ impl Service {
     ///
     /// # Errors
     /// When the state cannot be read.
-    pub async fn newest_step(&self, spec: &AssetSpec, ordinal: Ordinal) -> Result<Option<NewestStepView>, ServiceError> {
+    pub async fn newest_step(
+        &self,
+        spec: &AssetSpec,
+        ordinal: Ordinal,
+    ) -> Result<Option<NewestStepView>, ServiceError> {
         let partition = spec.partitions.key(ordinal);
         let steps = self.store.partition_steps(spec.key.as_str(), partition.as_str(), 1).await?;
         let Some(step) = steps.into_iter().next() else { return Ok(None) };

@@ -80,6 +80,10 @@ pub(super) async fn known(State(app): State<Arc<App>>, mut request: Request, nex
             }
             _ => asked(&app, request.headers(), origin).await,
         };
+        // For what only wants to tell people apart; who may do what, `access` decides.
+        if let Some(caller) = asked.caller().cloned() {
+            request.extensions_mut().insert(caller);
+        }
         request.extensions_mut().insert(asked);
     }
     next.run(request).await

@@ -150,17 +150,29 @@ async fn run(
     rendered(&RunPage { page, part, log })
 }
 
-async fn cancel(operator: Operator, State(app): State<Arc<App>>, Path(run_id): Path<Uuid>) -> Result<Redirect, PageError> {
+async fn cancel(
+    operator: Operator,
+    State(app): State<Arc<App>>,
+    Path(run_id): Path<Uuid>,
+) -> Result<Redirect, PageError> {
     operator.service(&app).cancel_run(run_id).await?;
     Ok(Redirect::to(&format!("/runs/{run_id}")))
 }
 
-async fn resume(operator: Operator, State(app): State<Arc<App>>, Path(run_id): Path<Uuid>) -> Result<Redirect, PageError> {
+async fn resume(
+    operator: Operator,
+    State(app): State<Arc<App>>,
+    Path(run_id): Path<Uuid>,
+) -> Result<Redirect, PageError> {
     operator.service(&app).resume_run(run_id).await?;
     Ok(Redirect::to(&format!("/runs/{run_id}")))
 }
 
-async fn retry(operator: Operator, State(app): State<Arc<App>>, Path(run_id): Path<Uuid>) -> Result<Redirect, PageError> {
+async fn retry(
+    operator: Operator,
+    State(app): State<Arc<App>>,
+    Path(run_id): Path<Uuid>,
+) -> Result<Redirect, PageError> {
     let launched = operator.service(&app).retry_run(run_id, false).await?;
     Ok(Redirect::to(&format!("/runs/{}", launched.run_id)))
 }

@@ -57,12 +57,15 @@ impl LogForm {
 
     /// The same as the query of an address, with its question mark; nothing when everything is asked for.
     fn address(&self) -> String {
-        address("", [
-            ("level", self.level.as_str()),
-            ("text", &self.text),
-            ("asset", &self.asset),
-            ("partition", &self.partition),
-        ])
+        address(
+            "",
+            [
+                ("level", self.level.as_str()),
+                ("text", &self.text),
+                ("asset", &self.asset),
+                ("partition", &self.partition),
+            ],
+        )
     }
 
     fn is_empty(&self) -> bool {

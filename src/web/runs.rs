@@ -167,9 +167,10 @@ async fn runs(_: Viewer, State(app): State<Arc<App>>, page: Page, Query(filter):
         return rendered(&part);
     }
     let assets = app.service.definitions().assets().map(|spec| spec.key.to_string()).collect();
-    let done = filter.done.split_once('.').and_then(|(action, count)| {
-        Some(Done { action: Action::named(action)?, count: count.parse().ok()? })
-    });
+    let done = filter
+        .done
+        .split_once('.')
+        .and_then(|(action, count)| Some(Done { action: Action::named(action)?, count: count.parse().ok()? }));
     rendered(&RunsPage { page, filter, assets, done, part })
 }
 
@@ -215,7 +216,12 @@ struct ResultPage {
 }
 
 /// Does the same to all runs that were picked. What each came to is told when it was not what was asked for.
-async fn several(service: &Service, page: Page, fields: Vec<(String, String)>, action: Action) -> Result<Response, PageError> {
+async fn several(
+    service: &Service,
+    page: Page,
+    fields: Vec<(String, String)>,
+    action: Action,
+) -> Result<Response, PageError> {
     let back = fields.iter().find(|(name, _)| name == "back").map_or("/runs", |(_, back)| local(back)).to_owned();
     let picked = fields.iter().filter(|(name, _)| name == "run").map(|(_, id)| Uuid::parse_str(id));
     let picked: Vec<Uuid> = picked
@@ -242,11 +248,21 @@ async fn several(service: &Service, page: Page, fields: Vec<(String, String)>, a
 
 type Fields = Form<Vec<(String, String)>>;
 
-async fn cancel(operator: Operator, State(app): State<Arc<App>>, page: Page, Form(fields): Fields) -> Result<Response, PageError> {
+async fn cancel(
+    operator: Operator,
+    State(app): State<Arc<App>>,
+    page: Page,
+    Form(fields): Fields,
+) -> Result<Response, PageError> {
     several(&operator.service(&app), page, fields, Action::Cancel).await
 }
 
-async fn retry(operator: Operator, State(app): State<Arc<App>>, page: Page, Form(fields): Fields) -> Result<Response, PageError> {
+async fn retry(
+    operator: Operator,
+    State(app): State<Arc<App>>,
+    page: Page,
+    Form(fields): Fields,
+) -> Result<Response, PageError> {
     several(&operator.service(&app), page, fields, Action::Retry).await
 }
 

@@ -42,10 +42,7 @@ async fn what_is_fresh_failing_stale_and_under_way_is_told_at_the_top_and_in_its
 async fn the_part_that_changes_is_asked_for_alone_and_is_in_the_language_of_the_page() {
     let server = Server::new().await;
     shown(&server, "/", "lake.summary").await;
-    let part = server
-        .request(reqwest::Method::GET, "/")
-        .header("hx-request", "true")
-        .header("accept-language", "de");
+    let part = server.request(reqwest::Method::GET, "/").header("hx-request", "true").header("accept-language", "de");
     let part = server.send(part).await.text;
     assert!(!part.contains("<html") && part.contains("Noch ist nichts gebaut."), "{part}");
     assert!(part.contains("lake backfill &#39;*&#39; --missing"), "{part}");

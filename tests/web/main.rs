@@ -3,8 +3,8 @@
 
 mod access;
 mod api;
-mod backfills;
 mod asset;
+mod backfills;
 mod charts;
 #[allow(dead_code)]
 #[path = "../karat/dashboard_lake.rs"]
@@ -18,10 +18,10 @@ mod layout;
 mod lineage;
 mod live;
 mod login;
-mod routes;
-mod schedules;
 mod look;
+mod routes;
 mod runs;
+mod schedules;
 mod server;
 mod settings;
 mod timeline;

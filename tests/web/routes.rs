@@ -62,7 +62,7 @@ pub(crate) fn described(document: &Value) -> BTreeSet<String> {
     let paths = document["paths"].as_object().unwrap();
     let operations = paths.iter().flat_map(|(path, operations)| {
         let methods = operations.as_object().unwrap().keys().filter(|method| METHODS.contains(&method.as_str()));
-        methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+        methods.map(move |method| format!("{} /api/v1{path}", method.to_uppercase()))
     });
     operations.collect()
 }

@@ -6,12 +6,18 @@
   const graph = view?.querySelector("svg.graph");
   if (!graph) return;
   const size = { width: graph.viewBox.baseVal.width, height: graph.viewBox.baseVal.height };
-  const headings = graph.querySelectorAll(".headings text");
+  const headings = graph.querySelector(".headings");
   const LARGEST = 3;
   // What is seen: the left upper corner, and pixels of the screen for each of the picture.
   const seen = { x: 0, y: 0, scale: 1 };
 
   view.classList.add("is-live");
+  // What the names of the lanes pass over does not shine through.
+  for (const lane of [...graph.querySelectorAll(".lanes rect")].reverse()) {
+    const ground = lane.cloneNode();
+    ground.setAttribute("height", 36);
+    headings.prepend(ground);
+  }
   graph.removeAttribute("width");
   document.querySelector(".lineage-tools")?.removeAttribute("hidden");
 
@@ -36,7 +42,7 @@
     seen.y = kept(seen.y, h, size.height);
     graph.setAttribute("viewBox", `${seen.x} ${seen.y} ${w} ${h}`);
     // The names of the lanes stay in sight.
-    for (const heading of headings) heading.setAttribute("y", Math.max(30, seen.y + 22));
+    headings.setAttribute("transform", `translate(0 ${Math.max(0, seen.y - 4)})`);
   }
 
   // Scales so that the point of the window stays where it is.

@@ -166,6 +166,11 @@ pub(super) struct Listed<T> {
 }
 
 impl<T> Listed<T> {
+    /// A part of a list, and where the next one begins.
+    pub(super) fn part(list: &str, items: Vec<T>, next: Option<impl std::fmt::Display>) -> Self {
+        Self { items, next: next.map(|next| sealed(&format!("{list}:{next}"))) }
+    }
+
     /// A list that always comes as a whole.
     pub(super) const fn whole(items: Vec<T>) -> Self {
         Self { items, next: None }

@@ -21,7 +21,7 @@ const NAMED_ROWS: usize = 1_000;
 
 /// What changed where nobody saw it.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
-#[schema(example = json!({ "asset": "bronze.events", "partitions": "2026-03-01..2026-03-05", "reason": "imported by hand" }))]
+#[schema(example = json!({ "asset": "raw.events", "partitions": "2026-03-01..2026-03-05", "reason": "imported by hand" }))]
 struct NewMark {
     /// The external asset, by its key or table.
     asset: String,

@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -145,7 +145,7 @@ async fn download(
     responses((status = 200, description = "The events", body = String, content_type = "text/event-stream")),
     extensions(("x-command" = json!("run logs RUN"))))]
 async fn follow(
-    Viewer(_): Viewer,
+    Viewer(caller): Viewer,
     State(app): State<Arc<App>>,
     Path(run): Path<String>,
     Parameters(wanted): Parameters<LinesWanted>,
@@ -153,12 +153,13 @@ async fn follow(
 ) -> Result<Response, Problem> {
     let run_id = app.service.run_id(&run).await?;
     let (lines, tail) = app.service.follow_log(run_id, &wanted.query(limit.lines()?)).await?;
+    let revoked = Box::pin(app.revoked(&caller));
     let following = Following { app, tail, lines: lines.into(), last_looks: 0, is_over: false };
     let events = stream::unfold(following, |mut following| async move {
         let event = following.next().await?;
         Some((Ok::<_, Infallible>(event), following))
     });
-    Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
+    Ok(Sse::new(events.take_until(revoked)).keep_alive(KeepAlive::default()).into_response())
 }
 
 struct Following {

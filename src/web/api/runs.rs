@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -29,9 +30,9 @@ struct RunsWanted {
     #[serde(default)]
     #[param(value_type = Option<bool>)]
     live: bool,
-    /// Only those that ended so.
+    /// Only those that stand, or ended, so.
     #[param(inline)]
-    state: Option<Outcome>,
+    state: Option<RunState>,
     /// Only those that exist for this reason.
     #[param(inline)]
     cause: Option<Cause>,
@@ -39,16 +40,30 @@ struct RunsWanted {
     backfill: Option<String>,
     /// Only those that build this asset, by its key or table.
     asset: Option<String>,
+    /// Only those that build this partition of the asset.
+    partition: Option<String>,
+    /// Only those asked for at this time or later.
+    since: Option<DateTime<Utc>>,
+    /// Only those asked for before this time.
+    until: Option<DateTime<Utc>>,
     /// Only those that this account, or user of an operating system, asked for.
     user: Option<String>,
     /// Only those older than this run: its id, or at least four characters of its beginning or end.
     before: Option<String>,
 }
 
-/// How a run ended.
+/// How a run stands, or ended.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Outcome {
+enum RunState {
+    /// It has steps to begin, and none was begun.
+    Queued,
+    /// It is carried out.
+    Running,
+    /// Nothing new of it is begun until it is resumed.
+    Paused,
+    /// It was asked to stop, and has not yet.
+    Canceling,
     /// Everything was built, or fresh already.
     Succeeded,
     /// Something was not built.
@@ -57,12 +72,25 @@ enum Outcome {
     Canceled,
 }
 
-impl Outcome {
-    const fn as_str(self) -> &'static str {
+impl RunState {
+    /// The word for it while it is live.
+    const fn live(self) -> Option<&'static str> {
         match self {
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Canceled => "canceled",
+            Self::Queued => Some("queued"),
+            Self::Running => Some("running"),
+            Self::Paused => Some("paused"),
+            Self::Canceling => Some("canceling"),
+            Self::Succeeded | Self::Failed | Self::Canceled => None,
+        }
+    }
+
+    /// The word for how it ended.
+    const fn outcome(self) -> Option<&'static str> {
+        match self {
+            Self::Succeeded => Some("succeeded"),
+            Self::Failed => Some("failed"),
+            Self::Canceled => Some("canceled"),
+            Self::Queued | Self::Running | Self::Paused | Self::Canceling => None,
         }
     }
 }
@@ -100,7 +128,7 @@ impl Cause {
 
 /// The runs
 ///
-/// The newest first. A page may have fewer than asked for, or none, and still have a `next`: the list goes on there.
+/// The newest first. Where few fit, a page may have fewer than asked for, or none, although the list goes on.
 #[utoipa::path(get, path = "/runs", tag = "runs", params(RunsWanted, Paging),
     responses((status = 200, description = "A page of runs", body = Listed<RunView>)),
     extensions(("x-command" = json!("run ls"))))]
@@ -110,6 +138,9 @@ async fn runs(
     Parameters(wanted): Parameters<RunsWanted>,
     Parameters(paging): Parameters<Paging>,
 ) -> Answer<Listed<RunView>> {
+    if wanted.partition.is_some() && wanted.asset.is_none() {
+        return Err(Problem::bad_request("Runs of a partition are those of an asset: name it as well."));
+    }
     let backfill_id = match &wanted.backfill {
         Some(id) => Some(app.service.backfill_id(id).await?),
         None => None,
@@ -120,10 +151,14 @@ async fn runs(
     };
     let query = RunQuery {
         live: wanted.live,
-        outcome: wanted.state.map(|state| state.as_str().to_owned()),
+        state: wanted.state.and_then(RunState::live).map(str::to_owned),
+        outcome: wanted.state.and_then(RunState::outcome).map(str::to_owned),
         cause: wanted.cause.map(|cause| cause.as_str().to_owned()),
         backfill_id,
         asset: wanted.asset,
+        partition: wanted.partition,
+        since: wanted.since,
+        until: wanted.until,
         requested_by: wanted.user,
         before,
         limit: paging.limit,

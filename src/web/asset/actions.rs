@@ -51,12 +51,7 @@ impl Wanted {
             "stale" => BTreeSet::from([PartitionState::Stale]),
             _ => BTreeSet::new(),
         };
-        Request {
-            states,
-            upstream: self.upstream,
-            force: self.force,
-            ..Request::new(head.spec.key.as_str(), extent)
-        }
+        Request { states, upstream: self.upstream, force: self.force, ..Request::new(head.spec.key.as_str(), extent) }
     }
 }
 

@@ -92,7 +92,12 @@ async fn assets(_: Viewer, State(app): State<Arc<App>>, page: Page, Query(filter
     let rows: Vec<Row> = found.into_iter().skip(start).take(PAGE_ASSETS).collect();
     let last = rows.last().filter(|_| start + rows.len() < total);
     let next = last.map(|last| {
-        let pairs = [("layer", filter.layer.as_str()), ("state", &filter.state), ("text", &filter.text), ("after", last.key.as_str())];
+        let pairs = [
+            ("layer", filter.layer.as_str()),
+            ("state", &filter.state),
+            ("text", &filter.text),
+            ("after", last.key.as_str()),
+        ];
         address("/assets", pairs)
     });
     rendered(&List { page, filter, layers, rows, total, next })

@@ -75,7 +75,8 @@ impl Head {
     fn of(app: &App, name: &str) -> Result<Self, PageError> {
         let definitions = app.service.definitions();
         let spec = definitions.find(name).map_err(crate::service::ServiceError::from)?.clone();
-        let view = list_assets(definitions, Some(spec.key.as_str()))?.into_iter().next().ok_or(PageError::NothingHere)?;
+        let view =
+            list_assets(definitions, Some(spec.key.as_str()))?.into_iter().next().ok_or(PageError::NothingHere)?;
         let picture = app.picture.current();
         let known = picture.asset(&spec.key).cloned();
         Ok(Self { is_loading: known.is_none(), picture: known.unwrap_or_default(), view, spec })
@@ -178,7 +179,9 @@ impl Partitions {
             "" => None,
             text => {
                 let key = text.parse().ok().and_then(|key| head.spec.partitions.ordinal(&key).ok());
-                Some(key.ok_or_else(|| PageError::BadRequest(format!("`{}` is no partition", words::shortened(text, 80))))?)
+                Some(key.ok_or_else(|| {
+                    PageError::BadRequest(format!("`{}` is no partition", words::shortened(text, 80)))
+                })?)
             }
         };
         let query = PartitionQuery { state, before, limit: PAGE_PARTITIONS, ..PartitionQuery::default() };

@@ -51,7 +51,8 @@ pub(super) fn policies(page: &Page, spec: &AssetSpec, picture: &AssetPicture) ->
         policies.push(policy(page.t("Repeating", "Wiederholung"), retry(page, &spec.retry)));
         policies.push(policy(page.t("Writing", "Schreiben"), writing(page, &spec.write_mode)));
     }
-    let mut kept = Policy { name: page.t("Freshness", "Aktualität"), text: freshness(page, spec.freshness), more: vec![] };
+    let mut kept =
+        Policy { name: page.t("Freshness", "Aktualität"), text: freshness(page, spec.freshness), more: vec![] };
     if let Some(state) = picture.freshness {
         kept.more.push(words::state(page, state.state.as_str()).to_owned());
     }
@@ -59,7 +60,10 @@ pub(super) fn policies(page: &Page, spec: &AssetSpec, picture: &AssetPicture) ->
     if let Some(limit) = spec.late_limit {
         let (before, after) = (
             page.t("rows that come more than", "Zeilen, die mehr als"),
-            page.t("after their partition ended wait in quarantine for a decision", "nach dem Ende ihrer Partition kommen, warten in Quarantäne auf eine Entscheidung"),
+            page.t(
+                "after their partition ended wait in quarantine for a decision",
+                "nach dem Ende ihrer Partition kommen, warten in Quarantäne auf eine Entscheidung",
+            ),
         );
         policies.push(policy(page.t("Late rows", "Späte Zeilen"), format!("{before} {} {after}", length(page, limit))));
     }
@@ -94,11 +98,18 @@ fn automation(page: &Page, automation_: &Automation) -> String {
         }
         Automation::Eager { debounce } => format!(
             "{} {}",
-            page.t("when something it reads changed, after a pause of", "wenn sich etwas Gelesenes geändert hat, nach einer Pause von"),
+            page.t(
+                "when something it reads changed, after a pause of",
+                "wenn sich etwas Gelesenes geändert hat, nach einer Pause von"
+            ),
             length(page, *debounce)
         ),
         Automation::OnClose { grace } => {
-            format!("{} {}", page.t("when its window has ended, after", "nach Ende des Fensters, nach weiteren"), length(page, *grace))
+            format!(
+                "{} {}",
+                page.t("when its window has ended, after", "nach Ende des Fensters, nach weiteren"),
+                length(page, *grace)
+            )
         }
         Automation::Any(parts) => several(parts, page.t(", or ", ", oder ")),
         Automation::All(parts) => several(parts, page.t(", and ", ", und ")),
@@ -119,7 +130,9 @@ fn wait(page: &Page, policy: WaitPolicy) -> String {
 
 fn retry(page: &Page, policy: &RetryPolicy) -> String {
     if policy.retries == 0 {
-        return page.t("a failed attempt is not repeated", "ein gescheiterter Versuch wird nicht wiederholt").to_owned();
+        return page
+            .t("a failed attempt is not repeated", "ein gescheiterter Versuch wird nicht wiederholt")
+            .to_owned();
     }
     let delay = length(page, policy.delay);
     let growth = match policy.exponential {
@@ -166,7 +179,9 @@ fn freshness(page: &Page, policy: Option<FreshnessPolicy>) -> String {
 /// Which partitions of an upstream are read.
 pub(super) fn mapping(page: &Page, mapping: PartitionMapping) -> String {
     match mapping {
-        PartitionMapping::Overlap => page.t("the same time or key", "dieselbe Zeit oder denselben Schlüssel").to_owned(),
+        PartitionMapping::Overlap => {
+            page.t("the same time or key", "dieselbe Zeit oder denselben Schlüssel").to_owned()
+        }
         PartitionMapping::All => page.t("all there is", "alles").to_owned(),
         PartitionMapping::Latest => page.t("the newest that has ended", "die jüngste abgeschlossene").to_owned(),
         mapping @ PartitionMapping::Window { .. } => mapping.to_string(),
@@ -188,7 +203,9 @@ pub(super) fn check(page: &Page, check: &AssetCheck) -> String {
                 let (least, most) = (page.count(*at_least), page.count(*most));
                 format!("{least} {} {most} {}", page.t("to", "bis"), page.t("rows", "Zeilen"))
             }
-            None => format!("{} {} {}", page.t("at least", "mindestens"), page.count(*at_least), page.t("rows", "Zeilen")),
+            None => {
+                format!("{} {} {}", page.t("at least", "mindestens"), page.count(*at_least), page.t("rows", "Zeilen"))
+            }
         },
         CheckRule::References { column, asset, target } => {
             format!("{column} {} {asset}.{target}", page.t("is in", "steht in"))

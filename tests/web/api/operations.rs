@@ -192,8 +192,9 @@ async fn the_installation_says_what_it_is() {
 async fn say(server: &Server, run: &str, lines: &[(&str, &str)]) {
     for (sequence, (level, message)) in lines.iter().enumerate() {
         sqlx::query(
-            "insert into karat.log_line select $2 + $3 * interval '1 second', min(step_id), 1, $3, $4, 'test', $5, '{\"rows\": 1}'
-             from karat.step where run_id::text = $1",
+            "insert into karat.log_line (logged_at, run_id, step_id, lease_epoch, sequence, level, target, message, fields)
+             select $2 + $3 * interval '1 second', run_id, min(step_id), 1, $3, $4, 'test', $5, '{\"rows\": 1}'
+             from karat.step where run_id::text = $1 group by run_id",
         )
         .bind(run)
         .bind(crate::service_lake::instant("2026-03-20T10:00:01Z"))
