@@ -73,9 +73,9 @@ from bench.run;
 -----
 -- name: events
 insert into karat.event (occurred_at, kind, run_id, detail)
-select requested_at, 'run_launched', run_id, '{"steps": 1}' from bench.run
+select requested_at, 'run_launched', run_id, '{"steps": 1}'::jsonb from bench.run
 union all
-select requested_at + interval '3 seconds', 'run_finished', run_id, '{"outcome": "succeeded"}' from bench.run;
+select requested_at + interval '3 seconds', 'run_finished', run_id, '{"outcome": "succeeded"}'::jsonb from bench.run;
 -----
 -- name: materializations
 with versions as (

@@ -7,6 +7,8 @@ create index run_finished on karat.run (finish_number) where finish_number is no
 -- taken together, so that one index serves every choice.
 create index run_requested on karat.run (requested_at desc, run_id desc);
 create index run_kind on karat.run (cause, coalesce(outcome, 'live'), requested_at desc, run_id desc);
+drop index karat.run_requested_by;
+create index run_requested_by on karat.run (requested_by, requested_at desc, run_id desc) where requested_by is not null;
 -- What ended in a stretch of time, and how: answered from the index alone.
 create index run_ended on karat.run (finished_at) include (cause, outcome) where finished_at is not null;
 
@@ -60,3 +62,6 @@ alter table karat.log_line add column run_id uuid;
 update karat.log_line l set run_id = s.run_id from karat.step s where s.step_id = l.step_id;
 
 create index log_line_run on karat.log_line (run_id, logged_at, step_id, lease_epoch, sequence);
+-- What went wrong in it, which is looked for most.
+create index log_line_notable on karat.log_line (run_id, logged_at, step_id, lease_epoch, sequence)
+    where level in ('error', 'warn');

@@ -1,7 +1,8 @@
 //! The partitions of one asset: as a table, as figures over time, and what its checks found.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::picture::{AssetPicture, HeatState};
@@ -36,7 +37,7 @@ pub struct PartitionQuery {
 }
 
 /// Some partitions, the newest first.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PartitionPageView {
     /// The partitions.
     pub partitions: Vec<PartitionRowView>,
@@ -47,7 +48,7 @@ pub struct PartitionPageView {
 }
 
 /// A partition in a table.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PartitionRowView {
     /// The partition.
     pub partition: PartitionKey,
@@ -66,7 +67,7 @@ pub struct PartitionRowView {
 }
 
 /// The present version of a partition.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PartitionVersionView {
     /// When it was published.
     pub at: DateTime<Utc>,
@@ -83,7 +84,7 @@ pub struct PartitionVersionView {
 }
 
 /// The newest step of a partition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PartitionStepView {
     /// Its run.
     pub run_id: Uuid,
@@ -94,7 +95,7 @@ pub struct PartitionStepView {
 }
 
 /// A figure of an asset over its partitions.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SeriesView {
     /// Which: `rows`, `seconds`, or the name under which the asset notes it.
     pub figure: String,
@@ -103,7 +104,7 @@ pub struct SeriesView {
 }
 
 /// A figure over neighbouring partitions.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SeriesPointView {
     /// The first partition.
     pub first: PartitionKey,
@@ -135,7 +136,7 @@ pub struct CheckQuery {
 }
 
 /// Some check results, the newest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CheckPageView {
     /// The results.
     pub results: Vec<CheckView>,

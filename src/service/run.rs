@@ -100,7 +100,7 @@ pub struct RunQuery {
 }
 
 /// Some runs of a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunPageView {
     /// The runs, newest first; perhaps fewer than asked for, or none, although the list goes on.
     pub runs: Vec<RunView>,
@@ -114,7 +114,7 @@ pub struct RunDetailView {
     /// The run.
     #[serde(flatten)]
     pub run: RunView,
-    /// Its partitions by asset and state, upstream before downstream.
+    /// Its partitions by asset and state, upstream before downstream; none of a run with more than ten thousand steps.
     pub partitions: Vec<RunPartitionsView>,
     /// The first partitions that were not built.
     pub failures: Vec<FailureView>,
@@ -178,6 +178,9 @@ pub struct LogLineView {
 
 /// First and last ordinal, inclusive.
 type Range = (Ordinal, Ordinal);
+
+/// The most steps of a run whose partitions are listed.
+const LISTED_STEPS: i64 = 10_000;
 
 /// How many events a run shows.
 const SHOWN_EVENTS: i64 = 100;
@@ -280,7 +283,9 @@ impl Service {
         let run = RunView::new(self.run_record(run_id).await?, self.definitions.calendar().zone);
         // By rank first, so that upstream stands before downstream.
         let mut sets: BTreeMap<(Option<usize>, String, String), Vec<Range>> = BTreeMap::new();
-        for range in self.store.step_ranges(run_id).await? {
+        let is_listed = run.steps.total <= LISTED_STEPS;
+        let ranges = if is_listed { self.store.step_ranges(run_id).await? } else { Vec::new() };
+        for range in ranges {
             let rank = range.asset_key.parse().ok().and_then(|key| self.definitions.graph().rank(&key));
             sets.entry((rank, range.asset_key, range.state)).or_default().push((range.first, range.last));
         }

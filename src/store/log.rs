@@ -15,6 +15,7 @@ pub struct LogLine {
     /// When.
     pub logged_at: DateTime<Utc>,
     /// The run; `None` of attempts that do not say theirs.
+    #[sqlx(default)]
     pub run_id: Option<Uuid>,
     /// The step.
     pub step_id: i64,
@@ -96,8 +97,9 @@ impl Store {
         }
         let mut rows: Vec<Row> = sqlx::query_as(
             "select s.asset_key, s.partition_key, l.logged_at, l.run_id, l.step_id, l.lease_epoch, l.sequence, l.level, l.target, l.message, l.fields
-             from karat.step s join karat.log_line l using (step_id)
-             where s.run_id = $1 and ($2::text is null or s.asset_key = $2) and ($3::text is null or s.partition_key = $3)
+             from karat.log_line l join karat.step s on s.step_id = l.step_id
+             where l.run_id = $1 and l.logged_at >= (select requested_at - interval '1 hour' from karat.run where run_id = $1)
+               and ($2::text is null or s.asset_key = $2) and ($3::text is null or s.partition_key = $3)
              order by l.logged_at desc, l.step_id desc, l.lease_epoch desc, l.sequence desc
              limit $4",
         )
@@ -120,9 +122,8 @@ impl Store {
         // No line is older than the run: days before it are not looked at.
         let bytes: i64 = sqlx::query_scalar(
             "select coalesce(sum(octet_length(l.message) + octet_length(l.fields::text)), 0)::bigint
-             from karat.run r join karat.step s using (run_id)
-             join karat.log_line l on l.step_id = s.step_id and l.logged_at >= r.requested_at
-             where r.run_id = $1",
+             from karat.log_line l
+             where l.run_id = $1 and l.logged_at >= (select requested_at from karat.run where run_id = $1)",
         )
         .bind(run_id)
         .fetch_one(&self.pool)

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::FromRow;
+use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 use super::error::Context;
@@ -50,6 +50,38 @@ pub struct PublishedRecord {
     /// Whether it is the present version.
     pub current: bool,
 }
+
+/// How many of the last lines of a log are looked through for those that are asked for.
+pub const SEARCHED_LINES: i64 = 5_000;
+
+/// The last lines of a run by time. A line is not much older than its run nor much younger than its end, whatever the
+/// clocks of the workers: other days are not looked at.
+const LINES_OF_RUN: &str = "
+    with bounds as materialized (
+        select requested_at - interval '1 hour' as first_at, coalesce(finished_at, 'infinity') + interval '1 hour' as last_at
+        from karat.run where run_id = $1
+    ), lines as not materialized (
+        select * from karat.log_line l
+        where l.run_id = $1
+          and l.logged_at >= (select first_at from bounds) and l.logged_at <= (select last_at from bounds)
+        order by logged_at desc, step_id desc, lease_epoch desc, sequence desc
+        limit $7
+    )";
+
+/// Those of a partition, by its steps.
+const LINES_OF_PARTITION: &str = "
+    with bounds as materialized (
+        select requested_at - interval '1 hour' as first_at, coalesce(finished_at, 'infinity') + interval '1 hour' as last_at
+        from karat.run where run_id = $1
+    ), lines as not materialized (
+        select l.* from karat.log_line l
+        where l.step_id = any(array(
+                  select step_id from karat.step
+                  where run_id = $1 and partition_key = $3 and ($2::text is null or asset_key = $2)))
+          and l.logged_at >= (select first_at from bounds) and l.logged_at <= (select last_at from bounds)
+        order by logged_at desc, step_id desc, lease_epoch desc, sequence desc
+        limit $7
+    )";
 
 /// Which lines of a run's log.
 #[derive(Clone, Debug, Default)]
@@ -115,7 +147,8 @@ impl Store {
             .context("reading what the run published")
     }
 
-    /// The last lines of a run's log, oldest first.
+    /// The last lines of a run's log that fit, oldest first. At most [`SEARCHED_LINES`] of the last lines are looked
+    /// through, of errors and warnings alone as many of these.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -125,13 +158,23 @@ impl Store {
         filter: &LogFilter,
         limit: i64,
     ) -> Result<Vec<LogRecord>, StoreError> {
-        let mut lines: Vec<LogRecord> = sqlx::query_as(include_str!("sql/run_log_tail.sql"))
+        let is_notable = |levels: &Vec<&str>| levels.iter().all(|level| matches!(*level, "error" | "warn"));
+        let source = match (&filter.partition_key, &filter.levels) {
+            (Some(_), _) => LINES_OF_PARTITION.to_owned(),
+            (None, Some(levels)) if is_notable(levels) => {
+                LINES_OF_RUN.replace("l.run_id = $1", "l.run_id = $1 and l.level in ('error', 'warn')")
+            }
+            (None, _) => LINES_OF_RUN.to_owned(),
+        };
+        let statement = format!("{source}\n{}", include_str!("sql/run_log_tail.sql"));
+        let mut lines: Vec<LogRecord> = sqlx::query_as(AssertSqlSafe(statement))
             .bind(run_id)
             .bind(&filter.asset_key)
             .bind(&filter.partition_key)
             .bind(&filter.levels)
             .bind(&filter.text)
             .bind(limit)
+            .bind(SEARCHED_LINES)
             .fetch_all(self.pool())
             .await
             .context("reading the log")?;

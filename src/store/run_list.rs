@@ -14,7 +14,7 @@ use super::run::RunRecord;
 use super::{Store, StoreError};
 
 /// How many runs are compared with the filters for one page.
-pub const SEARCHED: i64 = 5_000;
+pub const SEARCHED: i64 = 2_000;
 
 /// How many steps of a live run are counted in a list.
 pub const COUNTED: i64 = 5_000;
@@ -156,12 +156,7 @@ impl Driver {
             ),
             Self::Backfill => from("karat.run n where n.backfill_id = $4"),
             Self::Asset => from("karat.run_asset n where n.asset_key = $5"),
-            Self::RequestedBy => format!(
-                "select n.run_id, n.requested_at
-                 from (select run_id, requested_at from karat.run
-                       where requested_by = $6 order by run_id desc limit $13) n
-                 where {STRETCH} {NEWEST_FIRST}"
-            ),
+            Self::RequestedBy => from("karat.run n where n.requested_by = $6"),
             Self::Kind => format!(
                 "select n.run_id, n.requested_at
                  from unnest(case when $2::text is null

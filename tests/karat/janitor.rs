@@ -293,7 +293,7 @@ async fn the_log_of_a_run_has_a_limit_that_shows() {
     let launched = lake.launch(request).await;
     // What another worker wrote counts as well.
     let line = LogLine {
-        run_id: None,
+        run_id: Some(launched.run_id),
         logged_at: instant("2026-05-01T12:00:00Z"),
         step_id: lake.scalar("select min(step_id) from karat.step").await,
         lease_epoch: 1,

@@ -164,7 +164,10 @@ async fn partitions_figures_and_checks_come_in_pages() {
     lake.add_event_a_day("2026-04-01", 29).await;
     lake.add_events(&[("2026-04-03T10:00:00Z", 900, -5)]).await;
     lake.build(&[("lake.daily_totals", "2026-04-01..2026-04-20")]).await;
-    lake.build(&[("lake.monthly_report", "2026-04")]).await;
+    let mut report = lake.request(&[("lake.monthly_report", "2026-04")]);
+    report.force = true;
+    let launched = lake.launch(report).await;
+    lake.work_off(launched).await.unwrap();
     lake.add_events(&[("2026-04-05T10:00:00Z", 901, 7)]).await;
     let service = service(&lake);
     let keeper = PictureKeeper::start(&service, karat::engine::Subscription::silent());

@@ -146,8 +146,13 @@ impl Paging {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let more = items.len() > limit;
         items.truncate(limit);
-        let next = items.last().filter(|_| more).map(|last| sealed(&format!("{list}:{}", place(last))));
-        Listed { items, next }
+        let next = items.last().filter(|_| more).map(&place);
+        self.page_before(list, items, next)
+    }
+
+    /// The page of these entries; `next` is where the page after it begins.
+    pub(super) fn page_before<T, P: std::fmt::Display>(&self, list: &str, items: Vec<T>, next: Option<P>) -> Listed<T> {
+        Listed { items, next: next.map(|place| sealed(&format!("{list}:{place}"))) }
     }
 }
 

@@ -161,11 +161,11 @@ async fn runs(
         until: wanted.until,
         requested_by: wanted.user,
         before,
-        limit: paging.one_more(),
+        limit: paging.limit,
         ..RunQuery::default()
     };
-    let runs = app.service.runs(&query).await?;
-    Ok(Json(paging.page("runs", runs, |run| run.run_id)))
+    let page = app.service.run_page(&query).await?;
+    Ok(Json(paging.page_before("runs", page.runs, page.next)))
 }
 
 /// A run
