@@ -10,7 +10,7 @@ use crate::service::{Service, ServiceError};
 /// The installation that is asked.
 pub(super) enum Instance {
     /// Through its database.
-    Here(Connected),
+    Here(Box<Connected>),
     /// Through its server.
     There(Remote),
 }
@@ -24,7 +24,7 @@ impl Session {
         if let Some(remote) = Remote::of(&self.options)? {
             return work(&Instance::There(remote)).await;
         }
-        let instance = Instance::Here(self.connect().await?);
+        let instance = Instance::Here(Box::new(self.connect().await?));
         let result = work(&instance).await;
         if let Instance::Here(connected) = instance {
             connected.close().await;

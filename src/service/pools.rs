@@ -116,9 +116,12 @@ impl Service {
     }
 }
 
+/// What steps that were begun together have in common: when they began, their run and their asset.
+type Unit<'a> = (Option<DateTime<Utc>>, Uuid, &'a str);
+
 /// Steps that were begun together, as one.
 fn units<'a>(steps: impl Iterator<Item = &'a RunningStep>) -> Vec<RunningView> {
-    let mut units: BTreeMap<(Option<DateTime<Utc>>, Uuid, &str), Vec<&RunningStep>> = BTreeMap::new();
+    let mut units: BTreeMap<Unit<'_>, Vec<&RunningStep>> = BTreeMap::new();
     for step in steps {
         units.entry((step.started_at, step.run_id, &step.asset_key)).or_default().push(step);
     }

@@ -248,9 +248,12 @@ fn failed_reasons(spec: &AssetSpec, failed: &Stretches<Unbuilt>) -> Vec<FailedVi
 /// First and last ordinal, inclusive.
 type Range = (Ordinal, Ordinal);
 
+/// A reason, and the partitions it holds of.
+type StaleTogether = (Staleness, Vec<Range>);
+
 /// The stale partitions by reason, late rows of one asset taken together.
 fn stale_reasons(spec: &AssetSpec, stale: &Stretches<Vec<Staleness>>, zone: Tz) -> Vec<StaleView> {
-    let mut by_reason: BTreeMap<(usize, Option<&AssetKey>), (Staleness, Vec<Range>)> = BTreeMap::new();
+    let mut by_reason: BTreeMap<(usize, Option<&AssetKey>), StaleTogether> = BTreeMap::new();
     for (first, last, reasons) in stale.iter() {
         for reason in reasons {
             let place = match reason {

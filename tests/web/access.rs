@@ -155,6 +155,20 @@ const TABLE: &str = "
     POST /api/v1/sensors/{sensor}/trigger    operator
     GET  /api/v1/status                      viewer
     GET  /api/v1/ticks                       viewer
+    GET  /api/v1/assets/{asset}/rows         viewer
+    GET  /api/v1/audit                       admin
+    GET  /api/v1/collectors                  viewer
+    GET  /api/v1/dashboards                  viewer
+    GET  /api/v1/dashboards/{dashboard}      viewer
+    GET  /api/v1/dashboards/{dashboard}/charts/{chart} viewer
+    GET  /api/v1/tokens                      admin
+    GET  /api/v1/users                       admin
+    POST /api/v1/alerts/test                 admin
+    POST /api/v1/backfills/{backfill}/limit  operator
+    POST /api/v1/tokens/{token}/revoke       admin
+    POST /api/v1/users/{user}/disable        admin
+    POST /api/v1/users/{user}/enable         admin
+    POST /api/v1/users/{user}/role           admin
     GET  /api/v1/workers                     viewer
     GET  /audit                              admin
 ";

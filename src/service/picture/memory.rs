@@ -26,6 +26,9 @@ use crate::store::change::{ChangedPartition, Changes, RunChanges, StepStretch};
 /// How many ends of runs are asked for again: their numbers are drawn before they commit, perhaps in another order.
 const ENDS_ASKED_AGAIN: i64 = 200;
 
+/// The open steps of a run by asset: those that wait, and those that run, as stretches of ordinals.
+type OpenStretches = BTreeMap<AssetKey, [Vec<(Ordinal, Ordinal)>; 2]>;
+
 pub(super) struct Memory {
     /// What the last look at the database could see.
     snapshot: String,
@@ -180,8 +183,7 @@ impl Memory {
     /// What has to be looked at because steps changed: `stretches` are the open steps of the live runs, and all steps, as
     /// ended, of those that were [`Self::unread`].
     pub(super) fn note_steps(&mut self, definitions: &Definitions, live: &[Uuid], stretches: Vec<StepStretch>) {
-        let mut open: BTreeMap<Uuid, BTreeMap<AssetKey, [Vec<(Ordinal, Ordinal)>; 2]>> =
-            live.iter().map(|&run_id| (run_id, BTreeMap::new())).collect();
+        let mut open: BTreeMap<Uuid, OpenStretches> = live.iter().map(|&run_id| (run_id, BTreeMap::new())).collect();
         for stretch in stretches {
             let Some(spec) = stretch.asset_key.parse().ok().and_then(|key: AssetKey| definitions.asset(&key)) else {
                 continue;

@@ -166,11 +166,6 @@ pub(super) struct Listed<T> {
 }
 
 impl<T> Listed<T> {
-    /// A part of a list, and where the next one begins.
-    pub(super) fn part(list: &str, items: Vec<T>, next: Option<impl std::fmt::Display>) -> Self {
-        Self { items, next: next.map(|next| sealed(&format!("{list}:{next}"))) }
-    }
-
     /// A list that always comes as a whole.
     pub(super) const fn whole(items: Vec<T>) -> Self {
         Self { items, next: None }
@@ -187,7 +182,7 @@ fn sealed(text: &str) -> String {
 }
 
 fn opened(cursor: &str) -> Option<String> {
-    if cursor.len() % 2 != 0 || cursor.len() > 1_000 || !cursor.is_ascii() {
+    if !cursor.len().is_multiple_of(2) || cursor.len() > 1_000 || !cursor.is_ascii() {
         return None;
     }
     let bytes: Option<Vec<u8>> =

@@ -162,7 +162,6 @@ async fn runs(
         requested_by: wanted.user,
         before,
         limit: paging.limit,
-        ..RunQuery::default()
     };
     let page = app.service.run_page(&query).await?;
     Ok(Json(paging.page_before("runs", page.runs, page.next)))

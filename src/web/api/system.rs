@@ -14,7 +14,7 @@ use super::problem::{Problem, ProblemKind};
 use super::{Answer, acting};
 use crate::service::{AlertDetailView, AlertView, HealthView, InstanceView, TestedChannelView, WorkerView};
 use crate::web::App;
-use crate::web::access::{Operator, Viewer};
+use crate::web::access::{Admin, Viewer};
 
 /// What answers here
 ///
@@ -100,7 +100,7 @@ struct Tested {
     responses((status = 200, description = "What became of the messages", body = Listed<TestedChannelView>)),
     extensions(("x-command" = json!("alert test [CHANNEL]"))))]
 async fn test_alerts(
-    Operator(caller): Operator,
+    Admin(caller): Admin,
     State(app): State<Arc<App>>,
     Body(wanted): Body<Tested>,
 ) -> Answer<Listed<TestedChannelView>> {

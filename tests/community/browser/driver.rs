@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fantoccini::actions::{InputSource, MOUSE_BUTTON_LEFT, MouseActions, PointerAction};
 use fantoccini::elements::Element;
 use fantoccini::wd::Capabilities;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -12,7 +13,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
 /// How long anything on a page may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Whether the programs are there. Without them there is nothing to walk with, unless they are required.
 pub(crate) fn installed() -> bool {
@@ -44,7 +45,7 @@ impl Drop for Browser {
 
 impl Browser {
     /// A window of this size, in CSS pixels.
-    pub(crate) async fn open(width: u32, height: u32) -> Self {
+    pub(crate) async fn open((width, height): (u32, u32)) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
@@ -109,16 +110,29 @@ impl Browser {
         self.find(css).await.click().await.unwrap_or_else(|error| panic!("{css} cannot be clicked: {error}"));
     }
 
-    pub(crate) async fn text(&self, css: &str) -> String {
-        self.find(css).await.text().await.unwrap()
-    }
-
     /// Clicks on the link or button with this text.
     pub(crate) async fn press(&self, text: &str) {
         let path = format!("//*[self::a or self::button or self::summary][normalize-space()={text:?}]");
         let element = self.client.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
         let element = element.unwrap_or_else(|error| panic!("there is nothing named {text:?} to press: {error}"));
         element.click().await.unwrap_or_else(|error| panic!("{text:?} cannot be pressed: {error}"));
+    }
+
+    /// Drags the mouse over the element, from one share of its width to another.
+    pub(crate) async fn drag(&self, css: &str, from: f64, to: f64) {
+        let (left, top, width, height) = self.find(css).await.rectangle().await.unwrap();
+        let moved = |share: f64| PointerAction::MoveTo {
+            duration: Some(Duration::from_millis(100)),
+            x: (left + width * share).floor(),
+            y: (top + height / 2.0).floor(),
+        };
+        let actions = MouseActions::new("mouse".to_owned())
+            .then(moved(from))
+            .then(PointerAction::Down { button: MOUSE_BUTTON_LEFT })
+            .then(moved(f64::midpoint(from, to)))
+            .then(moved(to))
+            .then(PointerAction::Up { button: MOUSE_BUTTON_LEFT });
+        self.client.perform_actions(actions).await.unwrap();
     }
 
     /// Waits until the page says `text` somewhere in `css`.
