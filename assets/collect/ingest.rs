@@ -55,7 +55,7 @@ pub struct IngestArguments {
     pub files: Vec<PathBuf>,
     /// The name of the game server
     #[arg(long, value_name = "NAME", default_value = "cs2", value_parser = server_name)]
-    pub server: String,
+    pub game_server: String,
     /// The zone of the game server's clock; the community's when left out
     #[arg(long, value_name = "ZONE", value_parser = server_zone)]
     pub server_zone: Option<Tz>,
@@ -101,7 +101,7 @@ pub async fn ingest(
     progress: &mut dyn Progress,
 ) -> Result<IngestReport, AppendError> {
     let zone = arguments.server_zone.unwrap_or(writer.definitions.calendar().zone);
-    let mut collector = collector(arguments.source, &arguments.server, zone, arguments.at);
+    let mut collector = collector(arguments.source, &arguments.game_server, zone, arguments.at);
     let mut report = IngestReport::default();
     for path in &arguments.files {
         let name = path.display().to_string();

@@ -26,7 +26,7 @@ use crate::asset::definitions::Definitions;
 use crate::clock::SharedClock;
 use crate::store::error::sql_state;
 use crate::store::worker::application_name;
-use crate::store::{Store, StoreError, pool_options};
+use crate::store::{Store, StoreError, trusting_pool_options};
 
 /// The machine's clock may differ from the database's by this part of the lease: two workers may differ by twice that, and
 /// a lease must not look expired to one of them while the other renews it.
@@ -130,7 +130,7 @@ impl Worker {
         let worker_id = Uuid::now_v7();
         let connect_options = connect_options.clone().application_name(&application_name(worker_id));
         let connections = u32::try_from(settings.slots).unwrap_or(1).saturating_add(2);
-        let pool = pool_options()
+        let pool = trusting_pool_options()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(30))
             .connect_lazy_with(connect_options.clone());

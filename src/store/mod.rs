@@ -53,7 +53,7 @@ pub mod worker;
 
 pub use error::StoreError;
 
-/// A connection that was used so recently is not asked whether it still lives: the question costs as much as a statement.
+/// A connection that was used so recently may be taken for alive.
 const TRUSTED: Duration = Duration::from_secs(1);
 
 /// Options for a pool of connections to the state.
@@ -64,15 +64,20 @@ const TRUSTED: Duration = Duration::from_secs(1);
 pub fn pool_options() -> PgPoolOptions {
     PgPoolOptions::new()
         .after_connect(|connection, _| Box::pin(async move { connection.execute("set jit = off").await.map(drop) }))
-        .test_before_acquire(false)
-        .before_acquire(|connection, used| {
-            Box::pin(async move {
-                if used.idle_for > TRUSTED {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
+}
+
+/// The same for who repeats what fails because a connection broke: one that was used within the last second is not asked
+/// first whether it still lives, since the question costs as much as a statement.
+#[must_use]
+pub fn trusting_pool_options() -> PgPoolOptions {
+    pool_options().test_before_acquire(false).before_acquire(|connection, used| {
+        Box::pin(async move {
+            if used.idle_for > TRUSTED {
+                connection.ping().await?;
+            }
+            Ok(true)
         })
+    })
 }
 
 /// Access to the orchestration state. Cheap to clone.

@@ -25,7 +25,7 @@ async fn from_files_to_figures() {
     assert!(output.contains("community backfill '*' --missing --stale"), "{output}");
 
     let (exit, output, errors) =
-        platform.run(&["ingest", "cs2", "--server", "arena", "--server-zone", "Europe/Berlin", "--json", &log]);
+        platform.run(&["ingest", "cs2", "--game-server", "arena", "--server-zone", "Europe/Berlin", "--json", &log]);
     assert_eq!(exit, 0, "{errors}");
     let report: Value = serde_json::from_str(&output).unwrap();
     assert_eq!(report.pointer("/files/0/bad_lines"), Some(&Value::from(2)));
@@ -53,7 +53,7 @@ async fn wrong_usage_is_said_with_code_2() {
     for (arguments, hint) in [
         (["ingest", "discrod", "file", "--quiet"], "discord"),
         (["ingest", "discord", "--quiet", "--json"], "FILE"),
-        (["ingest", "cs2", "file", "--server=a b"], "1 to 64 letters"),
+        (["ingest", "cs2", "file", "--game-server=a b"], "1 to 64 letters"),
         (["ingest", "cs2", "file", "--server-zone=Berlin"], "Europe/Berlin"),
         (["ingest", "discord", "file", "--at=yesterday"], "--at"),
     ] {

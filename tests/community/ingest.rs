@@ -229,7 +229,7 @@ async fn files_are_read_in_spite_of_each_other() {
     let arguments = IngestArguments {
         source: Source::Irc,
         files: ["good.csv", "missing.csv", "folder", "cut.csv.gz", "whole.gz", "foreign.csv"].map(path).to_vec(),
-        server: "arena".to_owned(),
+        game_server: "arena".to_owned(),
         server_zone: None,
         at: None,
     };

@@ -401,10 +401,9 @@ async fn a_triangle_knows_who_stayed_and_where_nobody_did() {
     .await;
     let chart = watched.chart("retention", "cohorts", &DashboardRequest::default()).await;
     let Some(ChartData::Triangle(triangle)) = &chart.data else { panic!("{chart:?}") };
-    let shown: Vec<(&str, Option<i64>, Vec<Option<i64>>)> =
-        triangle.cohorts.iter().map(|cohort| (cohort.label.as_str(), cohort.size, cohort.active.clone())).collect();
+    let shown = triangle.cohorts.iter().map(|cohort| (cohort.label.as_str(), cohort.size, cohort.active.clone()));
     assert_eq!(
-        shown,
+        shown.collect::<Vec<_>>(),
         [
             ("2026-01", Some(40), vec![Some(40), Some(30), Some(20), Some(10), Some(12)]),
             ("2026-02", Some(20), vec![Some(20), Some(5), Some(0), Some(0)]),
