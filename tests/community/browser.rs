@@ -127,7 +127,7 @@ async fn the_demonstration_shows_what_is_wrong_and_what_comes_late_and_can_be_wo
     // What people do meanwhile is built without anybody asking, and appears without anybody loading the page again.
     desk.goto(&format!("{}/runs?cause=automation", program.url)).await;
     desk.script("window.isTheSamePage = true").await;
-    desk.says("main", "late rows").await;
+    desk.says("main table", "automation: ").await;
     assert_eq!(desk.script("return window.isTheSamePage").await, true);
 
     let mut found = Vec::new();

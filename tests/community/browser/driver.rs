@@ -139,7 +139,9 @@ impl Browser {
     pub(crate) async fn says(&self, css: &str, text: &str) {
         let began = Instant::now();
         loop {
-            let said = self.script(&format!("return document.querySelector({css:?})?.innerText ?? ''")).await;
+            // While the browser is on its way to another page it may not answer.
+            let script = format!("return document.querySelector({css:?})?.innerText ?? ''");
+            let said = self.client.execute(&script, Vec::new()).await.unwrap_or_default();
             let said = said.as_str().unwrap_or_default();
             if said.contains(text) {
                 return;
