@@ -6,8 +6,8 @@
 //! columns: it never runs through a box. All lines of an asset share their places.
 //!
 //! Within a column, places are ordered by the middle of their neighbours, sweep after sweep, and the order with the fewest
-//! crossings is kept ([`super::order`]); then each place moves as near to its neighbours as the others let it
-//! ([`super::settle`]). The same graph always gives the same picture. Two general layouts were tried for this: one knows
+//! crossings is kept (`order`); then each place moves as near to its neighbours as the others let it
+//! (`settle`). The same graph always gives the same picture. Two general layouts were tried for this: one knows
 //! no lanes and takes seconds for 500 assets; the other runs lines through boxes.
 
 use std::collections::{BTreeMap, BTreeSet};
