@@ -87,7 +87,7 @@ async fn an_external_asset_is_marked_and_not_built() {
     server.lake.record(2, 19, 5).await;
     server.lake.says("backfill lake.daily --missing").await;
     settled(&server, "1 succeeded").await;
-    let page = shown(&server, "/assets/lake.events", "landed").await;
+    let page = shown(&server, "/assets/lake.events", "lake.daily: fresh").await;
     assert_snapshot!("asset_external", main_part(&page));
     let preview = server.get("/assets/lake.events/mark?from=2026-03-04&to=2026-03-05&reason=a+fix").await;
     assert_snapshot!("asset_mark", main_part(&preview));

@@ -30,7 +30,11 @@ pub(crate) async fn settled(server: &Server, what: &str) -> Answer {
     loop {
         let page = server.get("/").await;
         if page.main().contains(what) && !page.main().contains("under way") && !page.main().contains(">running<") {
-            return page;
+            // What the page is made from follows what happens in steps: it is at rest when it stays as it is.
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            if server.get("/").await.main() == page.main() {
+                return page;
+            }
         }
         assert!(began.elapsed() < PATIENCE, "work does not end: {}", page.text);
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -39,3 +39,21 @@ document.addEventListener("htmx:responseError", (event) => {
   const parsed = new DOMParser().parseFromString(text, "text/html").querySelector(".banner");
   if (parsed) notices.replaceChildren(document.importNode(parsed, true));
 });
+
+// A page that is left lets go of its streams at once: a browser that keeps it for the way back would keep them open too, and
+// has only six connections to a server. On the way back it is loaded anew.
+const streams = new Set();
+if (window.htmx) {
+  window.htmx.createEventSource = (url) => {
+    const stream = new EventSource(url, { withCredentials: true });
+    streams.add(stream);
+    return stream;
+  };
+}
+window.addEventListener("pagehide", () => {
+  for (const stream of streams) stream.close();
+  streams.clear();
+});
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) window.location.reload();
+});
