@@ -30,7 +30,7 @@ async fn what_is_fresh_failing_stale_and_under_way_is_told_at_the_top_and_in_its
     server.lake.record(9, 9, 7).await;
     server.lake.says("backfill lake.daily 2026-03-07").await;
     shown(&server, "/", ">failing<").await;
-    let page = settled(&server, "1 failed").await;
+    let page = settled(&server, "/runs?state=failed").await;
     assert!(page.main().contains("need attention"), "{}", page.text);
     assert_snapshot!("home_failing", main_part(&page));
 
