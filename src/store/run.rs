@@ -142,6 +142,17 @@ pub enum Control {
 }
 
 impl Store {
+    /// Whether any run has not ended.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn has_live_runs(&self) -> Result<bool, StoreError> {
+        sqlx::query_scalar("select exists (select from karat.run where finished_at is null)")
+            .fetch_one(&self.pool)
+            .await
+            .context("asking whether a run lives")
+    }
+
     /// The steps of a run, as stretches of equal state.
     ///
     /// # Errors

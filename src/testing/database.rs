@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
 use super::error::TestingError;
 use super::server::{TestServer, drop_database};
 use crate::store::migrate::Migrations;
-use crate::store::pool_options;
+use crate::store::{pool_options, trusting_pool_options};
 
 /// Enough for a test that runs several workers; all tests together have 400.
 const POOL_CONNECTIONS: u32 = 16;
@@ -67,7 +67,16 @@ impl TestDatabase {
     /// # Errors
     /// When the first connection cannot be made.
     pub async fn pool(&self) -> Result<PgPool, TestingError> {
-        pool_options()
+        self.connect(pool_options()).await
+    }
+
+    /// The same for whom nobody cuts a connection: they are taken for alive without being asked.
+    pub(super) async fn trusting_pool(&self) -> Result<PgPool, TestingError> {
+        self.connect(trusting_pool_options()).await
+    }
+
+    async fn connect(&self, options: PgPoolOptions) -> Result<PgPool, TestingError> {
+        options
             .max_connections(POOL_CONNECTIONS)
             .connect_with(self.connect_options())
             .await

@@ -16,7 +16,7 @@ async fn every_view_of_an_asset() {
     let _guard = hiding_ids().bind_to_scope();
     assert_snapshot!("asset_empty", main_part(&shown(&server, "/assets/lake.daily", "19 missing").await));
     server.lake.record(2, 19, 5).await;
-    server.lake.says("backfill '*' --missing").await;
+    server.lake.says("backfill '*' --missing --concurrency 1").await;
     settled(&server, "1 succeeded").await;
     assert_snapshot!("asset_fresh", main_part(&shown(&server, "/assets/lake.daily", "19 fresh").await));
     for view in ["columns", "checks", "policies"] {
@@ -39,7 +39,7 @@ async fn what_failed_and_what_is_stale_is_told_in_place_and_by_why() {
     let server = Server::new().await;
     let _guard = hiding_ids().bind_to_scope();
     server.lake.record(2, 19, 5).await;
-    server.lake.says("backfill '*' --missing").await;
+    server.lake.says("backfill '*' --missing --concurrency 1").await;
     server.lake.record(7, 7, 60).await;
     server.lake.record(9, 9, 7).await;
     server.lake.says("backfill lake.daily 2026-03-07").await;

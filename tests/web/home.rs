@@ -19,7 +19,7 @@ async fn what_is_fresh_failing_stale_and_under_way_is_told_at_the_top_and_in_its
     let server = Server::new().await;
     let _guard = hiding_ids().bind_to_scope();
     server.lake.record(2, 19, 5).await;
-    server.lake.says("backfill '*' --missing").await;
+    server.lake.says("backfill '*' --missing --concurrency 1").await;
     shown(&server, "/", "Everything is fine").await;
     // What ran is read a moment later than how partitions stand.
     let page = settled(&server, "1 succeeded").await;
