@@ -15,7 +15,7 @@ use super::failure::PageError;
 use super::page::{Page, PageResult, rendered};
 use crate::asset::spec::AssetSpec;
 use crate::core::policy::{Automation, WaitPolicy};
-use crate::service::{AutomationView, is_automated, unfresh};
+use crate::service::{AutomationView, Picture, is_automated, unfresh};
 
 /// What is made of so many partitions is shown, on a line of the list and on the page of an asset.
 const ON_A_LINE: usize = 2;
@@ -32,8 +32,7 @@ struct Line {
 }
 
 impl Line {
-    fn new(app: &App, page: &Page, spec: &AssetSpec) -> Self {
-        let picture = app.picture.current();
+    fn new(picture: &Picture, page: &Page, spec: &AssetSpec) -> Self {
         let stands = picture.asset(&spec.key);
         Self {
             asset: spec.key.to_string(),
@@ -58,7 +57,8 @@ async fn list(_: Viewer, State(app): State<Arc<App>>, page: Page) -> PageResult 
     let built = definitions.graph().topological_order().iter().filter_map(|key| definitions.asset(key));
     let (automated, manual): (Vec<_>, Vec<_>) =
         built.filter(|spec| spec.is_materializable()).partition(|spec| is_automated(spec));
-    let lines = automated.into_iter().map(|spec| Line::new(&app, &page, spec)).collect();
+    let picture = app.picture.current();
+    let lines = automated.into_iter().map(|spec| Line::new(&picture, &page, spec)).collect();
     let manual = manual.into_iter().map(|spec| spec.key.to_string()).collect();
     rendered(&Assets { page, lines, manual })
 }
@@ -80,17 +80,19 @@ struct Evaluations {
 
 async fn one(_: Viewer, State(app): State<Arc<App>>, page: Page, Path(asset): Path<String>) -> PageResult {
     let spec = app.service.definitions().find(&asset).map_err(|error| PageError::Service(error.into()))?.clone();
-    let line = Line::new(&app, &page, &spec);
-    rendered(&One { page, line, evaluated: evaluated(&app, &spec, ON_A_PAGE).await? })
+    let picture = app.picture.current();
+    let line = Line::new(&picture, &page, &spec);
+    rendered(&One { page, line, evaluated: evaluated(&app, &picture, &spec, ON_A_PAGE).await? })
 }
 
 async fn evaluations(_: Viewer, State(app): State<Arc<App>>, page: Page, Path(asset): Path<String>) -> PageResult {
     let spec = app.service.definitions().find(&asset).map_err(|error| PageError::Service(error.into()))?.clone();
-    rendered(&Evaluations { page, evaluated: evaluated(&app, &spec, ON_A_LINE).await? })
+    let picture = app.picture.current();
+    rendered(&Evaluations { page, evaluated: evaluated(&app, &picture, &spec, ON_A_LINE).await? })
 }
 
-async fn evaluated(app: &App, spec: &AssetSpec, shown: usize) -> Result<AutomationView, PageError> {
-    Ok(match app.picture.current().asset(&spec.key) {
+async fn evaluated(app: &App, picture: &Picture, spec: &AssetSpec, shown: usize) -> Result<AutomationView, PageError> {
+    Ok(match picture.asset(&spec.key) {
         Some(stands) => app.service.automation(spec.key.as_str(), stands, shown).await?,
         None => AutomationView { asset: spec.key.clone(), unfresh: 0, evaluations: Vec::new() },
     })

@@ -39,7 +39,7 @@ async fn what_failed_and_what_is_stale_is_told_in_place_and_by_why() {
     let server = Server::new().await;
     let _guard = hiding_ids().bind_to_scope();
     server.lake.record(2, 19, 5).await;
-    server.lake.says("backfill '*' --missing --concurrency 1").await;
+    server.lake.says("backfill '*' --missing").await;
     server.lake.record(7, 7, 60).await;
     server.lake.record(9, 9, 7).await;
     server.lake.says("backfill lake.daily 2026-03-07").await;

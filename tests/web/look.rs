@@ -29,16 +29,22 @@ pub(crate) async fn settled(server: &Server, what: &str) -> Answer {
     let began = Instant::now();
     loop {
         let page = server.get("/").await;
-        if page.main().contains(what) && !page.main().contains("under way") && !page.main().contains(">running<") {
-            // What the page is made from follows what happens in steps: it is at rest when it stays as it is.
-            tokio::time::sleep(Duration::from_millis(400)).await;
-            if server.get("/").await.main() == page.main() {
+        if is_at_rest(&page, what) {
+            // This answer is made from everything that was committed before; what the page shows is then no older.
+            assert_eq!(server.get("/api/v1/status").await.status, 200);
+            let page = server.get("/").await;
+            if is_at_rest(&page, what) {
                 return page;
             }
         }
         assert!(began.elapsed() < PATIENCE, "work does not end: {}", page.text);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+fn is_at_rest(page: &Answer, what: &str) -> bool {
+    let main = page.main();
+    main.contains(what) && !main.contains("under way") && !main.contains(">running<")
 }
 
 /// The main part of a page without what differs from run to run.

@@ -15,11 +15,11 @@ pub(super) struct MetadataCharts {
 
 pub(super) struct MetadataChart {
     pub(super) title: String,
-    pub(super) picture: Picture,
+    pub(super) drawing: Drawing,
 }
 
 /// Lines over time; bars where partitions have no time.
-pub(super) enum Picture {
+pub(super) enum Drawing {
     Line(LineChart),
     Bars(BarChart),
 }
@@ -43,7 +43,7 @@ fn chart(page: &Page, spec: &AssetSpec, index: usize, series: &SeriesView) -> Me
         Some(spec.partitions.window(spec.partitions.ordinal(key).ok()?)?.start)
     };
     let instants: Option<Vec<DateTime<Utc>>> = series.points.iter().map(|point| begins_at(&point.first)).collect();
-    let picture = match instants {
+    let drawing = match instants {
         Some(instants) => {
             let line = |name: &str, value: &dyn Fn(&SeriesPointView) -> f64| Series {
                 name: name.to_owned(),
@@ -59,7 +59,7 @@ fn chart(page: &Page, spec: &AssetSpec, index: usize, series: &SeriesView) -> Me
                 lines.push(line(page.t("least", "kleinster Wert"), &|point| point.least));
                 lines.push(line(page.t("most", "größter Wert"), &|point| point.most));
             }
-            Picture::Line(LineChart::new(&caption, &lines, unit, page.zone))
+            Drawing::Line(LineChart::new(&caption, &lines, unit, page.zone))
         }
         None => {
             let bars: Vec<Bar> = series
@@ -71,8 +71,8 @@ fn chart(page: &Page, spec: &AssetSpec, index: usize, series: &SeriesView) -> Me
                     is_provisional: false,
                 })
                 .collect();
-            Picture::Bars(BarChart::new(&caption, &[title], &bars, unit))
+            Drawing::Bars(BarChart::new(&caption, &[title], &bars, unit))
         }
     };
-    MetadataChart { title: title.to_owned(), picture }
+    MetadataChart { title: title.to_owned(), drawing }
 }

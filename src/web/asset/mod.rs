@@ -14,7 +14,7 @@ use axum::extract::{Path, Query, State};
 use axum::routing::get;
 use serde::Deserialize;
 
-use self::charts::{MetadataCharts, Picture};
+use self::charts::{Drawing, MetadataCharts};
 use self::policies::Policy;
 use super::App;
 use super::access::Viewer;
@@ -28,7 +28,7 @@ use super::words;
 use crate::asset::spec::AssetSpec;
 use crate::service::{
     AssetPicture, AssetView, CheckQuery, CheckView, ColumnLineageView, HeatState, NewestStepView, PartitionQuery,
-    PartitionRowView, ScheduleView, UpcomingTick, UpstreamColumnView, heat, list_assets,
+    PartitionRowView, Picture, ScheduleView, UpcomingTick, UpstreamColumnView, heat, list_assets,
 };
 
 /// The most cells of a heat bar.
@@ -68,6 +68,8 @@ struct Head {
     spec: Arc<AssetSpec>,
     view: AssetView,
     picture: Arc<AssetPicture>,
+    /// What the whole page is drawn from, so that its parts agree.
+    all: Arc<Picture>,
     is_loading: bool,
 }
 
@@ -77,9 +79,9 @@ impl Head {
         let spec = definitions.find(name).map_err(crate::service::ServiceError::from)?.clone();
         let view =
             list_assets(definitions, Some(spec.key.as_str()))?.into_iter().next().ok_or(PageError::NothingHere)?;
-        let picture = app.picture.current();
-        let known = picture.asset(&spec.key).cloned();
-        Ok(Self { is_loading: known.is_none(), picture: known.unwrap_or_default(), view, spec })
+        let all = app.picture.current();
+        let known = all.asset(&spec.key).cloned();
+        Ok(Self { is_loading: known.is_none(), picture: known.unwrap_or_default(), all, view, spec })
     }
 
     fn word(&self, page: &Page) -> &'static str {
@@ -376,8 +378,7 @@ async fn asset(
         _ if asked.part == "partitions" => rendered(&Partitions::read(&app, &page, &head, &asked).await?),
         _ => {
             let partitions = Partitions::read(&app, &page, &head, &asked).await?;
-            let (definitions, picture) = (app.service.definitions(), app.picture.current());
-            let neighbourhood = Neighbourhood::new(&page, definitions, &picture, &head.spec.key)?;
+            let neighbourhood = Neighbourhood::new(&page, app.service.definitions(), &head.all, &head.spec.key)?;
             rendered(&Overview { standing: Standing::new(&page, &head), partitions, neighbourhood, page, head, asked })
         }
     }
