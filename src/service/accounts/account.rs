@@ -141,8 +141,7 @@ impl Service {
         };
         let account = self.known_account(&name).await?;
         let permit = self.accounts.hashing.clone().acquire_owned().await;
-        let is_right = is_password(current, account.password_hash.clone()).await;
-        drop(permit);
+        let is_right = is_password(current, account.password_hash.clone(), permit).await;
         if !is_right {
             self.record(Done { action: "user passwd failed", target: Some(&name), ..Done::default() }).await;
             return Err(ServiceError::Refused("the present password is another one".to_owned()));

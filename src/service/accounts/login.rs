@@ -117,8 +117,7 @@ impl Service {
         self.counted(std::iter::once(by_account).chain(by_address).collect()).await?;
         let account = self.store.account(&name).await?;
         let hash = account.as_ref().and_then(|account| account.password_hash.clone());
-        let is_right = is_password(&password, hash).await;
-        drop(permit);
+        let is_right = is_password(&password, hash, permit).await;
         let Some(account) = account else { return Err(LoginError::Wrong) };
         if !is_right || account.disabled_at.is_some() {
             // Not waited for: how long it takes would tell that there is such an account.

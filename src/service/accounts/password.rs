@@ -94,11 +94,12 @@ impl Service {
     }
 }
 
-/// Whether `password` has this hash; never without one, which takes just as long. The caller sees to it that not too many
-/// are asked at once.
-pub(super) async fn is_password(password: &Password, hash: Option<String>) -> bool {
+/// Whether `password` has this hash; never without one, which takes just as long. The permit to hash is given back when
+/// that is done, also for somebody who no longer waits for it.
+pub(super) async fn is_password(password: &Password, hash: Option<String>, permit: impl Send + 'static) -> bool {
     let password = password.clone();
     let verified = spawn_blocking(move || {
+        let _permit = permit;
         let text = hash.as_deref().unwrap_or(NOBODYS_HASH);
         let verified = PasswordHash::new(text)
             .is_ok_and(|parsed| Argon2::default().verify_password(password.0.as_bytes(), &parsed).is_ok());
