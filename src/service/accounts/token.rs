@@ -10,6 +10,7 @@ use super::audit::Done;
 use super::caller::{Caller, Role, Via};
 use super::secret::{Secret, hash_of};
 use super::session::USE_TOLERANCE;
+use crate::service::request::quoted;
 use crate::service::{Service, ServiceError};
 use crate::store::account::AccountRecord;
 use crate::store::token::{NewToken, TokenRecord};
@@ -148,7 +149,7 @@ impl Service {
         self.record(Done {
             action: "user token add",
             target: Some(&target),
-            command: Some(&format!("user token add {} --name '{name}' --role {role}", account.name)),
+            command: Some(&format!("user token add {} --name {} --role {role}", account.name, quoted(name))),
             detail: Some(serde_json::json!({ "prefix": created.prefix, "role": role, "expires_at": expires })),
             ..Done::default()
         })
