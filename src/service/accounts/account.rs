@@ -5,7 +5,9 @@ use serde::Serialize;
 
 use super::audit::Done;
 use super::caller::{Caller, Role};
+use super::login::LoginError;
 use super::password::{Password, is_password};
+use super::throttle::of_account;
 use crate::core::suggest::did_you_mean;
 use crate::service::{Service, ServiceError};
 use crate::store::account::{AccountChange, AccountChanged, AccountRecord, NewAccount};
@@ -124,10 +126,11 @@ impl Service {
         self.replace_password(&account, password).await
     }
 
-    /// Gives the account of the one who asks another password, and ends its other sessions.
+    /// Gives the account of the one who asks another password, and ends its other sessions. A wrong `current` counts as a
+    /// failed login: whoever stole a session guesses no faster than anybody else.
     ///
     /// # Errors
-    /// When `current` is not its password, it has none, or the state cannot be used.
+    /// When `current` is not its password, too many were wrong, it has none, or the state cannot be used.
     pub async fn change_own_password(
         &self,
         current: &Password,
@@ -141,11 +144,18 @@ impl Service {
         };
         let account = self.known_account(&name).await?;
         let permit = self.accounts.hashing.clone().acquire_owned().await;
+        let counter = of_account(&account.name);
+        let guessed = counter.subject_hash.clone();
+        self.counted(vec![counter]).await.map_err(|error| match error {
+            LoginError::Service(error) => error,
+            error => ServiceError::Refused(error.to_string()),
+        })?;
         let is_right = is_password(current, account.password_hash.clone(), permit).await;
         if !is_right {
             self.record(Done { action: "user passwd failed", target: Some(&name), ..Done::default() }).await;
             return Err(ServiceError::Refused("the present password is another one".to_owned()));
         }
+        self.store.login_succeeded(&guessed, &[]).await?;
         self.replace_password(&account, password).await
     }
 

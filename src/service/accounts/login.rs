@@ -183,7 +183,7 @@ impl Service {
     }
 
     /// Counts a login as failed until it has succeeded.
-    async fn counted(&self, counters: Vec<LoginCounter>) -> Result<(), LoginError> {
+    pub(super) async fn counted(&self, counters: Vec<LoginCounter>) -> Result<(), LoginError> {
         let now = self.now();
         let forgotten_before = now - TimeDelta::from_std(FORGOTTEN_AFTER).unwrap_or_default();
         match self.store.count_login(&counters, forgotten_before, now).await? {
