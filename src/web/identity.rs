@@ -8,7 +8,7 @@ use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{AUTHORIZATION, COOKIE, FORWARDED, HOST, VIA};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, Version};
 use axum::middleware::Next;
 use axum::response::Response;
 use axum::serve::IncomingStream;
@@ -121,12 +121,14 @@ fn origin(request: &Request) -> Origin {
         .iter()
         .any(|name| headers.contains_key(name));
     let is_here = peer.is_some_and(|peer| peer.is_loopback());
+    // Browsers speak nothing older; some proxies do, and then tell neither whom they ask for nor by which name.
+    let is_current = request.version() >= Version::HTTP_11;
     // Only a proxy on this very machine is believed, and of what it passes on only what it wrote itself, at the end.
     let forwarded_for = headers.get_all(FORWARDED_FOR).iter().next_back().and_then(|value| value.to_str().ok());
     let client = forwarded_for.and_then(|list| list.rsplit(',').next()?.trim().parse::<IpAddr>().ok());
     Origin {
         address: if is_here { client.or(peer) } else { peer },
-        is_local: is_here && !is_forwarded && names_this_machine(headers),
+        is_local: is_here && is_current && !is_forwarded && names_this_machine(headers),
     }
 }
 
