@@ -92,7 +92,9 @@ pub(super) async fn known(State(app): State<Arc<App>>, mut request: Request, nex
 async fn asked(app: &App, headers: &HeaderMap, origin: Origin) -> Asked {
     match timeout(PATIENCE, identified(app, headers, origin)).await {
         Ok(Ok(identified)) => Asked::Known(identified),
-        Ok(Err(error)) => Asked::Unavailable(error.to_string()),
+        Ok(Err(error)) if origin.is_local => Asked::Unavailable(error.to_string()),
+        // What is wrong names addresses and databases: strangers are not told.
+        Ok(Err(_)) => Asked::Unavailable("the database cannot be used".to_owned()),
         Err(_) => Asked::Unavailable("the database does not answer".to_owned()),
     }
 }

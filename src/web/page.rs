@@ -17,6 +17,7 @@ use super::failure::{Failure, PageError};
 use super::files;
 use super::identity::Asked;
 pub(crate) use super::language::Language;
+use crate::service::Origin;
 
 /// The look of a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -317,9 +318,14 @@ pub(super) async fn framed(State(app): State<Arc<App>>, request: Request, next: 
     let (parts, body) = request.into_parts();
     let page = Page::new(&app, &parts);
     let wants_page = parts.method == Method::GET && accepts_pages(&parts.headers);
+    let is_stranger = page.caller.is_none() && parts.extensions.get::<Origin>().is_none_or(|origin| !origin.is_local);
     let response = next.run(Request::from_parts(parts, body)).await;
-    let Some(failure) = response.extensions().get::<Failure>().cloned() else { return response };
+    let Some(mut failure) = response.extensions().get::<Failure>().cloned() else { return response };
     let status = failure.status;
+    if status == StatusCode::SERVICE_UNAVAILABLE && is_stranger {
+        // What is wrong names addresses and databases: at the login too.
+        failure.sentence.clear();
+    }
     let headers = response.headers().clone();
     if status == StatusCode::UNAUTHORIZED && wants_page {
         return login_first(&page);
