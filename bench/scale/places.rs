@@ -91,15 +91,27 @@ const ROUTES: &[(&str, Measured)] = &[
     ("/tables", By(&["/tables"])),
     ("/tables/{asset}", By(&["/tables/gold.asset_050"])),
     ("/tables/{asset}/{file}", Not("a download of any size")),
+    ("/login/with/{provider}", Not("nobody else knows the people of the bench")),
+    ("/login/from/{provider}", Not("nobody else knows the people of the bench")),
+    ("/assets", By(&["/assets", "/assets?state=failing"])),
     (
-        "/assets/{asset}",
+        "/assets/{name}",
         By(&[
             "/assets/gold.asset_050",
             "/assets/silver.asset_010",
             "/assets/bronze.asset_000",
             "/assets/gold.asset_450",
+            "/assets/gold.asset_050?state=missing",
+            "/assets/gold.asset_050?before={partition}",
+            "/assets/gold.asset_050?view=columns",
+            "/assets/gold.asset_050?view=checks",
+            "/assets/gold.asset_050?view=metadata",
+            "/assets/gold.asset_050?view=policies",
         ]),
     ),
+    ("/assets/{name}/why", By(&["/assets/gold.asset_050/why?partition={partition}"])),
+    ("/assets/{name}/plan", By(&["/assets/gold.asset_050/plan", "/assets/gold.asset_050/plan?what=stale"])),
+    ("/assets/{name}/mark", By(&["/assets/gold.asset_050/mark"])),
 ];
 
 /// An address to be measured.
@@ -127,8 +139,8 @@ pub(super) async fn all(client: &reqwest::Client, serving: &Child, state: &State
         let description: serde_json::Value = description.json().await?;
         let paths = description.get("paths").and_then(|paths| paths.as_object()).context("the API has no paths")?;
         for path in paths.iter().filter(|(_, verbs)| verbs.get("get").is_some()).map(|(path, _)| path) {
-            // Streams do not end.
-            if path.ends_with("/stream") || path.ends_with("/events") {
+            // Streams do not end, and a download is of any size.
+            if path.ends_with("/stream") || path.ends_with("/download") {
                 continue;
             }
             places.extend(of_api(path, state).into_iter().map(|address| Place { address }));
@@ -137,20 +149,14 @@ pub(super) async fn all(client: &reqwest::Client, serving: &Child, state: &State
     Ok(places)
 }
 
-/// A path of the API with its parameters filled in.
+/// A path of the API with its parameters filled in: one address for each run that differs from the others.
 fn of_api(path: &str, state: &State) -> Vec<String> {
-    let asset = path.replace("{asset}", "gold.asset_050").replace("{key}", "gold.asset_050");
-    let asset = asset.replace("{partition}", &state.partition).replace("{backfill_id}", &state.backfill.to_string());
-    let runs = [state.run, state.large_run, state.live_run];
-    let filled: Vec<String> = if asset.contains("{run_id}") {
-        runs.iter().map(|run| asset.replace("{run_id}", &run.to_string())).collect()
-    } else if asset.contains("/runs/{id}") {
-        runs.iter().map(|run| asset.replace("{id}", &run.to_string())).collect()
-    } else {
-        vec![asset.replace("/backfills/{id}", &format!("/backfills/{}", state.backfill))]
-    };
+    let question = if path.ends_with("/why") { "?partition={partition}" } else { "" };
+    let path = format!("{path}{question}").replace("{asset}", "gold.asset_050");
+    let runs: &[&str] = if path.contains("{run}") { &["{run}", "{large_run}", "{live_run}"] } else { &["{run}"] };
+    let addresses = runs.iter().map(|run| filled(&format!("/api/v1{}", path.replace("{run}", run)), state));
     // What else has parameters is not there in this installation.
-    filled.into_iter().filter(|address| !address.contains('{')).collect()
+    addresses.filter(|address| !address.contains('{')).collect()
 }
 
 fn filled(address: &str, state: &State) -> String {

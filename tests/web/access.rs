@@ -168,6 +168,7 @@ const TABLE: &str = "
     POST /api/v1/tokens/{token}/revoke       admin
     POST /api/v1/users/{user}/disable        admin
     POST /api/v1/users/{user}/enable         admin
+    POST /api/v1/users/{user}/logout         admin
     POST /api/v1/users/{user}/role           admin
     GET  /api/v1/workers                     viewer
     GET  /audit                              admin

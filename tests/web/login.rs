@@ -143,6 +143,18 @@ async fn an_open_page_hears_nothing_more_when_its_session_ends() {
 }
 
 #[tokio::test]
+async fn a_program_ends_the_sessions_of_a_user() {
+    let server = with_people().await;
+    let cookie = cookie_of_root(&server).await;
+    let token = token_of(&server, Role::Admin).await;
+    let logout = |user: &str| server.request(Method::POST, &format!("/api/v1/users/{user}/logout")).bearer_auth(&token);
+    let ended = server.send(logout("root")).await;
+    assert_eq!((ended.status, ended.text.as_str()), (200, r#"{"ended":1}"#));
+    assert_eq!(with_cookie(&server, &cookie, "/audit").await.status, 303);
+    assert_eq!(server.send(logout("nobody")).await.status, 404);
+}
+
+#[tokio::test]
 async fn users_are_made_changed_and_disabled_on_a_page() {
     let server = with_people().await;
     let cookie = cookie_of_root(&server).await;

@@ -1,5 +1,7 @@
-//! Who may do what, and who did: users, tokens and the audit log. Passwords and tokens are made on pages and the command
-//! line only: no answer here has a secret in it.
+//! Who may do what, and who did: users, tokens and the audit log.
+//!
+//! Users, passwords and tokens are made on pages and the command line only: whoever got hold of a token could otherwise
+//! stay when it is revoked, and no request or answer here has a secret in it that could be remembered with a key.
 
 use std::sync::Arc;
 
@@ -72,6 +74,25 @@ async fn enable(
     Path(user): Path<String>,
 ) -> Answer<ChangedAccountView> {
     Ok(Json(acting(&app, caller).enable_account(&user).await?))
+}
+
+/// How many sessions ended.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "ended": 2 }))]
+struct EndedSessions {
+    /// So many.
+    ended: u64,
+}
+
+/// End all sessions of a user
+///
+/// Its tokens stay, and whoever knows the password may log in again.
+#[utoipa::path(post, path = "/users/{user}/logout", tag = "accounts",
+    params(("user" = String, Path, description = "The user's name", example = "ada")),
+    responses((status = 200, description = "How many sessions ended", body = EndedSessions)),
+    extensions(("x-command" = json!("user logout USER")), ("x-role" = json!("admin"))))]
+async fn logout(Admin(caller): Admin, State(app): State<Arc<App>>, Path(user): Path<String>) -> Answer<EndedSessions> {
+    Ok(Json(EndedSessions { ended: acting(&app, caller).end_sessions(&user).await? }))
 }
 
 /// Whose tokens.
@@ -151,6 +172,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(role))
         .routes(routes!(disable))
         .routes(routes!(enable))
+        .routes(routes!(logout))
         .routes(routes!(tokens))
         .routes(routes!(revoke))
         .routes(routes!(audit))
