@@ -207,6 +207,17 @@ impl Page {
         self.number(number.whole())
     }
 
+    /// So many of something: `1 row`, `2 rows`.
+    pub(crate) fn so_many(&self, number: impl Whole, one: &str, several: &str) -> String {
+        let number = number.whole();
+        format!("{} {}", self.number(number), if number == 1 { one } else { several })
+    }
+
+    /// So many rows, in words.
+    pub(crate) fn row_count(&self, count: impl Whole) -> String {
+        self.so_many(count, self.t("row", "Zeile"), self.t("rows", "Zeilen"))
+    }
+
     /// A share of a whole as a percentage that is 100 only when nothing is left.
     pub(crate) fn percent(&self, part: impl Whole, whole: impl Whole) -> i64 {
         let whole = whole.whole();
