@@ -184,6 +184,11 @@ impl Page {
         self.duration_precise(chrono::TimeDelta::from_std(length).unwrap_or_default())
     }
 
+    /// A length of time, as [`Self::duration`].
+    pub(crate) fn span(&self, length: std::time::Duration) -> String {
+        self.duration(i64::try_from(length.as_secs()).unwrap_or(i64::MAX))
+    }
+
     /// A length of time in whole seconds, as [`Self::duration`].
     pub(crate) fn span_of(&self, seconds: impl Whole) -> String {
         self.duration(seconds.whole())
