@@ -28,7 +28,7 @@ const PACE: Duration = Duration::from_secs(15);
 const FIRST_LATE: u64 = 2;
 const LATE_EVERY: u64 = 6;
 
-/// At which turn what went wrong is put right: after five minutes.
+/// At which turns what went wrong is put right: after five minutes, and then as often in case the database was away.
 const PUT_RIGHT: u64 = 20;
 
 /// How many days back late logs reach.
@@ -66,7 +66,7 @@ async fn one_turn(
         let random = &mut Random::for_purpose(6, now.timestamp_millis().unsigned_abs());
         batch.game_log_events = late_log(people, now, random).game_log_events;
     }
-    if turn == PUT_RIGHT {
+    if turn > 0 && turn.is_multiple_of(PUT_RIGHT) {
         match put_right(&writer.pool).await {
             Ok(true) => tracing::info!("the message of negative length was taken back"),
             Ok(false) => {}

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use askama::Template;
 use axum::Router;
@@ -100,7 +99,7 @@ async fn evaluated(app: &App, picture: &Picture, spec: &AssetSpec, shown: usize)
 
 impl Page {
     /// A rule in words.
-    fn rule(&self, automation: &Automation) -> String {
+    pub(super) fn rule(&self, automation: &Automation) -> String {
         match automation {
             Automation::Manual => self.t("on request only", "nur auf Anforderung").to_owned(),
             Automation::Cron(expression) => {
@@ -131,7 +130,8 @@ impl Page {
         parts.iter().map(|part| self.rule(part)).collect::<Vec<_>>().join(word)
     }
 
-    fn wait(&self, wait: WaitPolicy) -> String {
+    /// What of its upstream a partition waits for, in words.
+    pub(super) fn wait(&self, wait: WaitPolicy) -> String {
         match wait {
             WaitPolicy::All => self.t("waits for everything it reads", "wartet auf alles, was sie liest").to_owned(),
             WaitPolicy::AtLeast(count) => {
@@ -141,10 +141,6 @@ impl Page {
                 text
             }
         }
-    }
-
-    fn span(&self, length: Duration) -> String {
-        self.duration(i64::try_from(length.as_secs()).unwrap_or(i64::MAX))
     }
 }
 

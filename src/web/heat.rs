@@ -79,9 +79,8 @@ impl HeatBar {
                 (true, _) => "100%".to_owned(),
             },
             label: format!(
-                "{range}{} {}: {}",
-                page.count(partitions),
-                page.t("partitions", "Partitionen"),
+                "{range}{}: {}",
+                page.so_many(partitions, page.t("partition", "Partition"), page.t("partitions", "Partitionen")),
                 standing(page, all.iter())
             ),
             cells,

@@ -157,11 +157,16 @@ fn notes(page: &Page, spec: &AssetSpec, picture: &AssetPicture, overview: &Overv
     let described = |subset: &PartitionSubset| spec.partitions.describe(subset);
     let under_way = picture.under_way();
     counted(under_way.len(), page.t("under way", "in Arbeit"), described(&under_way));
-    counted(picture.missing.len(), page.t("missing", "fehlen"), described(&picture.missing));
+    let missing = picture.missing.len();
+    counted(missing, page.t("missing", if missing == 1 { "fehlt" } else { "fehlen" }), described(&picture.missing));
     let stale = picture.stale.partitions();
     counted(stale.len(), page.t("stale", "veraltet"), described(&stale));
     let quarantined = u64::try_from(picture.quarantined).unwrap_or(0);
-    counted(quarantined, page.t("rows in quarantine", "Zeilen in Quarantäne"), String::new());
+    let rows = match quarantined {
+        1 => page.t("row in quarantine", "Zeile in Quarantäne"),
+        _ => page.t("rows in quarantine", "Zeilen in Quarantäne"),
+    };
+    counted(quarantined, rows, String::new());
     for check in overview.failing_checks.get(&spec.key).into_iter().flatten() {
         let text = format!("{} {}", page.t("check", "Prüfung"), check.check);
         notes.push(Note { text, title: format!("{}: {}", check.partition, check.message) });

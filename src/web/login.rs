@@ -46,7 +46,7 @@ impl LoginPage {
                 self.page.t("The name or the password is wrong.", "Name oder Passwort ist falsch.").to_owned()
             }
             Some(LoginError::Throttled { retry_after }) => {
-                let length = self.page.duration(i64::try_from(retry_after.as_secs()).unwrap_or(i64::MAX));
+                let length = self.page.span(*retry_after);
                 match self.page.language_tag() {
                     "de" => format!(
                         "Zu viele Anmeldungen sind fehlgeschlagen. Der nächste Versuch ist in {length} möglich."

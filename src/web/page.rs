@@ -222,13 +222,6 @@ impl Page {
         self.number(count.try_into().unwrap_or(i64::MAX))
     }
 
-    /// So many rows, in words.
-    pub(crate) fn row_count(&self, count: impl Into<i64>) -> String {
-        let count = count.into();
-        let noun = if count == 1 { self.t("row", "Zeile") } else { self.t("rows", "Zeilen") };
-        format!("{} {noun}", self.number(count))
-    }
-
     /// The local date of the page.
     pub(crate) fn today(&self) -> NaiveDate {
         self.now.with_timezone(&self.zone).date_naive()

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::page::{Page, TimeText};
+use super::words;
 
 /// What to say after something was done, by the word in the address the browser was sent to.
 const DONE: [(&str, &str, &str); 20] = [
@@ -183,6 +184,11 @@ impl Page {
         self.duration_precise(chrono::TimeDelta::from_std(length).unwrap_or_default())
     }
 
+    /// A length of time, as [`Self::duration`].
+    pub(crate) fn span(&self, length: std::time::Duration) -> String {
+        self.duration(i64::try_from(length.as_secs()).unwrap_or(i64::MAX))
+    }
+
     /// A length of time in whole seconds, as [`Self::duration`].
     pub(crate) fn span_of(&self, seconds: impl Whole) -> String {
         self.duration(seconds.whole())
@@ -202,9 +208,25 @@ impl Page {
         }
     }
 
+    /// JSON for people, its first characters.
+    pub(crate) fn json(&self, value: &serde_json::Value, characters: usize) -> String {
+        self.shortened(&serde_json::to_string_pretty(value).unwrap_or_default(), characters)
+    }
+
     /// A whole number with its thousands apart, whatever it is counted in.
     pub(crate) fn num(&self, number: impl Whole) -> String {
         self.number(number.whole())
+    }
+
+    /// So many of something: `1 row`, `2 rows`.
+    pub(crate) fn so_many(&self, number: impl Whole, one: &str, several: &str) -> String {
+        let number = number.whole();
+        format!("{} {}", self.number(number), if number == 1 { one } else { several })
+    }
+
+    /// So many rows, in words.
+    pub(crate) fn row_count(&self, count: impl Whole) -> String {
+        self.so_many(count, self.t("row", "Zeile"), self.t("rows", "Zeilen"))
     }
 
     /// A share of a whole as a percentage that is 100 only when nothing is left.
@@ -213,58 +235,15 @@ impl Page {
         if whole <= 0 { 100 } else { part.whole().saturating_mul(100) / whole }
     }
 
-    /// How something that is carried out stands, in a word.
+    /// How something stands, in a word.
     pub(crate) fn state_word<'a>(&self, state: &'a str) -> &'a str {
-        match state {
-            "queued" => self.t("queued", "wartet"),
-            "running" => self.t("running", "läuft"),
-            "paused" => self.t("paused", "pausiert"),
-            "canceling" => self.t("canceling", "wird abgebrochen"),
-            "succeeded" => self.t("succeeded", "erfolgreich"),
-            "failed" => self.t("failed", "fehlgeschlagen"),
-            "canceled" => self.t("canceled", "abgebrochen"),
-            "skipped" => self.t("skipped", "übersprungen"),
-            "blocked" => self.t("blocked", "blockiert"),
-            "pending" => self.t("pending", "steht an"),
-            "ready" => self.t("ready", "bereit"),
-            "on" => self.t("on", "an"),
-            "retired" => self.t("retired", "abgelöst"),
-            "failing" => self.t("failing", "schlägt fehl"),
-            "launched" => self.t("launched", "gestartet"),
-            "requested" => self.t("requested", "angefordert"),
-            "nothing" => self.t("nothing to do", "nichts zu tun"),
-            "idle" => self.t("idle", "frei"),
-            "stopping" => self.t("stopping", "beendet sich"),
-            "dead" => self.t("dead", "tot"),
-            "waiting" => self.t("waiting", "wartet"),
-            "delivered" => self.t("delivered", "zugestellt"),
-            "given_up" => self.t("given up", "aufgegeben"),
-            "released" => self.t("released", "freigegeben"),
-            "discarded" => self.t("discarded", "verworfen"),
-            "open" => self.t("open", "offen"),
-            "over" => self.t("over", "vorbei"),
-            "warning" => self.t("warning", "Warnung"),
-            "error" => self.t("error", "Fehler"),
-            other => other,
-        }
-    }
-}
-
-/// The badge in which a word about a state is shown.
-pub(crate) fn badge_of(state: &str) -> &'static str {
-    match state {
-        "running" | "canceling" | "requested" => "running",
-        "queued" | "waiting" | "ready" | "pending" => "queued",
-        "succeeded" | "on" | "launched" | "idle" | "delivered" | "released" | "over" => "fresh",
-        "failed" | "failing" | "dead" | "blocked" | "given_up" | "error" => "failed",
-        "paused" | "stopping" | "warning" | "open" => "late",
-        _ => "empty",
+        words::state(self, state)
     }
 }
 
 /// A word about a state, in its badge.
 #[derive(Template)]
-#[template(source = r#"<span class="badge state-{{ class }}">{{ text }}</span>"#, ext = "html")]
+#[template(source = r#"<span class="badge {{ class }}">{{ text }}</span>"#, ext = "html")]
 pub(crate) struct Badge<'a> {
     class: &'static str,
     text: &'a str,
@@ -276,7 +255,7 @@ impl askama::filters::HtmlSafe for Badge<'_> {}
 impl Page {
     /// How something stands, in its badge.
     pub(crate) fn badge<'a>(&self, state: &'a str) -> Badge<'a> {
-        Badge { class: badge_of(state), text: self.state_word(state) }
+        Badge { class: words::state_class(state), text: self.state_word(state) }
     }
 }
 

@@ -72,8 +72,8 @@ impl RunPart {
         address(&format!("/assets/{asset}/why"), [("partition", partition)])
     }
 
-    fn shortened<'a>(&self, text: &'a str) -> &'a str {
-        words::shortened(text, ERROR_CHARACTERS)
+    fn shortened(&self, text: &str) -> String {
+        self.page.shortened(text, ERROR_CHARACTERS)
     }
 
     /// How many versions there are that are not told.

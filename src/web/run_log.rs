@@ -21,7 +21,6 @@ use super::access::Viewer;
 use super::address::address;
 use super::failure::PageError;
 use super::page::{Page, PageResult, rendered};
-use super::words;
 use crate::service::{LOG_LEVELS, LogLineView, LogPlace, LogTailQuery};
 
 /// How many lines a page shows.
@@ -121,13 +120,12 @@ impl LogLines {
         line.at.with_timezone(&self.page.zone).format("%Y-%m-%d %H:%M:%S%.3f %:z").to_string()
     }
 
-    fn message<'a>(&self, line: &'a LogLineView) -> &'a str {
-        words::shortened(&line.message, MESSAGE_CHARACTERS)
+    fn message(&self, line: &LogLineView) -> String {
+        self.page.shortened(&line.message, MESSAGE_CHARACTERS)
     }
 
     fn fields(&self, line: &LogLineView) -> String {
-        let text = fields(line);
-        words::shortened(&text, MESSAGE_CHARACTERS).to_owned()
+        self.page.shortened(&fields(line), MESSAGE_CHARACTERS)
     }
 }
 

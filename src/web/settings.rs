@@ -52,10 +52,6 @@ impl Settings {
         Action::new(&self.page, path, title, &format!("alert test {}", channel.name)).for_administrators()
     }
 
-    fn days(&self, length: &std::time::Duration) -> String {
-        self.page.duration(i64::try_from(length.as_secs()).unwrap_or(i64::MAX))
-    }
-
     fn waiting(&self) -> i64 {
         self.quarantine.iter().map(|(_, rows)| rows).sum()
     }

@@ -1,7 +1,5 @@
 //! States in the language of the page. Their classes are those of the style sheet, everywhere the same.
 
-use uuid::Uuid;
-
 use super::page::Page;
 use crate::service::{AssetCondition, HeatState};
 
@@ -59,7 +57,7 @@ pub(crate) fn heat(page: &Page, state: HeatState) -> &'static str {
     }
 }
 
-/// The state of a run, step, attempt, partition or check, as the state names it.
+/// How something stands, as the state names it: a run, a step, a check, a schedule, an alert.
 pub(crate) fn state<'a>(page: &Page, word: &'a str) -> &'a str {
     match word {
         "queued" => page.t("queued", "wartet"),
@@ -83,6 +81,24 @@ pub(crate) fn state<'a>(page: &Page, word: &'a str) -> &'a str {
         "warn" => page.t("due soon", "bald fällig"),
         "fail" => page.t("broken", "verletzt"),
         "unknown" => page.t("unknown", "unbekannt"),
+        "on" => page.t("on", "an"),
+        "retired" => page.t("retired", "abgelöst"),
+        "failing" => page.t("failing", "schlägt fehl"),
+        "launched" => page.t("launched", "gestartet"),
+        "requested" => page.t("requested", "angefordert"),
+        "nothing" => page.t("nothing to do", "nichts zu tun"),
+        "idle" => page.t("idle", "frei"),
+        "stopping" => page.t("stopping", "beendet sich"),
+        "dead" => page.t("dead", "tot"),
+        "waiting" => page.t("waiting", "wartet"),
+        "delivered" => page.t("delivered", "zugestellt"),
+        "given_up" => page.t("given up", "aufgegeben"),
+        "released" => page.t("released", "freigegeben"),
+        "discarded" => page.t("discarded", "verworfen"),
+        "open" => page.t("open", "offen"),
+        "over" => page.t("over", "vorbei"),
+        "warning" => page.t("warning", "Warnung"),
+        "error" => page.t("error", "Fehler"),
         word => word,
     }
 }
@@ -90,11 +106,12 @@ pub(crate) fn state<'a>(page: &Page, word: &'a str) -> &'a str {
 /// The class of a state's badge.
 pub(crate) fn state_class(word: &str) -> &'static str {
     match word {
-        "succeeded" | "fresh" | "external" | "pass" | "passed" => "state-fresh",
-        "running" | "canceling" => "state-running",
-        "queued" | "ready" | "pending" => "state-queued",
-        "failed" | "blocked" | "lost" | "fail" => "state-failed",
-        "paused" | "warn" | "late" => "state-late",
+        "succeeded" | "fresh" | "external" | "pass" | "passed" | "on" | "launched" | "idle" | "delivered"
+        | "released" | "over" => "state-fresh",
+        "running" | "canceling" | "requested" => "state-running",
+        "queued" | "waiting" | "ready" | "pending" => "state-queued",
+        "failed" | "failing" | "blocked" | "lost" | "fail" | "dead" | "given_up" | "error" => "state-failed",
+        "paused" | "stopping" | "warn" | "warning" | "late" | "open" => "state-late",
         "stale" => "state-stale",
         "missing" => "state-missing",
         _ => "state-empty",
@@ -127,23 +144,7 @@ pub(crate) fn cause<'a>(page: &Page, word: &'a str) -> &'a str {
     }
 }
 
-/// The end of an id, by which people name it.
-pub(crate) fn short_id(id: &Uuid) -> String {
-    let text = id.simple().to_string();
-    text.get(text.len() - 8..).unwrap_or_default().to_owned()
-}
-
 /// The beginning of a hash, which is enough to compare two.
 pub(crate) fn short_hash(hash: &str) -> &str {
-    shortened(hash, 10)
-}
-
-/// The text, or its first characters.
-pub(crate) fn shortened(text: &str, characters: usize) -> &str {
-    text.char_indices().nth(characters).map_or(text, |(end, _)| text.get(..end).unwrap_or(text))
-}
-
-/// JSON for people, its first characters.
-pub(crate) fn json(value: &serde_json::Value, characters: usize) -> String {
-    shortened(&serde_json::to_string_pretty(value).unwrap_or_default(), characters).to_owned()
+    hash.get(..10).unwrap_or(hash)
 }

@@ -181,9 +181,8 @@ impl Partitions {
             "" => None,
             text => {
                 let key = text.parse().ok().and_then(|key| head.spec.partitions.ordinal(&key).ok());
-                Some(key.ok_or_else(|| {
-                    PageError::BadRequest(format!("`{}` is no partition", words::shortened(text, 80)))
-                })?)
+                let refused = || PageError::BadRequest(format!("`{}` is no partition", page.shortened(text, 80)));
+                Some(key.ok_or_else(refused)?)
             }
         };
         let query = PartitionQuery { state, before, limit: PAGE_PARTITIONS, ..PartitionQuery::default() };
@@ -245,7 +244,7 @@ impl Partitions {
     fn matter(&self, row: &PartitionRowView) -> String {
         let failed = row.step.as_ref().filter(|_| row.state == HeatState::Failed).and_then(|step| step.reason.clone());
         let stale = row.stale.iter().map(|reason| reason.sentence.as_str()).collect::<Vec<_>>().join("; ");
-        words::shortened(&failed.unwrap_or(stale), 300).to_owned()
+        self.page.shortened(&failed.unwrap_or(stale), 300)
     }
 
     fn seconds(&self, seconds: &f64) -> String {

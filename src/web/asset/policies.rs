@@ -1,15 +1,11 @@
 //! What a declaration promises, in words.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 
 use crate::asset::spec::AssetSpec;
 use crate::core::cron::CronExpression;
 use crate::core::mapping::PartitionMapping;
-use crate::core::policy::{
-    AssetCheck, Automation, CheckRule, FreshnessPolicy, FreshnessRule, RetryPolicy, WaitPolicy, WriteMode,
-};
+use crate::core::policy::{AssetCheck, CheckRule, FreshnessPolicy, FreshnessRule, RetryPolicy, WriteMode};
 use crate::service::AssetPicture;
 use crate::web::page::Page;
 use crate::web::words;
@@ -27,11 +23,7 @@ pub(super) struct Policy {
 
 /// The instant as clocks in the zone show it, with the offset from UTC.
 pub(super) fn local(page: &Page, at: DateTime<Utc>) -> String {
-    at.with_timezone(&page.zone).format("%Y-%m-%d %H:%M %:z").to_string()
-}
-
-fn length(page: &Page, duration: Duration) -> String {
-    page.duration(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX))
+    page.time_offset(&at).text().to_owned()
 }
 
 /// All of an asset.
@@ -45,9 +37,9 @@ pub(super) fn policies(page: &Page, spec: &AssetSpec, picture: &AssetPicture) ->
             ticks.collect::<Vec<_>>()
         });
         let more = ticks.map(|at| local(page, at)).collect();
-        let text = automation(page, &spec.automation);
+        let text = page.rule(&spec.automation);
         policies.push(Policy { name: page.t("Automation", "Automatik"), text, more });
-        policies.push(policy(page.t("Waiting for inputs", "Warten auf Eingaben"), wait(page, spec.wait)));
+        policies.push(policy(page.t("Waiting for inputs", "Warten auf Eingaben"), page.wait(spec.wait)));
         policies.push(policy(page.t("Repeating", "Wiederholung"), retry(page, &spec.retry)));
         policies.push(policy(page.t("Writing", "Schreiben"), writing(page, &spec.write_mode)));
     }
@@ -65,10 +57,10 @@ pub(super) fn policies(page: &Page, spec: &AssetSpec, picture: &AssetPicture) ->
                 "nach dem Ende ihrer Partition kommen, warten in Quarantäne auf eine Entscheidung",
             ),
         );
-        policies.push(policy(page.t("Late rows", "Späte Zeilen"), format!("{before} {} {after}", length(page, limit))));
+        policies.push(policy(page.t("Late rows", "Späte Zeilen"), format!("{before} {} {after}", page.span(limit))));
     }
     if let Some(timeout) = spec.timeout {
-        let text = format!("{} {}", page.t("an attempt may take", "ein Versuch darf dauern:"), length(page, timeout));
+        let text = format!("{} {}", page.t("an attempt may take", "ein Versuch darf dauern:"), page.span(timeout));
         policies.push(policy(page.t("Time limit", "Zeitgrenze"), text));
     }
     if let Some(pool) = &spec.pool {
@@ -87,59 +79,18 @@ pub(super) fn policies(page: &Page, spec: &AssetSpec, picture: &AssetPicture) ->
     policies
 }
 
-fn automation(page: &Page, automation_: &Automation) -> String {
-    let several = |parts: &[Automation], word: &str| {
-        parts.iter().map(|part| automation(page, part)).collect::<Vec<_>>().join(word)
-    };
-    match automation_ {
-        Automation::Manual => page.t("only when somebody asks for it", "nur auf Verlangen").to_owned(),
-        Automation::Cron(expression) => {
-            format!("{} `{expression}`", page.t("at each tick of", "zu jedem Zeitpunkt von"))
-        }
-        Automation::Eager { debounce } => format!(
-            "{} {}",
-            page.t(
-                "when something it reads changed, after a pause of",
-                "wenn sich etwas Gelesenes geändert hat, nach einer Pause von"
-            ),
-            length(page, *debounce)
-        ),
-        Automation::OnClose { grace } => {
-            format!(
-                "{} {}",
-                page.t("when its window has ended, after", "nach Ende des Fensters, nach weiteren"),
-                length(page, *grace)
-            )
-        }
-        Automation::Any(parts) => several(parts, page.t(", or ", ", oder ")),
-        Automation::All(parts) => several(parts, page.t(", and ", ", und ")),
-    }
-}
-
-fn wait(page: &Page, policy: WaitPolicy) -> String {
-    match policy {
-        WaitPolicy::All => page.t("until all that it reads is there", "bis alles Gelesene da ist").to_owned(),
-        WaitPolicy::AtLeast(count) => format!(
-            "{} {} {}",
-            page.t("until at least", "bis mindestens"),
-            page.count(count),
-            page.t("of the partitions it reads are there", "der gelesenen Partitionen da sind")
-        ),
-    }
-}
-
 fn retry(page: &Page, policy: &RetryPolicy) -> String {
     if policy.retries == 0 {
         return page
             .t("a failed attempt is not repeated", "ein gescheiterter Versuch wird nicht wiederholt")
             .to_owned();
     }
-    let delay = length(page, policy.delay);
+    let delay = page.span(policy.delay);
     let growth = match policy.exponential {
         true => format!(
             "{delay} {} {}",
             page.t("and then twice as long each time, up to", "und dann jeweils doppelt so lange, höchstens"),
-            length(page, policy.delay_limit)
+            page.span(policy.delay_limit)
         ),
         false => delay,
     };
@@ -168,7 +119,7 @@ fn freshness(page: &Page, policy: Option<FreshnessPolicy>) -> String {
     match policy.map(|policy| policy.rule) {
         None => page.t("nothing is promised", "nichts ist zugesagt").to_owned(),
         Some(FreshnessRule::MaximumLag(lag)) => {
-            format!("{} {}", page.t("what is there may be at most so old:", "höchstens so alt:"), length(page, lag))
+            format!("{} {}", page.t("what is there may be at most so old:", "höchstens so alt:"), page.span(lag))
         }
         Some(FreshnessRule::Deadline(cron)) => {
             format!("{} `{cron}`", page.t("it must be there at each tick of", "muss da sein zu jedem Zeitpunkt von"))
@@ -204,14 +155,14 @@ pub(super) fn check(page: &Page, check: &AssetCheck) -> String {
                 format!("{least} {} {most} {}", page.t("to", "bis"), page.t("rows", "Zeilen"))
             }
             None => {
-                format!("{} {} {}", page.t("at least", "mindestens"), page.count(*at_least), page.t("rows", "Zeilen"))
+                format!("{} {}", page.t("at least", "mindestens"), page.row_count(*at_least))
             }
         },
         CheckRule::References { column, asset, target } => {
             format!("{column} {} {asset}.{target}", page.t("is in", "steht in"))
         }
         CheckRule::Freshness { column, maximum_age } => {
-            let age = length(page, *maximum_age);
+            let age = page.span(*maximum_age);
             format!("{column} {} {age}", page.t("is never older than", "ist nie älter als"))
         }
         CheckRule::Sql { .. } => page.t("a query finds no row", "eine Abfrage findet keine Zeile").to_owned(),

@@ -48,8 +48,8 @@ impl WhyPart {
         address(&format!("/assets/{}/why", self.why.asset), [("partition", self.why.partition.as_str())])
     }
 
-    fn shortened<'a>(&self, text: &'a str) -> &'a str {
-        words::shortened(text, ERROR_CHARACTERS)
+    fn shortened(&self, text: &str) -> String {
+        self.page.shortened(text, ERROR_CHARACTERS)
     }
 
     /// What would be built, as an address of the plan; `None` where building makes no sense.
