@@ -197,6 +197,18 @@ impl Store {
             .context("reading the run")
     }
 
+    /// Whether a run is live, without counting its steps; `None` when there is no such run.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn is_live(&self, run_id: Uuid) -> Result<Option<bool>, StoreError> {
+        sqlx::query_scalar("select finished_at is null from karat.run where run_id = $1")
+            .bind(run_id)
+            .fetch_optional(&self.pool)
+            .await
+            .context("reading the run")
+    }
+
     /// Runs, newest first: one page, whatever that takes of the history.
     ///
     /// # Errors

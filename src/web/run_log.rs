@@ -149,7 +149,7 @@ async fn log(
 }
 
 async fn is_live(app: &App, run_id: Uuid) -> Result<bool, PageError> {
-    Ok(app.service.progress(&[run_id]).await?.live_runs > 0)
+    Ok(app.service.is_live(run_id).await?)
 }
 
 /// Sends the lines as they are whenever they are others, as long as the run is live and whoever reads them is
