@@ -80,9 +80,10 @@ struct Version {
 impl Memory {
     /// Nothing is known, and everything is to be looked at.
     pub(super) fn new(definitions: &Definitions, snapshot: String, runs: &RunChanges, now: DateTime<Utc>) -> Self {
-        let memory = |spec: &Arc<AssetSpec>| AssetMemory {
-            dirty: in_question(spec, &spec.partitions.existing(now)),
-            ..AssetMemory::default()
+        let memory = |spec: &Arc<AssetSpec>| {
+            let dirty = in_question(spec, &spec.partitions.existing(now));
+            // Where no partition has begun there is nothing to look at, and time alone changes that.
+            AssetMemory { is_known: dirty.is_empty(), is_news: true, dirty, ..AssetMemory::default() }
         };
         let mut made = Self {
             snapshot,
