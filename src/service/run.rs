@@ -344,8 +344,11 @@ impl Service {
         record.ok_or_else(|| no_run(run_id))
     }
 
-    /// An error when there is no such run; its steps are not counted for that.
-    pub(super) async fn require_run(&self, run_id: Uuid) -> Result<(), ServiceError> {
+    /// Makes sure that there is such a run; its steps are not counted for that.
+    ///
+    /// # Errors
+    /// When there is none, or the state cannot be read.
+    pub async fn require_run(&self, run_id: Uuid) -> Result<(), ServiceError> {
         match self.store.is_live(run_id).await? {
             Some(_) => Ok(()),
             None => Err(no_run(run_id)),

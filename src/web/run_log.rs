@@ -219,7 +219,7 @@ async fn download(
 /// The lines that `query` asks for as a text, on its way part by part.
 pub(super) async fn as_text(app: Arc<App>, run_id: Uuid, query: LogTailQuery) -> Result<Response, PageError> {
     // An unknown run or asset is told before anything is sent.
-    app.service.progress(&[run_id]).await?;
+    app.service.require_run(run_id).await?;
     let (first, place) = app.service.log_part(run_id, &query, LogPlace::default()).await?;
     let state = (app, query, Some((first, place)));
     let parts = stream::unfold(state, move |(app, query, part)| async move {
