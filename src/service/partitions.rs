@@ -10,7 +10,6 @@ use super::status::reason_view;
 use super::{Service, ServiceError, StaleReasonView};
 use crate::core::key::PartitionKey;
 use crate::core::partition::{Ordinal, PartitionsDefinition};
-use crate::core::subset::PartitionSubset;
 use crate::core::time::TimeWindow;
 use crate::store::asset_list::Figure;
 
@@ -238,13 +237,4 @@ impl Service {
 fn key_of(definition: &PartitionsDefinition, stored: Ordinal) -> PartitionKey {
     let last = definition.last().unwrap_or(Ordinal::MAX);
     definition.key(if definition.as_time().is_some() { stored } else { stored.clamp(0, last) })
-}
-
-impl AssetPicture {
-    /// Some of the partitions divided by how they stand, each of them once; what is being built again counts as running or
-    /// queued.
-    #[must_use]
-    pub fn by_state(&self, subset: PartitionSubset) -> Vec<(HeatState, PartitionSubset)> {
-        super::picture::divided(self, subset)
-    }
 }
