@@ -8,7 +8,7 @@ use super::assets::asset_view;
 use super::history::{CheckView, MaterializationView};
 use super::picture::AssetPicture;
 use super::{AssetStatusView, AssetView, Service, ServiceError};
-use crate::asset::spec::{ColumnSpec, UpstreamSpec};
+use crate::asset::spec::{AssetSpec, ColumnSpec, UpstreamSpec};
 use crate::core::policy::{AssetCheck, FreshnessPolicy, RetryPolicy, WriteMode};
 use crate::core::word::{self, Word};
 use crate::engine::freshness::freshness_of;
@@ -75,6 +75,19 @@ impl Service {
         let mut statuses = asset_statuses(&self.store, &self.definitions, std::slice::from_ref(&spec.key), now).await?;
         let status = statuses.remove(&spec.key).unwrap_or_default();
         let freshness = freshness_of(&self.store, &self.definitions, [&spec], now).await?;
+        let picture = AssetPicture::new(status, freshness.get(&spec.key).copied());
+        self.asset_as_pictured(&spec, &picture).await
+    }
+
+    /// One asset in detail. How it stands is what the picture says, so that its partitions are not looked at.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn asset_as_pictured(
+        &self,
+        spec: &AssetSpec,
+        picture: &AssetPicture,
+    ) -> Result<AssetDetailView, ServiceError> {
         let versions = self.store.materializations(spec.key.as_str(), None, TOLD_VERSIONS).await?;
         let materializations: Vec<MaterializationView> = versions.into_iter().map(MaterializationView::from).collect();
         let mut check_results: Vec<CheckView> = Vec::new();
@@ -85,9 +98,8 @@ impl Service {
             }
         }
         Ok(AssetDetailView {
-            asset: asset_view(&self.definitions, &spec),
-            status: AssetPicture::new(status, freshness.get(&spec.key).copied())
-                .view(&spec, self.definitions.calendar().zone),
+            asset: asset_view(&self.definitions, spec),
+            status: picture.view(spec, self.definitions.calendar().zone),
             columns: spec.columns.clone(),
             reads: spec.upstreams.clone(),
             assertions: spec.checks.clone(),

@@ -30,7 +30,7 @@ impl Service {
         run_id: Uuid,
         query: &LogTailQuery,
     ) -> Result<(Vec<LogLineView>, LogTail), ServiceError> {
-        self.run_record(run_id).await?;
+        self.require_run(run_id).await?;
         let filter = self.log_filter(query)?;
         let mut tail = LogTail { service: self.clone(), run_id, filter, told: BTreeSet::new() };
         let mut lines = tail.more().await?;
@@ -58,6 +58,6 @@ impl LogTail {
     /// # Errors
     /// When the state cannot be read.
     pub async fn has_ended(&self) -> Result<bool, ServiceError> {
-        Ok(self.service.run_record(self.run_id).await?.finished_at.is_some())
+        Ok(!self.service.is_live(self.run_id).await?)
     }
 }

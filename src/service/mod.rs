@@ -94,8 +94,8 @@ pub use self::observer::Observer;
 pub use self::obstacles::{ObstacleKind, ObstacleView};
 pub use self::overview::{FailingCheckView, OverviewView, RanView};
 pub use self::partitions::{
-    CheckPageView, CheckQuery, PartitionPageView, PartitionQuery, PartitionRowView, PartitionStepView,
-    PartitionVersionView, SeriesPointView, SeriesView,
+    PartitionPageView, PartitionQuery, PartitionRowView, PartitionStepView, PartitionVersionView, SeriesPointView,
+    SeriesView,
 };
 pub use self::picture::{AssetPicture, HeatCell, HeatCounts, HeatState, Picture, PictureKeeper, Unbuilt, heat};
 pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};

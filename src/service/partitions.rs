@@ -1,4 +1,4 @@
-//! The partitions of one asset: as a table, as figures over time, and what its checks found.
+//! The partitions of one asset: as a table, and as figures over time.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -7,13 +7,11 @@ use uuid::Uuid;
 
 use super::picture::{AssetPicture, HeatState};
 use super::status::reason_view;
-use super::{CheckView, Service, ServiceError, StaleReasonView};
+use super::{Service, ServiceError, StaleReasonView};
 use crate::core::key::PartitionKey;
 use crate::core::partition::{Ordinal, PartitionsDefinition};
-use crate::core::subset::PartitionSubset;
 use crate::core::time::TimeWindow;
 use crate::store::asset_list::Figure;
-use crate::store::history::CheckChoice;
 
 /// The most rows of a page.
 const MOST_ROWS: u32 = 500;
@@ -118,30 +116,6 @@ pub struct SeriesPointView {
     pub average: f64,
     /// The most.
     pub most: f64,
-}
-
-/// Which check results of an asset.
-#[derive(Clone, Debug, Default)]
-pub struct CheckQuery {
-    /// Only of this partition.
-    pub partition: Option<String>,
-    /// Only of this check.
-    pub check: Option<String>,
-    /// Only those that failed.
-    pub failed_only: bool,
-    /// What the last page said is next.
-    pub before: Option<i64>,
-    /// At most so many.
-    pub limit: u32,
-}
-
-/// Some check results, the newest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct CheckPageView {
-    /// The results.
-    pub results: Vec<CheckView>,
-    /// What to ask for as `before` next; `None` at the end.
-    pub next: Option<i64>,
 }
 
 impl Service {
@@ -257,36 +231,10 @@ impl Service {
         };
         Ok(SeriesView { figure: figure.to_owned(), points: buckets.into_iter().map(point).collect() })
     }
-
-    /// A page of what the checks of an asset found, the newest first.
-    ///
-    /// # Errors
-    /// When there is no such asset, or the state cannot be read.
-    pub async fn check_page(&self, asset: &str, query: &CheckQuery) -> Result<CheckPageView, ServiceError> {
-        let spec = self.definitions.find(asset)?;
-        let choice = CheckChoice {
-            partition_key: query.partition.as_deref(),
-            check_name: query.check.as_deref(),
-            failed_only: query.failed_only,
-            before: query.before,
-            limit: i64::from(query.limit.clamp(1, MOST_ROWS)),
-        };
-        let (results, next) = self.store.check_page(spec.key.as_str(), &choice).await?;
-        Ok(CheckPageView { results: results.into_iter().map(CheckView::from).collect(), next })
-    }
 }
 
 /// The key of a stored number; positions of static keys may have moved, and are kept within the list.
 fn key_of(definition: &PartitionsDefinition, stored: Ordinal) -> PartitionKey {
     let last = definition.last().unwrap_or(Ordinal::MAX);
     definition.key(if definition.as_time().is_some() { stored } else { stored.clamp(0, last) })
-}
-
-impl AssetPicture {
-    /// Some of the partitions divided by how they stand, each of them once; what is being built again counts as running or
-    /// queued.
-    #[must_use]
-    pub fn by_state(&self, subset: PartitionSubset) -> Vec<(HeatState, PartitionSubset)> {
-        super::picture::divided(self, subset)
-    }
 }

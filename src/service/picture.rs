@@ -26,7 +26,6 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-pub(super) use self::heat::divided;
 pub use self::heat::{HeatCell, HeatCounts, HeatState, heat};
 pub use self::keeper::PictureKeeper;
 use super::status::{is_fresh, status_view};

@@ -190,6 +190,10 @@ pub(super) fn command_of(request: &Value) -> String {
     request.get("command").and_then(Value::as_str).map_or_else(|| request.to_string(), str::to_owned)
 }
 
+fn no_run(run_id: Uuid) -> ServiceError {
+    ServiceError::Id(format!("there is no run `{run_id}`: `run ls` lists them"))
+}
+
 impl Service {
     /// Steers the live ones of `runs`; `none_live` says why that cannot be when none is.
     pub(super) async fn control(
@@ -315,7 +319,7 @@ impl Service {
     /// # Errors
     /// When the run or asset is unknown, or the state cannot be read.
     pub async fn run_logs(&self, run_id: Uuid, query: &LogQuery) -> Result<Vec<LogLineView>, ServiceError> {
-        self.run_record(run_id).await?;
+        self.require_run(run_id).await?;
         let asset = match &query.asset {
             Some(name) => Some(self.definitions.find(name)?.key.to_string()),
             None => None,
@@ -337,7 +341,26 @@ impl Service {
 
     pub(super) async fn run_record(&self, run_id: Uuid) -> Result<RunRecord, ServiceError> {
         let record = self.store.run(run_id).await?;
-        record.ok_or_else(|| ServiceError::Id(format!("there is no run `{run_id}`: `run ls` lists them")))
+        record.ok_or_else(|| no_run(run_id))
+    }
+
+    /// Makes sure that there is such a run; its steps are not counted for that.
+    ///
+    /// # Errors
+    /// When there is none, or the state cannot be read.
+    pub async fn require_run(&self, run_id: Uuid) -> Result<(), ServiceError> {
+        match self.store.is_live(run_id).await? {
+            Some(_) => Ok(()),
+            None => Err(no_run(run_id)),
+        }
+    }
+
+    /// Whether a run is live; one that does not exist is not.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn is_live(&self, run_id: Uuid) -> Result<bool, ServiceError> {
+        Ok(self.store.is_live(run_id).await?.unwrap_or(false))
     }
 
     /// Ends a run's pause; to be called as well before working it off. A run that is not paused stays as it is.

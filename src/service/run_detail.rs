@@ -184,10 +184,10 @@ impl Service {
         Ok(views.collect())
     }
 
-    /// The last lines of a run's log that `query` asks for, oldest first.
+    /// The last lines of a run's log that `query` asks for, oldest first; none of a run that does not exist.
     ///
     /// # Errors
-    /// When the run or asset is unknown, or the state cannot be read.
+    /// When the asset is unknown, or the state cannot be read.
     pub async fn log_tail(&self, run_id: Uuid, query: &LogTailQuery) -> Result<Vec<LogLineView>, ServiceError> {
         let filter = self.log_filter(query)?;
         let lines = self.store.run_log_tail(run_id, &filter, i64::from(query.limit)).await?;

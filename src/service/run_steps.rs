@@ -79,7 +79,7 @@ impl Service {
         after: Option<StepPlace>,
         limit: u32,
     ) -> Result<Vec<RunStepView>, ServiceError> {
-        self.run_record(run_id).await?;
+        self.require_run(run_id).await?;
         let after = after.as_ref().map(|place| (place.asset.as_str(), place.ordinal));
         let steps = self.store.steps_after(run_id, state, after, i64::from(limit)).await?;
         let views = steps.into_iter().map(|step| RunStepView {

@@ -249,8 +249,6 @@ impl Service {
         now: DateTime<Utc>,
     ) -> Result<Vec<InputView>, ServiceError> {
         let subset = PartitionSubset::single(ordinal);
-        let names: Vec<&str> = spec.upstreams.iter().map(|upstream| upstream.key.as_str()).collect();
-        let versions = self.store.current_versions(&names).await?;
         let mut inputs = Vec::with_capacity(spec.upstreams.len());
         for upstream in &spec.upstreams {
             let Some(read_spec) = self.definitions.asset(&upstream.key) else { continue };
@@ -259,14 +257,20 @@ impl Service {
                 Staleness::InputChanged { asset } | Staleness::LateRows { asset, .. } => *asset == upstream.key,
                 _ => false,
             });
-            let built_later = versions
-                .get(upstream.key.as_str())
-                .into_iter()
-                .flatten()
-                .filter(|input| version.is_some_and(|version| input.materialized_at > version.at));
-            let newer = PartitionSubset::from_ordinals(built_later.filter_map(|input| {
-                input.partition_key.parse().ok().and_then(|key| read_spec.partitions.ordinal(&key).ok())
-            }));
+            // Positions of keys may have moved: of these all are looked at.
+            let ranges = match read_spec.partitions.as_time() {
+                Some(_) => read.ranges().to_vec(),
+                None => vec![(Ordinal::MIN, Ordinal::MAX)],
+            };
+            let built_later = match version {
+                Some(version) => self.store.published_after(upstream.key.as_str(), &ranges, version.at).await?,
+                None => Vec::new(),
+            };
+            let newer = PartitionSubset::from_ordinals(
+                built_later
+                    .iter()
+                    .filter_map(|key| key.parse().ok().and_then(|key| read_spec.partitions.ordinal(&key).ok())),
+            );
             inputs.push(InputView {
                 asset: upstream.key.clone(),
                 kind: read_spec.kind,

@@ -92,14 +92,18 @@ impl Store {
     /// # Errors
     /// When the database cannot be used.
     pub async fn backfills_named(&self, text: &str) -> Result<Vec<Uuid>, StoreError> {
-        sqlx::query_scalar(
+        // A whole id is found by its key; for a part of one all ids are looked through.
+        let statement = if Uuid::parse_str(text).is_ok() {
+            "select backfill_id from karat.backfill where backfill_id = $1::uuid"
+        } else {
             "select backfill_id from karat.backfill
              where starts_with(backfill_id::text, $1) or right(backfill_id::text, length($1)) = $1
-             order by backfill_id desc limit 10",
-        )
-        .bind(text.to_ascii_lowercase())
-        .fetch_all(&self.pool)
-        .await
-        .context("looking for the backfill")
+             order by backfill_id desc limit 10"
+        };
+        sqlx::query_scalar(statement)
+            .bind(text.to_ascii_lowercase())
+            .fetch_all(&self.pool)
+            .await
+            .context("looking for the backfill")
     }
 }

@@ -97,8 +97,6 @@ pub struct MaterializationRecord {
 /// A check result.
 #[derive(Clone, Debug, FromRow, Serialize)]
 pub struct CheckRecord {
-    /// Its number: later ones have higher ones.
-    pub check_result_id: i64,
     /// The step.
     pub step_id: i64,
     /// The partition.
@@ -115,21 +113,6 @@ pub struct CheckRecord {
     pub message: String,
     /// When.
     pub checked_at: DateTime<Utc>,
-}
-
-/// Which check results of an asset.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CheckChoice<'a> {
-    /// Only of this partition.
-    pub partition_key: Option<&'a str>,
-    /// Only of this check.
-    pub check_name: Option<&'a str>,
-    /// Only those that failed.
-    pub failed_only: bool,
-    /// Only those with lower numbers.
-    pub before: Option<i64>,
-    /// At most so many.
-    pub limit: i64,
 }
 
 /// The newest step of a partition that ended or runs, for its status.
@@ -359,51 +342,24 @@ impl Store {
         failed_only: bool,
         limit: i64,
     ) -> Result<Vec<CheckRecord>, StoreError> {
-        let choice = CheckChoice { partition_key, failed_only, limit, ..CheckChoice::default() };
-        Ok(self.check_page(asset_key, &choice).await?.0)
-    }
-
-    /// Check results of an asset, newest first, and the number before which the list goes on; `None` at its end. Of a
-    /// single check at most [`SEARCHED`](super::run_list::SEARCHED) results are looked through.
-    ///
-    /// # Errors
-    /// When the database cannot be used.
-    pub async fn check_page(
-        &self,
-        asset_key: &str,
-        choice: &CheckChoice<'_>,
-    ) -> Result<(Vec<CheckRecord>, Option<i64>), StoreError> {
         // One index for each: the planner is left no choice.
-        let stretch = match (choice.partition_key, choice.failed_only) {
+        let stretch = match (partition_key, failed_only) {
             (Some(_), _) => "partition_key = $2 and (not $3 or not passed)",
             (None, true) => "not passed",
             (None, false) => "true",
         };
-        let searched = if choice.check_name.is_some() { super::run_list::SEARCHED } else { choice.limit + 1 };
-        let mut found: Vec<CheckRecord> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "select check_result_id, step_id, partition_key, check_name, blocking, passed, offending_rows, message, checked_at
-             from (
-                 select * from karat.check_result
-                 where asset_key = $1 and {stretch} and check_result_id < $4
-                 order by check_result_id desc limit $5
-             ) newest
-             where $6::text is null or check_name = $6
-             order by check_result_id desc limit $7"
+        sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "select step_id, partition_key, check_name, blocking, passed, offending_rows, message, checked_at
+             from karat.check_result
+             where asset_key = $1 and {stretch}
+             order by check_result_id desc limit $4"
         )))
         .bind(asset_key)
-        .bind(choice.partition_key)
-        .bind(choice.failed_only)
-        .bind(choice.before.unwrap_or(i64::MAX))
-        .bind(searched)
-        .bind(choice.check_name)
-        .bind(choice.limit + 1)
+        .bind(partition_key)
+        .bind(failed_only)
+        .bind(limit)
         .fetch_all(&self.pool)
         .await
-        .context("reading the check results")?;
-        let limit = usize::try_from(choice.limit).unwrap_or(0);
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next = found.last().map(|record| record.check_result_id).filter(|_| more);
-        Ok((found, next))
+        .context("reading the check results")
     }
 }

@@ -246,6 +246,29 @@ impl Store {
         Ok(by_asset)
     }
 
+    /// The keys of the partitions of an asset, with ordinals in `ranges` (first and last, inclusive), whose current version
+    /// was published after `instant`.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn published_after(
+        &self,
+        asset_key: &str,
+        ranges: &[(i64, i64)],
+        instant: DateTime<Utc>,
+    ) -> Result<Vec<String>, StoreError> {
+        sqlx::query_scalar(
+            "select m.partition_key from karat.current_versions($1, $2, $3) m where m.materialized_at > $4",
+        )
+        .bind(vec![asset_key; ranges.len()])
+        .bind(ranges.iter().map(|range| range.0).collect::<Vec<_>>())
+        .bind(ranges.iter().map(|range| range.1).collect::<Vec<_>>())
+        .bind(instant)
+        .fetch_all(&self.pool)
+        .await
+        .context("reading which inputs were built later")
+    }
+
     /// [`unseen_marks`] on a connection of the pool.
     ///
     /// # Errors

@@ -197,6 +197,18 @@ impl Store {
             .context("reading the run")
     }
 
+    /// Whether a run is live, without counting its steps; `None` when there is no such run.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn is_live(&self, run_id: Uuid) -> Result<Option<bool>, StoreError> {
+        sqlx::query_scalar("select finished_at is null from karat.run where run_id = $1")
+            .bind(run_id)
+            .fetch_optional(&self.pool)
+            .await
+            .context("reading the run")
+    }
+
     /// Runs, newest first: one page, whatever that takes of the history.
     ///
     /// # Errors
@@ -266,15 +278,19 @@ impl Store {
     /// # Errors
     /// When the database cannot be used.
     pub async fn runs_named(&self, text: &str) -> Result<Vec<Uuid>, StoreError> {
-        sqlx::query_scalar(
+        // A whole id is found by its key; for a part of one all ids are looked through.
+        let statement = if Uuid::parse_str(text).is_ok() {
+            "select run_id from karat.run where run_id = $1::uuid"
+        } else {
             "select run_id from karat.run
              where starts_with(run_id::text, $1) or right(run_id::text, length($1)) = $1
-             order by run_id desc limit 10",
-        )
-        .bind(text.to_ascii_lowercase())
-        .fetch_all(&self.pool)
-        .await
-        .context("looking for the run")
+             order by run_id desc limit 10"
+        };
+        sqlx::query_scalar(statement)
+            .bind(text.to_ascii_lowercase())
+            .fetch_all(&self.pool)
+            .await
+            .context("looking for the run")
     }
 }
 

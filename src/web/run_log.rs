@@ -147,7 +147,7 @@ async fn log(
 }
 
 async fn is_live(app: &App, run_id: Uuid) -> Result<bool, PageError> {
-    Ok(app.service.progress(&[run_id]).await?.live_runs > 0)
+    Ok(app.service.is_live(run_id).await?)
 }
 
 /// Sends the lines as they are whenever they are others, as long as the run is live and whoever reads them is
@@ -217,7 +217,7 @@ async fn download(
 /// The lines that `query` asks for as a text, on its way part by part.
 pub(super) async fn as_text(app: Arc<App>, run_id: Uuid, query: LogTailQuery) -> Result<Response, PageError> {
     // An unknown run or asset is told before anything is sent.
-    app.service.progress(&[run_id]).await?;
+    app.service.require_run(run_id).await?;
     let (first, place) = app.service.log_part(run_id, &query, LogPlace::default()).await?;
     let state = (app, query, Some((first, place)));
     let parts = stream::unfold(state, move |(app, query, part)| async move {

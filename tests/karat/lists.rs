@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use karat::clock::Clock;
 use karat::prelude::*;
-use karat::service::{CheckQuery, HeatState, PartitionQuery, PictureKeeper, RunQuery, RunView, Service};
+use karat::service::{HeatState, PartitionQuery, PictureKeeper, RunQuery, RunView, Service};
 use karat::store::launch::RunCause;
 use karat::store::migrate::Migrations;
 use karat::store::run::Control;
@@ -214,23 +214,14 @@ async fn partitions_figures_and_checks_come_in_pages() {
     assert_eq!(noted.points.iter().map(|point| point.average).collect::<Vec<_>>(), [19.0]);
     assert!(service.series(&report, "what nobody notes", None, 400).await.unwrap().points.is_empty());
     // Checks.
-    let failed = CheckQuery { failed_only: true, limit: 10, ..CheckQuery::default() };
-    let page = service.check_page(&name, &failed).await.unwrap();
-    assert_eq!(page.results.iter().map(|result| result.partition.as_str()).collect::<Vec<_>>(), ["2026-04-03"]);
-    let mut query = CheckQuery { check: Some("amount_is_not_negative".to_owned()), limit: 7, ..CheckQuery::default() };
-    let mut results = 0;
-    loop {
-        let page = service.check_page(&name, &query).await.unwrap();
-        results += page.results.len();
-        assert!(page.results.iter().all(|result| result.check == "amount_is_not_negative"));
-        query.before = page.next;
-        if query.before.is_none() {
-            break;
-        }
-    }
+    let failed = service.check_results(&name, None, true, 10).await.unwrap();
+    assert_eq!(failed.iter().map(|result| result.partition.as_str()).collect::<Vec<_>>(), ["2026-04-03"]);
+    let newest = service.check_results(&name, None, false, 7).await.unwrap();
+    let all = service.check_results(&name, None, false, 1_000).await.unwrap();
+    assert_eq!(newest[..], all[..7]);
     let checked: i64 =
-        lake.scalar("select count(*) from karat.check_result where check_name = 'amount_is_not_negative'").await;
-    assert_eq!(results as i64, checked);
+        lake.scalar("select count(*) from karat.check_result where asset_key = 'lake.daily_totals'").await;
+    assert_eq!(all.len() as i64, checked);
     // The newest versions of an asset are those that were published last.
     let versions = lake.store.materializations(DailyTotals::KEY.as_str(), None, 5).await.unwrap();
     let newest: Vec<i64> = sqlx::query_scalar(

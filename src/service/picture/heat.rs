@@ -165,7 +165,7 @@ pub fn heat(
     };
     let (Some(first), Some(last)) = (shown.first(), shown.last()) else { return Vec::new() };
     let mut bar = empty_cells(first, last, cells);
-    for (state, subset) in divided(asset, shown) {
+    for (state, subset) in asset.by_state(shown) {
         add(&mut bar, state, &subset);
     }
     bar.into_iter()
@@ -183,17 +183,41 @@ pub fn heat(
 }
 
 impl AssetPicture {
+    /// Some of the partitions divided by how they stand, each of them once; what is being built again counts as running or
+    /// queued.
+    #[must_use]
+    pub fn by_state(&self, subset: PartitionSubset) -> Vec<(HeatState, PartitionSubset)> {
+        let mut left = subset;
+        let mut take = |state, subset: &PartitionSubset| {
+            let taken = left.intersection(subset);
+            left = left.difference(&taken);
+            (state, taken)
+        };
+        let mut states = vec![
+            take(HeatState::Running, &self.running),
+            take(HeatState::Queued, &self.queued),
+            take(HeatState::Failed, &self.failed.partitions()),
+            take(HeatState::Missing, &self.missing),
+            take(HeatState::Stale, &self.stale.partitions()),
+            take(HeatState::Open, &self.open),
+            take(HeatState::Fresh, &self.fresh),
+            take(HeatState::Landed, &self.materialized),
+        ];
+        states.push((HeatState::Empty, left));
+        states
+    }
+
     /// The partitions that stand so, each counted once as in a heat bar.
     #[must_use]
     pub fn in_state(&self, state: HeatState) -> PartitionSubset {
-        let states = divided(self, self.existing.clone());
+        let states = self.by_state(self.existing.clone());
         states.into_iter().find(|(of, _)| *of == state).map(|(_, subset)| subset).unwrap_or_default()
     }
 
     /// How one partition stands.
     #[must_use]
     pub fn state_of(&self, ordinal: Ordinal) -> HeatState {
-        let states = divided(self, PartitionSubset::single(ordinal));
+        let states = self.by_state(PartitionSubset::single(ordinal));
         states.into_iter().find(|(_, subset)| !subset.is_empty()).map_or(HeatState::Empty, |(state, _)| state)
     }
 
@@ -223,28 +247,6 @@ fn empty_cells(first: Ordinal, last: Ordinal, cells: usize) -> Vec<Cell> {
     (0..cells)
         .map(|index| Cell { first: edge(index), last: edge(index + 1) - 1, counts: HeatCounts::default() })
         .collect()
-}
-
-/// `shown` divided by how the partitions stand, each of them once.
-pub(in crate::service) fn divided(asset: &AssetPicture, shown: PartitionSubset) -> Vec<(HeatState, PartitionSubset)> {
-    let mut left = shown;
-    let mut take = |state, subset: &PartitionSubset| {
-        let taken = left.intersection(subset);
-        left = left.difference(&taken);
-        (state, taken)
-    };
-    let mut states = vec![
-        take(HeatState::Running, &asset.running),
-        take(HeatState::Queued, &asset.queued),
-        take(HeatState::Failed, &asset.failed.partitions()),
-        take(HeatState::Missing, &asset.missing),
-        take(HeatState::Stale, &asset.stale.partitions()),
-        take(HeatState::Open, &asset.open),
-        take(HeatState::Fresh, &asset.fresh),
-        take(HeatState::Landed, &asset.materialized),
-    ];
-    states.push((HeatState::Empty, left));
-    states
 }
 
 /// Counts `subset` into the cells; both go forward only.

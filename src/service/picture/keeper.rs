@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::memory::Memory;
+use super::memory::{ENDS_ASKED_AGAIN, Memory};
 use super::{AssetPicture, Picture};
 use crate::asset::spec::AssetSpec;
 use crate::core::key::AssetKey;
@@ -248,8 +248,8 @@ async fn noted<'m>(
         }
         _ => {
             let snapshot = store.snapshot().await?;
-            let (_, runs) = store.all_changes_since(&snapshot, i64::MAX, CHANGES_LIMIT).await?;
-            // Everything is looked at anyway.
+            // Everything is looked at anyway: what the last runs that ended did, too.
+            let (_, runs) = store.all_changes_since(&snapshot, i64::MIN, usize::from(ENDS_ASKED_AGAIN)).await?;
             (Memory::new(definitions, snapshot, &runs, now), runs.live)
         }
     };

@@ -24,7 +24,7 @@ use crate::engine::status::AssetStatus;
 use crate::store::change::{ChangedPartition, Changes, RunChanges, StepStretch};
 
 /// How many ends of runs are asked for again: their numbers are drawn before they commit, perhaps in another order.
-const ENDS_ASKED_AGAIN: i64 = 200;
+pub(super) const ENDS_ASKED_AGAIN: u16 = 200;
 
 /// The open steps of a run by asset: those that wait, and those that run, as stretches of ordinals.
 type OpenStretches = BTreeMap<AssetKey, [Vec<(Ordinal, Ordinal)>; 2]>;
@@ -78,17 +78,18 @@ struct Version {
 }
 
 impl Memory {
-    /// Nothing is known, and everything is to be looked at.
+    /// Nothing is known, and everything is to be looked at: with it the steps of `runs`, the last that ended among them.
     pub(super) fn new(definitions: &Definitions, snapshot: String, runs: &RunChanges, now: DateTime<Utc>) -> Self {
-        let memory = |spec: &Arc<AssetSpec>| AssetMemory {
-            dirty: in_question(spec, &spec.partitions.existing(now)),
-            ..AssetMemory::default()
+        let memory = |spec: &Arc<AssetSpec>| {
+            let dirty = in_question(spec, &spec.partitions.existing(now));
+            // Where no partition has begun there is nothing to look at, and time alone changes that.
+            AssetMemory { is_known: dirty.is_empty(), is_news: true, dirty, ..AssetMemory::default() }
         };
         let mut made = Self {
             snapshot,
             looked_at: now,
             newest_end: runs.newest_end,
-            ended: BTreeMap::new(),
+            ended: runs.finished.iter().copied().collect(),
             unread: Vec::new(),
             live: BTreeMap::new(),
             assets: definitions.assets().map(|spec| (spec.key.clone(), memory(spec))).collect(),
@@ -106,8 +107,8 @@ impl Memory {
     }
 
     /// The number of an end after which ends of runs may be unknown.
-    pub(super) const fn known_end(&self) -> i64 {
-        self.newest_end.saturating_sub(ENDS_ASKED_AGAIN)
+    pub(super) fn known_end(&self) -> i64 {
+        self.newest_end.saturating_sub(i64::from(ENDS_ASKED_AGAIN))
     }
 
     /// What has to be looked at because it is `now`.

@@ -69,7 +69,9 @@ async fn assets(
     responses((status = 200, description = "The asset", body = AssetDetailView)),
     extensions(("x-command" = json!("asset show ASSET"))))]
 async fn asset(Viewer(_): Viewer, State(app): State<Arc<App>>, Path(asset): Path<String>) -> Answer<AssetDetailView> {
-    Ok(Json(app.service.asset(&asset).await?))
+    let spec = spec(&app, &asset)?;
+    let picture = picture(&app).await;
+    Ok(Json(app.service.asset_as_pictured(&spec, pictured(picture.asset(&spec.key))?).await?))
 }
 
 /// How assets stand
@@ -87,7 +89,7 @@ async fn status(
     let picture = picture(&app).await;
     kept::unless_known(&headers, Some(picture.generation), async || {
         let definitions = app.service.definitions();
-        let specs = app.service.select(selected.selection.as_deref().unwrap_or("*")).await?;
+        let specs = picture.select(definitions, selected.selection.as_deref().unwrap_or("*"))?;
         Ok::<_, Problem>(picture.status(definitions, &specs))
     })
     .await
@@ -132,7 +134,8 @@ async fn lineage(
     };
     let picture = picture(&app).await;
     kept::unless_known(&headers, Some(picture.generation), async || {
-        let keys: Vec<String> = app.service.select(selection).await?.iter().map(|spec| spec.key.to_string()).collect();
+        let keys: Vec<String> =
+            picture.select(definitions, selection)?.iter().map(|spec| spec.key.to_string()).collect();
         Ok::<_, Problem>(graph(definitions, Some(&keys.join(" ")))?)
     })
     .await

@@ -27,8 +27,8 @@ use super::run_log::LogLines;
 use super::words;
 use crate::asset::spec::AssetSpec;
 use crate::service::{
-    AssetPicture, AssetView, CheckQuery, CheckView, ColumnLineageView, HeatState, NewestStepView, PartitionQuery,
-    PartitionRowView, Picture, ScheduleView, UpcomingTick, UpstreamColumnView, heat, list_assets,
+    AssetPicture, AssetView, CheckView, ColumnLineageView, HeatState, NewestStepView, PartitionQuery, PartitionRowView,
+    Picture, ScheduleView, UpcomingTick, UpstreamColumnView, heat, list_assets,
 };
 
 /// The most cells of a heat bar.
@@ -340,8 +340,7 @@ async fn asset(
             rendered(&Columns { lineage, page, head })
         }
         "checks" => {
-            let query = CheckQuery { limit: CHECK_RESULTS, ..CheckQuery::default() };
-            let results = app.service.check_page(head.spec.key.as_str(), &query).await?.results;
+            let results = app.service.check_results(head.spec.key.as_str(), None, false, CHECK_RESULTS).await?;
             let checks = head.spec.checks.iter().map(|check| {
                 let own = results.iter().filter(|result| result.check == check.name).take(TOLD_RESULTS);
                 let mut own: Vec<CheckView> = own.cloned().collect();
