@@ -1,5 +1,7 @@
 //! The assets as they are declared; no database is needed.
 
+use std::sync::Arc;
+
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -62,7 +64,13 @@ pub fn list_assets(definitions: &Definitions, selection: Option<&str>) -> Result
             order.filter_map(|key| definitions.asset(key).cloned()).collect()
         }
     };
-    Ok(specs.iter().map(|spec| asset_view(definitions, spec)).collect())
+    Ok(asset_views(definitions, &specs))
+}
+
+/// These assets as they are declared.
+#[must_use]
+pub fn asset_views(definitions: &Definitions, specs: &[Arc<AssetSpec>]) -> Vec<AssetView> {
+    specs.iter().map(|spec| asset_view(definitions, spec)).collect()
 }
 
 pub(super) fn asset_view(definitions: &Definitions, spec: &AssetSpec) -> AssetView {

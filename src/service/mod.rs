@@ -68,7 +68,7 @@ pub use self::accounts::{
 };
 pub use self::alerts::{AlertDetailView, AlertView, DeliveryView, TestedChannelView};
 pub use self::asset::AssetDetailView;
-pub use self::assets::{AssetView, list_assets};
+pub use self::assets::{AssetView, asset_views, list_assets};
 pub use self::automation::{AutomationView, PartitionEvaluationView, is_automated, unfresh};
 pub use self::backfill::{BackfillAssetView, BackfillDetailView, BackfillProgressView, BackfillView, ControlledView};
 pub use self::column_lineage::{ColumnLineageView, ColumnSourceView, ReadColumnsView, UpstreamColumnView};

@@ -283,8 +283,14 @@ async fn nobody_gets_more_by_a_token_than_they_have() {
     // Nor longer: one that expires cannot make one that does not.
     let by_token = installation.service.token_caller(of_ada.secret.reveal(), None).await.unwrap().unwrap();
     assert_eq!((by_token.role, by_token.via), (Role::Viewer, Via::Token(of_ada.token.token_id)));
-    let refused = installation.service.acting(by_token).create_token("ada", "longer", Role::Viewer, None).await;
+    let by_token = installation.service.acting(by_token);
+    let refused = by_token.create_token("ada", "longer", Role::Viewer, None).await;
     assert_eq!(refused.unwrap_err().to_string(), "a token cannot make tokens: log in with a password");
+    // Nor does it take away what else its owner uses.
+    let another = installation.service.create_token("ada", "another", Role::Viewer, None).await.unwrap();
+    let refused = by_token.revoke_token(another.token.token_id).await;
+    assert_eq!(refused.unwrap_err().to_string(), "a token revokes itself and no other: log in with a password");
+    assert_eq!(by_token.revoke_token(of_ada.token.token_id).await.unwrap().state, "revoked");
     let own = vera.create_token("vera", "own", Role::Viewer, None).await.unwrap();
     assert_eq!(vera.revoke_token(own.token.token_id).await.unwrap().state, "revoked");
 }

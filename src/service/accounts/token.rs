@@ -178,7 +178,8 @@ impl Service {
     /// Makes a token worthless at once; one that is already stays so.
     ///
     /// # Errors
-    /// When there is no such token, it is another's and the one who asks is no admin, or the state cannot be used.
+    /// When there is no such token, it is another's and the one who asks is no admin, they show another token of less than
+    /// an admin, or the state cannot be used.
     pub async fn revoke_token(&self, token_id: i64) -> Result<TokenView, ServiceError> {
         let unknown =
             || ServiceError::Id(format!("there is no token {token_id}: `user token ls` lists them with their numbers"));
@@ -187,6 +188,11 @@ impl Service {
         if let Some(caller) = self.caller().filter(|caller| !caller.may(Role::Admin) && caller.name != token.account) {
             tracing::debug!(who = caller.name, "asked for another's token");
             return Err(unknown());
+        }
+        // What was lent for looking does not take away what else its owner uses.
+        let shows_another = |caller: &&Caller| matches!(caller.via, Via::Token(own) if own != token_id);
+        if self.caller().filter(shows_another).is_some_and(|caller| !caller.may(Role::Admin)) {
+            return Err(ServiceError::Forbidden("a token revokes itself and no other: log in with a password".to_owned()));
         }
         let now = self.now();
         if self.store.revoke_token(token_id, now).await? {

@@ -21,7 +21,7 @@ use crate::core::partition::Ordinal;
 use crate::core::time::TimeWindow;
 use crate::service::{
     AssetDetailView, AssetPicture, AssetStatusView, AssetView, CheckView, GraphView, HeatCell, HeatState,
-    MaterializationView, StatusView, WhyView, asks_for_states, graph, heat, list_assets,
+    MaterializationView, StatusView, WhyView, asks_for_states, asset_views, graph, heat, list_assets,
 };
 use crate::web::App;
 use crate::web::access::Viewer;
@@ -49,16 +49,16 @@ async fn assets(
     headers: HeaderMap,
     Parameters(selected): Parameters<Selected>,
 ) -> Result<Response, Problem> {
-    let selection = selected.selection.as_deref();
-    if selection.is_some_and(asks_for_states) {
+    let (definitions, selection) = (app.service.definitions(), selected.selection.as_deref());
+    if let Some(selection) = selection.filter(|selection| asks_for_states(selection)) {
         let picture = picture(&app).await;
         return kept::unless_known(&headers, Some(picture.generation), async || {
-            Ok(Listed::whole(app.service.assets(selection).await?))
+            let specs = picture.select(definitions, selection)?;
+            Ok::<_, Problem>(Listed::whole(asset_views(definitions, &specs)))
         })
         .await;
     }
-    kept::unless_known(&headers, None, async || Ok(Listed::whole(list_assets(app.service.definitions(), selection)?)))
-        .await
+    kept::unless_known(&headers, None, async || Ok(Listed::whole(list_assets(definitions, selection)?))).await
 }
 
 /// An asset
