@@ -115,7 +115,7 @@ impl Service {
         let backfill = BackfillView::from(record);
         let newest = backfill.runs.last().copied();
         let failures = match newest {
-            Some(run_id) => self.summary(&[run_id]).await?.failures,
+            Some(run_id) => self.first_failures(&[run_id]).await?,
             None => Vec::new(),
         };
         Ok(BackfillDetailView { backfill, failures })

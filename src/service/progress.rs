@@ -105,6 +105,12 @@ impl Service {
     /// When the state cannot be read.
     pub async fn summary(&self, runs: &[Uuid]) -> Result<SummaryView, ServiceError> {
         let (progress, finished_at) = self.progress_and_end(runs).await?;
+        let failures = self.first_failures(runs).await?;
+        Ok(SummaryView { runs: runs.to_vec(), progress, failures, finished_at })
+    }
+
+    /// What failed in runs and what was blocked by it, as much as is named; nothing is counted for that.
+    pub(super) async fn first_failures(&self, runs: &[Uuid]) -> Result<Vec<FailureView>, ServiceError> {
         let mut failures = Vec::new();
         for state in ["failed", "blocked"] {
             for &run_id in runs {
@@ -119,6 +125,6 @@ impl Service {
             }
         }
         failures.truncate(usize::try_from(NAMED_FAILURES).unwrap_or(usize::MAX));
-        Ok(SummaryView { runs: runs.to_vec(), progress, failures, finished_at })
+        Ok(failures)
     }
 }

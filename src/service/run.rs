@@ -308,7 +308,7 @@ impl Service {
             RunPartitionsView { asset, state, partitions }
         });
         let partitions = partitions.collect();
-        let failures = self.summary(&[run_id]).await?.failures;
+        let failures = self.first_failures(&[run_id]).await?;
         let events = self.store.run_events(run_id, SHOWN_EVENTS).await?.into_iter();
         let events = events.map(|event| EventView { at: event.occurred_at, kind: event.kind, detail: event.detail });
         Ok(RunDetailView { run, partitions, failures, events: events.collect() })

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{AttemptView, LogLineView, Service, ServiceError};
+use super::{AttemptView, LogLineView, RunView, Service, ServiceError};
 use crate::core::key::AssetKey;
 use crate::core::subset::PartitionSubset;
 use crate::store::run_detail::{AttemptRecord, LogFilter, LogRecord};
@@ -131,10 +131,10 @@ impl Service {
     /// When what of a run was carried out; by asset when there is much.
     ///
     /// # Errors
-    /// When there is no such run, or the state cannot be read.
-    pub async fn run_times(&self, run_id: Uuid) -> Result<RunTimesView, ServiceError> {
+    /// When the state cannot be read.
+    pub async fn run_times(&self, run: &RunView) -> Result<RunTimesView, ServiceError> {
         let limit = i64::try_from(TOLD_ATTEMPTS).unwrap_or(i64::MAX) + 1;
-        let is_told = self.run_record(run_id).await?.steps.total <= TOLD_STEPS;
+        let (run_id, is_told) = (run.run_id, run.steps.total <= TOLD_STEPS);
         let mut records = if is_told { self.store.run_attempts(run_id, limit).await? } else { Vec::new() };
         let is_by_asset = !is_told || records.len() > TOLD_ATTEMPTS;
         if is_by_asset {

@@ -320,9 +320,12 @@ impl Store {
             "select step_id, lease_epoch, worker_id, range_size, started_at, finished_at, outcome, error_kind, error, backtrace
              from karat.attempt
              where step_id = any($1)
-               -- no attempt is older than its run: days before it are not looked at
+               -- attempts begin after their run and end with it, give or take what clocks differ by: other days are not
+               -- looked at
                and finished_at >= (select min(r.requested_at) from karat.run r join karat.step s using (run_id)
                                    where s.step_id = any($1))
+               and finished_at <= (select max(coalesce(r.finished_at, 'infinity')) + interval '1 day'
+                                   from karat.run r join karat.step s using (run_id) where s.step_id = any($1))
              order by step_id, lease_epoch",
         )
         .bind(steps)

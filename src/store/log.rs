@@ -138,7 +138,10 @@ impl Store {
     /// When the database cannot be used.
     pub async fn run_events(&self, run_id: Uuid, limit: i64) -> Result<Vec<EventRecord>, StoreError> {
         let mut events: Vec<EventRecord> = sqlx::query_as(
-            "select occurred_at, kind, run_id, step_id, detail from karat.event where run_id = $1
+            "select occurred_at, kind, run_id, step_id, detail from karat.event
+             where run_id = $1
+               -- nothing happened in it before it was asked for, give or take what clocks differ by
+               and occurred_at >= (select requested_at - interval '1 day' from karat.run where run_id = $1)
              order by occurred_at desc limit $2",
         )
         .bind(run_id)

@@ -118,7 +118,7 @@ async fn part(app: &App, page: &Page, run_id: Uuid) -> Result<RunPart, PageError
         0 => Vec::new(),
         _ => app.service.failed_steps(run_id, TOLD_FAILURES).await?,
     };
-    let times = app.service.run_times(run_id).await?;
+    let times = app.service.run_times(&detail.run).await?;
     let versions = match detail.run.steps.succeeded {
         0 => Vec::new(),
         _ => app.service.run_versions(run_id, TOLD_VERSIONS).await?,

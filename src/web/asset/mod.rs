@@ -355,10 +355,10 @@ async fn asset(
             rendered(&Checks { checks: checks.collect(), page, head })
         }
         "metadata" => {
-            let mut series = Vec::new();
-            for figure in app.service.figures(head.spec.key.as_str()).await?.iter().take(DRAWN_FIGURES) {
-                series.push(app.service.series(head.spec.key.as_str(), figure, None, CHART_POINTS).await?);
-            }
+            let (service, name) = (&app.service, head.spec.key.as_str());
+            let figures = service.figures(name).await?;
+            let drawn = figures.iter().take(DRAWN_FIGURES);
+            let series = try_join_all(drawn.map(|figure| service.series(name, figure, None, CHART_POINTS))).await?;
             rendered(&Metadata { charts: MetadataCharts::new(&page, &head.spec, &series), page, head })
         }
         "policies" => {
