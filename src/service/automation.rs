@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::picture::AssetPicture;
 use super::{Service, ServiceError};
@@ -12,7 +13,7 @@ use crate::core::subset::PartitionSubset;
 use crate::daemon::automation::explain;
 
 /// What automation makes of one partition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PartitionEvaluationView {
     /// The partition.
     pub partition: PartitionKey,
@@ -25,7 +26,7 @@ pub struct PartitionEvaluationView {
 }
 
 /// What automation makes of the newest partitions of an asset that are not fresh.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AutomationView {
     /// The asset.
     pub asset: AssetKey,

@@ -113,7 +113,7 @@ pub use self::run_detail::{
 };
 pub use self::run_steps::{RunStepView, StepPlace};
 pub use self::schedules::{
-    ClockChange, ScheduleState, ScheduleView, SwitchedView, TickView, UpcomingTick, UpcomingView,
+    ClockChange, ScheduleState, ScheduleView, SwitchedView, TickPlace, TickView, UpcomingTick, UpcomingView,
 };
 pub use self::schema::MigrationView;
 pub use self::select::asks_for_states;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Picture, Service, ServiceError};
 use crate::asset::spec::AssetSpec;
@@ -17,16 +18,17 @@ const LATELY: TimeDelta = TimeDelta::days(1);
 const COUNTED_RUNS: i64 = 5_000;
 
 /// Which checks fail, and what ran in the last day.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct OverviewView {
     /// Checks that keep no version back and fail at the moment, by asset.
+    #[schema(value_type = BTreeMap<String, Vec<FailingCheckView>>)]
     pub failing_checks: BTreeMap<AssetKey, Vec<FailingCheckView>>,
     /// What ran in the last day.
     pub ran: RanView,
 }
 
 /// A check that fails.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FailingCheckView {
     /// The check.
     pub check: String,
@@ -39,7 +41,7 @@ pub struct FailingCheckView {
 }
 
 /// Runs of the last day.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RanView {
     /// From when on runs that ended are counted.
     pub since: DateTime<Utc>,

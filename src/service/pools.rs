@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Service, ServiceError, WorkerView};
@@ -13,7 +14,7 @@ use crate::store::waiting::RunningStep;
 const TOLD: usize = 50;
 
 /// Partitions of one asset that one worker builds for one run, begun at the same time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RunningView {
     /// The asset.
     pub asset: String,
@@ -42,7 +43,7 @@ pub struct WorkerLoadView {
 }
 
 /// A pool, who holds it and who waits for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PoolView {
     /// Its name.
     pub pool: String,
@@ -59,7 +60,7 @@ pub struct PoolView {
 }
 
 /// Steps of one asset and run that wait for a pool.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PoolWaitingView {
     /// The asset.
     pub asset: String,

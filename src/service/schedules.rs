@@ -1,6 +1,8 @@
 //! Schedules: what there is, when they fire, and steering them.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -88,6 +90,41 @@ pub struct TickView {
     pub message: Option<String>,
     /// When it was carried out.
     pub recorded_at: DateTime<Utc>,
+}
+
+/// Where in the ticks of a schedule that were: a tick by hand may be at the instant of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TickPlace {
+    /// The instant of the tick.
+    pub at: DateTime<Utc>,
+    /// `scheduled` or `manual`.
+    pub kind: String,
+}
+
+impl TickView {
+    /// Where the ticks before this one begin.
+    #[must_use]
+    pub fn place(&self) -> TickPlace {
+        TickPlace { at: self.tick_at, kind: self.kind.clone() }
+    }
+}
+
+impl fmt::Display for TickPlace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.at.to_rfc3339(), self.kind)
+    }
+}
+
+impl FromStr for TickPlace {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (at, kind) = text.rsplit_once('/').ok_or(())?;
+        if !matches!(kind, "scheduled" | "manual") {
+            return Err(());
+        }
+        Ok(Self { at: at.parse().map_err(|_| ())?, kind: kind.to_owned() })
+    }
 }
 
 /// Ticks to come, or about a date.
@@ -201,7 +238,24 @@ impl Service {
         before: Option<DateTime<Utc>>,
         limit: u32,
     ) -> Result<Vec<TickView>, ServiceError> {
+        let before = before.map(|before| (before, None));
         Ok(self.store.ticks(name, before, i64::from(limit)).await?.into_iter().map(TickView::from).collect())
+    }
+
+    /// The ticks of a schedule that were, newest first: at most `limit`, after that place.
+    ///
+    /// # Errors
+    /// When there is no such schedule, or the state cannot be read.
+    pub async fn ticks_after(
+        &self,
+        name: &str,
+        after: Option<TickPlace>,
+        limit: u32,
+    ) -> Result<Vec<TickView>, ServiceError> {
+        let schedule = self.schedule_named(name).await?;
+        let after = after.as_ref().map(|place| (place.at, Some(place.kind.as_str())));
+        let ticks = self.store.ticks(&schedule.schedule, after, i64::from(limit)).await?;
+        Ok(ticks.into_iter().map(TickView::from).collect())
     }
 
     /// The local date on which clocks in the calendar's zone are changed next, within the next thirteen months.

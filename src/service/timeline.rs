@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::run::command_of;
@@ -19,7 +20,7 @@ const PAST_TICKS: i64 = 500;
 const COMING_TICKS: usize = 100;
 
 /// What ran, and what is due.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct TimelineView {
     /// The first instant of the local day before this one.
     pub from: DateTime<Utc>,
@@ -34,7 +35,7 @@ pub struct TimelineView {
 }
 
 /// What one cause launched.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct LaneView {
     /// What kind of cause.
     pub kind: LaneKind,
@@ -51,7 +52,7 @@ pub struct LaneView {
 }
 
 /// What launches runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LaneKind {
     /// A schedule.
@@ -67,7 +68,7 @@ pub enum LaneKind {
 }
 
 /// A run as a stretch of time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SpanView {
     /// The run.
     pub run_id: Uuid,

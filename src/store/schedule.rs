@@ -288,17 +288,19 @@ impl Store {
     pub async fn ticks(
         &self,
         schedule: &str,
-        before: Option<DateTime<Utc>>,
+        after: Option<(DateTime<Utc>, Option<&str>)>,
         limit: i64,
     ) -> Result<Vec<TickRecord>, StoreError> {
+        let (at, kind) = after.map_or((None, None), |(at, kind)| (Some(at), kind));
         sqlx::query_as(
             "select schedule, tick_at, kind, outcome, run_id, message, recorded_at from karat.tick
-             where schedule = $1 and ($2::timestamptz is null or tick_at < $2)
+             where schedule = $1 and ($2::timestamptz is null or tick_at <= $2 and (tick_at < $2 or kind > $4))
              order by tick_at desc, kind limit $3",
         )
         .bind(schedule)
-        .bind(before)
+        .bind(at)
         .bind(limit)
+        .bind(kind)
         .fetch_all(&self.pool)
         .await
         .context("reading the ticks")

@@ -108,7 +108,10 @@ const TABLE: &str = "
     GET  /api/v1/alerts/{alert}              viewer
     GET  /api/v1/assets                      viewer
     GET  /api/v1/assets/{asset}              viewer
+    GET  /api/v1/assets/{asset}/automation   viewer
     GET  /api/v1/assets/{asset}/checks       viewer
+    GET  /api/v1/assets/{asset}/columns      viewer
+    GET  /api/v1/assets/{asset}/figures      viewer
     GET  /api/v1/assets/{asset}/heat         viewer
     GET  /api/v1/assets/{asset}/materializations viewer
     GET  /api/v1/assets/{asset}/partitions   viewer
@@ -125,7 +128,9 @@ const TABLE: &str = "
     GET  /api/v1/instance                    viewer
     GET  /api/v1/lineage                     viewer
     POST /api/v1/marks                       operator
+    GET  /api/v1/overview                    viewer
     POST /api/v1/plan                        viewer
+    GET  /api/v1/pools                       viewer
     GET  /api/v1/progress                    viewer
     GET  /api/v1/quarantine                  viewer
     POST /api/v1/quarantine/discard          operator
@@ -142,10 +147,12 @@ const TABLE: &str = "
     POST /api/v1/runs/{run}/resume           operator
     POST /api/v1/runs/{run}/retry            operator
     GET  /api/v1/runs/{run}/steps            viewer
+    GET  /api/v1/runs/{run}/versions         viewer
     GET  /api/v1/schedules                   viewer
     POST /api/v1/schedules/{schedule}/pause  operator
     GET  /api/v1/schedules/{schedule}/plan   viewer
     POST /api/v1/schedules/{schedule}/resume operator
+    GET  /api/v1/schedules/{schedule}/ticks  viewer
     POST /api/v1/schedules/{schedule}/trigger operator
     GET  /api/v1/sensors                     viewer
     GET  /api/v1/sensors/{sensor}            viewer
@@ -154,7 +161,9 @@ const TABLE: &str = "
     POST /api/v1/sensors/{sensor}/resume     operator
     POST /api/v1/sensors/{sensor}/trigger    operator
     GET  /api/v1/status                      viewer
+    GET  /api/v1/tables                      viewer
     GET  /api/v1/ticks                       viewer
+    GET  /api/v1/timeline                    viewer
     GET  /api/v1/assets/{asset}/rows         viewer
     GET  /api/v1/audit                       admin
     GET  /api/v1/collectors                  viewer

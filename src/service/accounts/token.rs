@@ -192,7 +192,9 @@ impl Service {
         // What was lent for looking does not take away what else its owner uses.
         let shows_another = |caller: &&Caller| matches!(caller.via, Via::Token(own) if own != token_id);
         if self.caller().filter(shows_another).is_some_and(|caller| !caller.may(Role::Admin)) {
-            return Err(ServiceError::Forbidden("a token revokes itself and no other: log in with a password".to_owned()));
+            return Err(ServiceError::Forbidden(
+                "a token revokes itself and no other: log in with a password".to_owned(),
+            ));
         }
         let now = self.now();
         if self.store.revoke_token(token_id, now).await? {

@@ -11,23 +11,33 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::input::{LARGEST_LIMIT, Listed, Paging, Parameters};
+use super::input::{LARGEST_LIMIT, Listed, Paging, Parameters, at_most};
 use super::kept;
 use super::problem::Problem;
 use super::{Answer, picture};
 use crate::asset::spec::AssetSpec;
-use crate::core::key::PartitionKey;
+use crate::core::key::{AssetKey, PartitionKey};
 use crate::core::partition::Ordinal;
 use crate::core::time::TimeWindow;
 use crate::service::{
-    AssetDetailView, AssetPicture, AssetStatusView, AssetView, CheckView, GraphView, HeatCell, HeatState,
-    MaterializationView, StatusView, WhyView, asks_for_states, asset_views, graph, heat, list_assets,
+    AssetDetailView, AssetPicture, AssetStatusView, AssetView, AutomationView, CheckView, ColumnLineageView, GraphView,
+    HeatCell, HeatState, MaterializationView, SeriesView, StatusView, WhyView, asks_for_states, asset_views, graph,
+    heat, list_assets,
 };
 use crate::web::App;
 use crate::web::access::Viewer;
 
 /// How many cells a heat bar has unless it is said.
 const USUAL_CELLS: u32 = 200;
+
+/// Of how many partitions it is told what automation makes of them unless it is said, and at most.
+const USUAL_EVALUATIONS: u32 = 10;
+const MOST_EVALUATIONS: u32 = 50;
+
+/// How many figures are told unless one is named; of how many points each is made unless it is said, and at most.
+const USUAL_FIGURES: usize = 8;
+const USUAL_POINTS: u32 = 90;
+const MOST_POINTS: u32 = 400;
 
 /// Which assets.
 #[derive(Deserialize, IntoParams)]
@@ -240,25 +250,12 @@ async fn heat_bar(
         cells @ 1..=LARGEST_LIMIT => usize::try_from(cells).unwrap_or(1),
         _ => return Err(Problem::bad_request(format!("cells is a number from 1 to {LARGEST_LIMIT}."))),
     };
-    let range = match &wanted.partitions {
-        Some(text) => {
-            let subset = spec
-                .partitions
-                .parse_selection(text, app.service.now())
-                .map_err(|error| Problem::bad_request(format!("{}: {error}", spec.key)))?;
-            Some(subset.first().zip(subset.last()).ok_or_else(|| nothing_in(&spec, text))?)
-        }
-        None => None,
-    };
+    let range = range(&app, &spec, wanted.partitions.as_deref())?;
     let picture = picture(&app).await;
     kept::unless_known(&headers, Some(picture.generation), async || {
         Ok::<_, Problem>(Listed::whole(heat(pictured(picture.asset(&spec.key))?, &spec.partitions, range, cells)))
     })
     .await
-}
-
-fn nothing_in(spec: &AssetSpec, text: &str) -> Problem {
-    Problem::bad_request(format!("{} has no partition in `{text}`", spec.key))
 }
 
 /// A partition.
@@ -309,7 +306,7 @@ async fn materializations(
     Path(asset): Path<String>,
     Parameters(wanted): Parameters<HistoryWanted>,
 ) -> Answer<Listed<MaterializationView>> {
-    let limit = history_limit(wanted.limit)?;
+    let limit = at_most(wanted.limit)?;
     Ok(Json(Listed::whole(app.service.materializations(&asset, wanted.partition.as_deref(), limit).await?)))
 }
 
@@ -341,17 +338,124 @@ async fn checks(
     Path(asset): Path<String>,
     Parameters(wanted): Parameters<ChecksWanted>,
 ) -> Answer<Listed<CheckView>> {
-    let limit = history_limit(wanted.limit)?;
+    let limit = at_most(wanted.limit)?;
     let partition = wanted.partition.as_deref();
     Ok(Json(Listed::whole(app.service.check_results(&asset, partition, wanted.failed, limit).await?)))
 }
 
-fn history_limit(limit: Option<u32>) -> Result<u32, Problem> {
-    match limit {
-        None => Ok(50),
-        Some(limit @ 1..=LARGEST_LIMIT) => Ok(limit),
-        Some(_) => Err(Problem::bad_request(format!("limit is a number from 1 to {LARGEST_LIMIT}."))),
+/// What automation is asked about.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Evaluated {
+    /// At most so many partitions, the newest.
+    #[param(minimum = 1, maximum = 50, default = 10)]
+    count: Option<u32>,
+}
+
+/// What automation makes of an asset
+///
+/// Of its newest partitions that are not fresh: whether they are built by themselves, and what they wait for. How many are
+/// not fresh is told of all.
+#[utoipa::path(get, path = "/assets/{asset}/automation", tag = "assets",
+    params(("asset" = String, Path, description = "The asset's key or table", example = "gold.daily_active_users"), Evaluated),
+    responses((status = 200, description = "What it makes of them", body = AutomationView)),
+    extensions(("x-command" = json!("why ASSET [PARTITION]"))))]
+async fn automation(
+    Viewer(_): Viewer,
+    State(app): State<Arc<App>>,
+    Path(asset): Path<String>,
+    Parameters(wanted): Parameters<Evaluated>,
+) -> Answer<AutomationView> {
+    let count = match wanted.count.unwrap_or(USUAL_EVALUATIONS) {
+        count @ 1..=MOST_EVALUATIONS => usize::try_from(count).unwrap_or(1),
+        _ => return Err(Problem::bad_request(format!("count is a number from 1 to {MOST_EVALUATIONS}."))),
+    };
+    let spec = spec(&app, &asset)?;
+    let picture = picture(&app).await;
+    let stands = pictured(picture.asset(&spec.key))?;
+    Ok(Json(app.service.automation(spec.key.as_str(), stands, count).await?))
+}
+
+/// Where the columns of an asset come from
+///
+/// The column of an upstream that each is taken over from, and the columns of upstreams that decide what the rows are, as
+/// PostgreSQL reads the SQL.
+#[utoipa::path(get, path = "/assets/{asset}/columns", tag = "assets",
+    params(("asset" = String, Path, description = "The asset's key or table", example = "gold.daily_active_users")),
+    responses((status = 200, description = "Where they come from", body = ColumnLineageView)))]
+async fn columns(
+    Viewer(_): Viewer,
+    State(app): State<Arc<App>>,
+    Path(asset): Path<String>,
+) -> Answer<ColumnLineageView> {
+    let lineage = app.service.column_lineage(&asset).await?;
+    Ok(Json(ColumnLineageView::clone(&lineage)))
+}
+
+/// Which figures, and of which partitions.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct FiguresWanted {
+    /// Only this one: `rows`, `seconds`, or the name under which the asset notes it. The first eight without it.
+    figure: Option<String>,
+    /// Only this range, such as `2026-01..2026-03`.
+    partitions: Option<String>,
+    /// At most so many points for each; neighbouring partitions are taken together.
+    #[param(minimum = 1, maximum = 400, default = 90)]
+    points: Option<u32>,
+}
+
+/// The figures of an asset.
+#[derive(Debug, Serialize, ToSchema)]
+struct FiguresView {
+    /// The asset.
+    asset: AssetKey,
+    /// The names of all figures there are: `rows`, `seconds`, and the numbers that the asset notes.
+    figures: Vec<String>,
+    /// Those that were asked for, over the partitions.
+    series: Vec<SeriesView>,
+}
+
+/// The figures of an asset over its partitions
+///
+/// Rows, how long building took, and every number that the asset notes. Made of the newest four thousand versions. One that
+/// was never noted has no points.
+#[utoipa::path(get, path = "/assets/{asset}/figures", tag = "assets",
+    params(("asset" = String, Path, description = "The asset's key or table", example = "gold.daily_active_users"), FiguresWanted),
+    responses((status = 200, description = "The figures", body = FiguresView)))]
+async fn figures(
+    Viewer(_): Viewer,
+    State(app): State<Arc<App>>,
+    Path(asset): Path<String>,
+    Parameters(wanted): Parameters<FiguresWanted>,
+) -> Answer<FiguresView> {
+    let points = match wanted.points.unwrap_or(USUAL_POINTS) {
+        points @ 1..=MOST_POINTS => points,
+        _ => return Err(Problem::bad_request(format!("points is a number from 1 to {MOST_POINTS}."))),
+    };
+    let spec = spec(&app, &asset)?;
+    let range = range(&app, &spec, wanted.partitions.as_deref())?;
+    let figures = app.service.figures(spec.key.as_str()).await?;
+    let chosen: Vec<String> = match wanted.figure {
+        Some(figure) => vec![figure],
+        None => figures.iter().take(USUAL_FIGURES).cloned().collect(),
+    };
+    let mut series = Vec::with_capacity(chosen.len());
+    for figure in &chosen {
+        series.push(app.service.series(spec.key.as_str(), figure, range, points).await?);
     }
+    Ok(Json(FiguresView { asset: spec.key.clone(), figures, series }))
+}
+
+/// The first and the last partition of a range that a request names.
+fn range(app: &App, spec: &AssetSpec, text: Option<&str>) -> Result<Option<(Ordinal, Ordinal)>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let subset = spec
+        .partitions
+        .parse_selection(text, app.service.now())
+        .map_err(|error| Problem::bad_request(format!("{}: {error}", spec.key)))?;
+    let ends = subset.first().zip(subset.last());
+    ends.map(Some).ok_or_else(|| Problem::bad_request(format!("{} has no partition in `{text}`", spec.key)))
 }
 
 fn spec(app: &App, asset: &str) -> Result<Arc<AssetSpec>, Problem> {
@@ -375,4 +479,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(why))
         .routes(routes!(materializations))
         .routes(routes!(checks))
+        .routes(routes!(automation))
+        .routes(routes!(columns))
+        .routes(routes!(figures))
 }

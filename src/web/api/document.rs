@@ -24,14 +24,16 @@ use crate::daemon::alert_channel::AlertMessage;
         (name = "late data", description = "Marks by hand, and the rows that came too late."),
         (name = "data", description = "Rows of assets, dashboards with their figures, and where rows come from."),
         (name = "alerts", description = "What wants attention, and what was said about it."),
-        (name = "installation", description = "What answers, and who works."),
+        (name = "installation", description = "What answers, who works, what ran and what is due."),
         (name = "accounts", description = "Who may do what, and who did."),
     )
 )]
 struct Begun;
 
 const ABOUT: &str = "\
-Everything the pages and the command line can do.
+What the pages and the command line can do, but for what they keep to themselves: users, passwords and tokens are made there \
+only, since whoever got hold of a token could otherwise stay when it is revoked; `check`, `migrate` and `gc` are the command \
+line's.
 
 **Who asks.** Send the token of an account as `Authorization: Bearer TOKEN`. Its role decides: `viewer` may look, `operator` \
 may also launch, steer, switch and mark, `admin` may do everything. On a loopback address of an installation without users no \

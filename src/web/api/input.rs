@@ -117,6 +117,15 @@ fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     }
 }
 
+/// How many of something that has no pages.
+pub(super) fn at_most(limit: Option<u32>) -> Result<u32, Problem> {
+    match limit {
+        None => Ok(USUAL_LIMIT),
+        Some(limit @ 1..=LARGEST_LIMIT) => Ok(limit),
+        Some(_) => Err(Problem::bad_request(format!("limit is a number from 1 to {LARGEST_LIMIT}."))),
+    }
+}
+
 impl Paging {
     /// What the cursor leads to; `None` at the beginning.
     pub(super) fn after<T: std::str::FromStr>(&self, list: &str) -> Result<Option<T>, Problem> {

@@ -1,4 +1,5 @@
-//! The API: everything that pages and commands can do, for programs.
+//! The API: what pages and commands can do, for programs; but for making users, passwords and tokens, and for the commands
+//! `check`, `migrate` and `gc`.
 //!
 //! REST and JSON below `/api/v1`, described by OpenAPI at `/api/openapi.json` and for people at `/api`. Results are the
 //! service's views; what goes wrong is a [`problem::Problem`].

@@ -12,10 +12,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::input::{Body, Listed, Paging, Parameters};
+use super::input::{Body, Listed, Paging, Parameters, at_most};
 use super::problem::Problem;
 use super::{Answer, acting};
-use crate::service::{ControlledView, LaunchedView, RunDetailView, RunQuery, RunStepView, RunView, SummaryView};
+use crate::service::{
+    ControlledView, LaunchedView, RunDetailView, RunQuery, RunStepView, RunVersionView, RunView, SummaryView,
+};
 use crate::web::App;
 use crate::web::access::{Operator, Viewer};
 
@@ -244,6 +246,33 @@ async fn steps(
     Ok(Json(paging.page("steps", steps, RunStepView::place)))
 }
 
+/// How many versions.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct VersionsWanted {
+    /// Of at most so many partitions.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<u32>,
+}
+
+/// What a run published and read
+///
+/// The versions that it published, upstream first, each with the versions of its inputs. Replaced ones are kept as long as the
+/// history is.
+#[utoipa::path(get, path = "/runs/{run}/versions", tag = "runs",
+    params(("run" = String, Path, description = "The run's id, or four characters of its beginning or end", example = "019a3f2c"), VersionsWanted),
+    responses((status = 200, description = "The versions", body = Listed<RunVersionView>)))]
+async fn versions(
+    Viewer(_): Viewer,
+    State(app): State<Arc<App>>,
+    Path(run): Path<String>,
+    Parameters(wanted): Parameters<VersionsWanted>,
+) -> Answer<Listed<RunVersionView>> {
+    let limit = at_most(wanted.limit)?;
+    let run_id = app.service.run_id(&run).await?;
+    Ok(Json(Listed::whole(app.service.run_versions(run_id, limit).await?)))
+}
+
 /// Go on with a run
 ///
 /// Ends its pause; workers go on with it. A run that is not paused stays as it is.
@@ -334,6 +363,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(runs))
         .routes(routes!(run))
         .routes(routes!(steps))
+        .routes(routes!(versions))
         .routes(routes!(resume))
         .routes(routes!(cancel))
         .routes(routes!(retry))

@@ -10,10 +10,10 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::input::{Body, Listed, Parameters};
+use super::input::{Body, Listed, Paging, Parameters};
 use super::problem::Problem;
 use super::{Answer, acting};
-use crate::service::{ScheduleView, SwitchedView, TickPlanView, TriggeredView, UpcomingView};
+use crate::service::{ScheduleView, SwitchedView, TickPlanView, TickView, TriggeredView, UpcomingView};
 use crate::web::App;
 use crate::web::access::{Operator, Viewer};
 
@@ -60,6 +60,23 @@ async fn ticks(
         _ => return Err(Problem::bad_request(format!("count is a number from 1 to {MOST_TICKS}."))),
     };
     Ok(Json(app.service.upcoming_ticks(wanted.schedule.as_deref(), wanted.around, count).await?))
+}
+
+/// The ticks of a schedule that were
+///
+/// The newest first, with what came of each; also of a schedule that is not declared any more. They are kept as long as the
+/// history is.
+#[utoipa::path(get, path = "/schedules/{schedule}/ticks", tag = "schedules",
+    params(("schedule" = String, Path, description = "The schedule's name", example = "nightly"), Paging),
+    responses((status = 200, description = "A page of ticks", body = Listed<TickView>)))]
+async fn past_ticks(
+    Viewer(_): Viewer,
+    State(app): State<Arc<App>>,
+    Path(schedule): Path<String>,
+    Parameters(paging): Parameters<Paging>,
+) -> Answer<Listed<TickView>> {
+    let ticks = app.service.ticks_after(&schedule, paging.after("past ticks")?, paging.one_more()).await?;
+    Ok(Json(paging.page("past ticks", ticks, TickView::place)))
 }
 
 /// Of which instant.
@@ -145,6 +162,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(schedules))
         .routes(routes!(ticks))
+        .routes(routes!(past_ticks))
         .routes(routes!(plan))
         .routes(routes!(pause))
         .routes(routes!(resume))

@@ -12,7 +12,10 @@ use utoipa_axum::routes;
 use super::input::{Body, Listed, Paging, Parameters};
 use super::problem::{Problem, ProblemKind};
 use super::{Answer, acting};
-use crate::service::{AlertDetailView, AlertView, HealthView, InstanceView, TestedChannelView, WorkerView};
+use crate::service::{
+    AlertDetailView, AlertView, HealthView, InstanceView, OverviewView, PoolView, TableSizeView, TestedChannelView,
+    TimelineView, WorkerView,
+};
 use crate::web::App;
 use crate::web::access::{Admin, Viewer};
 
@@ -44,6 +47,44 @@ async fn health(Viewer(_): Viewer, State(app): State<Arc<App>>) -> Json<HealthVi
     extensions(("x-command" = json!("worker ls"))))]
 async fn workers(Viewer(_): Viewer, State(app): State<Arc<App>>) -> Answer<Listed<WorkerView>> {
     Ok(Json(Listed::whole(app.service.workers().await?)))
+}
+
+/// The pools
+///
+/// How many steps of each may run at once, who holds it and who waits for it.
+#[utoipa::path(get, path = "/pools", tag = "installation",
+    responses((status = 200, description = "The pools, by name", body = Listed<PoolView>)))]
+async fn pools(Viewer(_): Viewer, State(app): State<Arc<App>>) -> Answer<Listed<PoolView>> {
+    Ok(Json(Listed::whole(app.service.load().await?.pools)))
+}
+
+/// What tables take
+///
+/// Those of the state and those of the assets, the largest first. Rows are what the server thinks there are.
+#[utoipa::path(get, path = "/tables", tag = "installation",
+    responses((status = 200, description = "The tables", body = Listed<TableSizeView>)))]
+async fn tables(Viewer(_): Viewer, State(app): State<Arc<App>>) -> Answer<Listed<TableSizeView>> {
+    Ok(Json(Listed::whole(app.service.table_sizes().await?)))
+}
+
+/// What ran and what is due
+///
+/// From the beginning of the local day before this one to the end of the next, by what launches it. At most the newest five
+/// hundred runs are looked at.
+#[utoipa::path(get, path = "/timeline", tag = "installation",
+    responses((status = 200, description = "What ran and what is due", body = TimelineView)))]
+async fn timeline(Viewer(_): Viewer, State(app): State<Arc<App>>) -> Answer<TimelineView> {
+    Ok(Json(app.service.timeline().await?))
+}
+
+/// What ran in the last day
+///
+/// How many runs are under way and how those of the last day ended, and which checks that keep no version back fail at the
+/// moment. How assets stand is told by their status.
+#[utoipa::path(get, path = "/overview", tag = "installation",
+    responses((status = 200, description = "What ran, and which checks fail", body = OverviewView)))]
+async fn overview(Viewer(_): Viewer, State(app): State<Arc<App>>) -> Answer<OverviewView> {
+    Ok(Json(app.service.overview().await?))
 }
 
 /// Which alerts.
@@ -129,6 +170,10 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(instance))
         .routes(routes!(health))
         .routes(routes!(workers))
+        .routes(routes!(pools))
+        .routes(routes!(tables))
+        .routes(routes!(timeline))
+        .routes(routes!(overview))
         .routes(routes!(alerts))
         .routes(routes!(alert))
         .routes(routes!(test_alerts))

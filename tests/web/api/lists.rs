@@ -80,6 +80,35 @@ async fn partitions_and_steps_are_lists_too() {
 }
 
 #[tokio::test]
+async fn a_tick_by_hand_at_the_instant_of_another_is_not_lost_between_pages() {
+    let server = Server::new().await;
+    sqlx::query(
+        "insert into karat.tick (schedule, tick_at, kind, outcome, recorded_at) values
+         ('nightly', $1::timestamptz - interval '1 day', 'scheduled', 'failed', $1::timestamptz),
+         ('nightly', $1::timestamptz, 'scheduled', 'launched', $1::timestamptz),
+         ('nightly', $1::timestamptz, 'manual', 'nothing', $1::timestamptz)",
+    )
+    .bind(crate::service_lake::instant("2026-03-19T02:15:00Z"))
+    .execute(&server.lake.pool)
+    .await
+    .unwrap();
+    for limit in [1, 2, 3] {
+        let mut met = Vec::new();
+        let mut address = format!("/schedules/nightly/ticks?limit={limit}");
+        loop {
+            let answer = server.asked(&address).await;
+            let items = answer["items"].as_array().unwrap();
+            met.extend(items.iter().map(|tick| tick["outcome"].as_str().unwrap().to_owned()));
+            match answer["next"].as_str() {
+                Some(next) => address = format!("/schedules/nightly/ticks?limit={limit}&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(met, ["nothing", "launched", "failed"], "{limit} at a time");
+    }
+}
+
+#[tokio::test]
 async fn what_has_not_changed_is_not_sent_again() {
     let server = Server::new().await;
     for path in ["/assets", "/lineage", "/status", "/assets/lake.daily/status", "/assets/lake.daily/heat"] {

@@ -188,6 +188,66 @@ async fn the_installation_says_what_it_is() {
     assert_eq!(server.asked("/health").await["ready"], true);
 }
 
+#[tokio::test]
+async fn what_only_pages_show_is_read_as_well() {
+    let server = built().await;
+    let automation = server.asked("/assets/daily/automation?count=3").await;
+    assert_eq!(automation["asset"], "lake.daily");
+    assert!(automation["unfresh"].as_u64().unwrap() > 3, "{automation}");
+    assert_eq!(automation["evaluations"].as_array().unwrap().len(), 3, "{automation}");
+    let lineage = server.asked("/assets/daily/columns").await;
+    assert_eq!((&lineage["asset"], &lineage["is_refused"]), (&json!("lake.daily"), &json!(false)), "{lineage}");
+    assert_eq!(lineage["reads"][0]["asset"], "lake.events", "{lineage}");
+    let all = server.asked("/assets/lake.daily/figures").await;
+    assert_eq!((&all["figures"][0], &all["figures"][1]), (&json!("rows"), &json!("seconds")));
+    assert_eq!(all["figures"].as_array().unwrap().len(), all["series"].as_array().unwrap().len());
+    let rows = server.asked("/assets/lake.daily/figures?figure=rows&partitions=2026-03-02..2026-03-05&points=2").await;
+    let points = rows["series"][0]["points"].as_array().unwrap();
+    assert_eq!(
+        (points.len(), &points[0]["first"], &points[1]["last"]),
+        (2, &json!("2026-03-02"), &json!("2026-03-05"))
+    );
+    let none = server.asked("/assets/lake.daily/figures?figure=nobody").await;
+    assert_eq!(none["series"], json!([{ "figure": "nobody", "points": [] }]));
+    let run = newest_run(&server).await;
+    let versions = server.asked(&format!("/runs/{run}/versions?limit=2")).await;
+    let items = versions["items"].as_array().unwrap();
+    assert_eq!(
+        (items.len(), &items[0]["partition"], &items[1]["partition"]),
+        (2, &json!("2026-03-02"), &json!("2026-03-03"))
+    );
+    assert!(items[0]["inputs"]["lake.events"].is_string(), "{versions}");
+    let overview = server.asked("/overview").await;
+    assert_eq!((&overview["ran"]["failed"], &overview["ran"]["live"]), (&json!(1), &json!(0)), "{overview}");
+    let timeline = server.asked("/timeline").await;
+    let lanes = timeline["lanes"].as_array().unwrap();
+    let backfills = lanes.iter().find(|lane| lane["kind"] == "backfill").unwrap();
+    assert_eq!((&backfills["runs"][0]["run_id"], &backfills["runs"][0]["state"]), (&json!(run), &json!("failed")));
+    let tables = server.asked("/tables").await;
+    let tables = tables["items"].as_array().unwrap();
+    for (table, own) in [("lake.daily", false), ("karat.step", true)] {
+        assert!(tables.iter().any(|size| size["table"] == table && size["own"] == own), "{table}: {tables:?}");
+    }
+}
+
+#[tokio::test]
+async fn pools_tell_who_waits_for_them() {
+    let server = crate::workshop::workshop(Vec::new()).await;
+    let request = json!({
+        "selection": "workshop.pressed", "extent": { "text": "2026-03-02..2026-03-05" }, "force": true
+    });
+    let run = server.tell("/runs", &request).await;
+    assert_eq!(run.status, 201, "{}", run.text);
+    let pools = server.asked("/pools").await;
+    let pool = &pools["items"][0];
+    assert_eq!((&pool["held"], &pool["holders"]), (&json!(0), &json!([])), "{pools}");
+    assert_eq!(
+        (&pool["waiting"][0]["asset"], &pool["waiting"][0]["run_id"]),
+        (&json!("workshop.pressed"), &run.json()["run_id"]),
+        "{pools}"
+    );
+}
+
 /// Lines that the steps of a run said.
 async fn say(server: &Server, run: &str, lines: &[(&str, &str)]) {
     for (sequence, (level, message)) in lines.iter().enumerate() {

@@ -26,6 +26,16 @@ async fn what_goes_wrong_is_a_problem_whoever_notices_it() {
         ("/ticks?around=2026-02-30", 400, "bad_request"),
         ("/progress?runs=me", 400, "bad_request"),
         ("/schedules/nothing/plan", 404, "nothing_found"),
+        ("/schedules/nothing/ticks", 404, "nothing_found"),
+        ("/schedules/nightly/ticks?cursor=70617374207469636b733a00", 400, "bad_request"),
+        ("/runs/zzzz/versions", 404, "nothing_found"),
+        ("/runs/00000000-0000-7000-8000-000000000000/versions", 404, "nothing_found"),
+        ("/assets/gold.nothing/automation", 404, "nothing_found"),
+        ("/assets/lake.daily/automation?count=51", 400, "bad_request"),
+        ("/assets/gold.nothing/columns", 404, "nothing_found"),
+        ("/assets/gold.nothing/figures", 404, "nothing_found"),
+        ("/assets/lake.daily/figures?points=401", 400, "bad_request"),
+        ("/assets/lake.daily/figures?partitions=nonsense", 400, "bad_request"),
     ] {
         let answer = server.ask(path).await;
         assert_eq!((answer.status, answer.problem().as_str()), (status, kind), "{path}: {}", answer.text);
