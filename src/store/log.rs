@@ -142,7 +142,8 @@ impl Store {
              where run_id = $1
                -- nothing happened in it before it was asked for, give or take what clocks differ by
                and occurred_at >= (select requested_at - interval '1 day' from karat.run where run_id = $1)
-             order by occurred_at desc limit $2",
+             -- what happened at one instant in the order in which it was written: nothing is ever changed here
+             order by occurred_at desc, ctid desc limit $2",
         )
         .bind(run_id)
         .bind(limit)

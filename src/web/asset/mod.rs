@@ -12,6 +12,7 @@ use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::routing::get;
+use futures_util::future::try_join_all;
 use serde::Deserialize;
 
 use self::charts::{Drawing, MetadataCharts};
