@@ -108,7 +108,7 @@ async fn carry_out(app: Arc<App>, key: RequestKey, request: Request, next: Next)
 
 fn key(value: &HeaderValue) -> Result<String, Problem> {
     let text = value.to_str().unwrap_or_default().trim();
-    if text.is_empty() || text.len() > LONGEST_KEY {
+    if text.is_empty() || text.len() > LONGEST_KEY || text.contains(|character: char| character.is_control()) {
         return Err(Problem::bad_request(format!(
             "Idempotency-Key has 1 to {LONGEST_KEY} printable ASCII characters, such as a UUID."
         )));
