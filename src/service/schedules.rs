@@ -228,34 +228,18 @@ impl Service {
         found.ok_or_else(|| unknown(name, self.definitions.schedules()))
     }
 
-    /// The ticks of a schedule that were, newest first: at most `limit`, at instants before `before`.
+    /// The ticks of a schedule that were, newest first: at most `limit`, after that place.
     ///
     /// # Errors
     /// When the state cannot be read.
     pub async fn ticks(
         &self,
         name: &str,
-        before: Option<DateTime<Utc>>,
+        after: Option<&TickPlace>,
         limit: u32,
     ) -> Result<Vec<TickView>, ServiceError> {
-        let before = before.map(|before| (before, None));
-        Ok(self.store.ticks(name, before, i64::from(limit)).await?.into_iter().map(TickView::from).collect())
-    }
-
-    /// The ticks of a schedule that were, newest first: at most `limit`, after that place.
-    ///
-    /// # Errors
-    /// When there is no such schedule, or the state cannot be read.
-    pub async fn ticks_after(
-        &self,
-        name: &str,
-        after: Option<TickPlace>,
-        limit: u32,
-    ) -> Result<Vec<TickView>, ServiceError> {
-        let schedule = self.schedule_named(name).await?;
-        let after = after.as_ref().map(|place| (place.at, Some(place.kind.as_str())));
-        let ticks = self.store.ticks(&schedule.schedule, after, i64::from(limit)).await?;
-        Ok(ticks.into_iter().map(TickView::from).collect())
+        let after = after.map(|place| (place.at, place.kind.as_str()));
+        Ok(self.store.ticks(name, after, i64::from(limit)).await?.into_iter().map(TickView::from).collect())
     }
 
     /// The local date on which clocks in the calendar's zone are changed next, within the next thirteen months.

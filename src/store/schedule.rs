@@ -288,10 +288,10 @@ impl Store {
     pub async fn ticks(
         &self,
         schedule: &str,
-        after: Option<(DateTime<Utc>, Option<&str>)>,
+        after: Option<(DateTime<Utc>, &str)>,
         limit: i64,
     ) -> Result<Vec<TickRecord>, StoreError> {
-        let (at, kind) = after.map_or((None, None), |(at, kind)| (Some(at), kind));
+        let (at, kind) = after.unzip();
         sqlx::query_as(
             "select schedule, tick_at, kind, outcome, run_id, message, recorded_at from karat.tick
              where schedule = $1 and ($2::timestamptz is null or tick_at <= $2 and (tick_at < $2 or kind > $4))

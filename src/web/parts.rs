@@ -94,11 +94,6 @@ impl Page {
             .any(|done| self.address.ends_with(done))
     }
 
-    /// The instant as an address has it.
-    pub(crate) fn machine(&self, instant: &DateTime<Utc>) -> String {
-        instant.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
-    }
-
     /// The local date of an instant.
     pub(crate) fn date(&self, instant: &DateTime<Utc>) -> chrono::NaiveDate {
         instant.with_timezone(&self.zone).date_naive()

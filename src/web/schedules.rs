@@ -13,13 +13,14 @@ use serde::Deserialize;
 
 use super::App;
 use super::access::{Operator, Viewer};
+use super::address::address;
 use super::failure::PageError;
 use super::page::{Page, PageResult, rendered};
 use super::parts::Action;
 use crate::core::schedule::ClockNote;
 use crate::core::time::instant_of;
 use crate::service::{
-    ClockChange, Extent, ScheduleState, ScheduleView, SensorDetailView, SensorView, TickPlanView, TickView,
+    ClockChange, Extent, ScheduleState, ScheduleView, SensorDetailView, SensorView, TickPlace, TickPlanView, TickView,
     UpcomingView,
 };
 use crate::store::sensor::SensorChange;
@@ -56,13 +57,15 @@ struct One {
     /// The ticks about the next change of the clock, where there is one.
     change: Option<UpcomingView>,
     ticks: Vec<TickView>,
-    next: Option<DateTime<Utc>>,
+    /// Where the older ones are.
+    older: Option<String>,
     is_first: bool,
 }
 
 #[derive(Deserialize)]
 struct History {
-    before: Option<DateTime<Utc>>,
+    /// Where the newer ones end.
+    before: Option<String>,
 }
 
 async fn one(
@@ -85,11 +88,20 @@ async fn one(
     } else {
         (UpcomingView { zone: schedule.zone.clone(), ticks: Vec::new(), clock_changes: Vec::new() }, None)
     };
-    let mut ticks = service.ticks(&schedule.schedule, history.before, PAST + 1).await?;
+    let before: Option<TickPlace> = match &history.before {
+        Some(text) => {
+            let refused = || PageError::BadRequest(format!("`{}` is no place among ticks", page.shortened(text, 80)));
+            Some(text.parse().map_err(|()| refused())?)
+        }
+        None => None,
+    };
+    let mut ticks = service.ticks(&schedule.schedule, before.as_ref(), PAST + 1).await?;
     let shown = usize::try_from(PAST).unwrap_or(usize::MAX);
-    let next = if ticks.len() > shown { ticks.get(shown - 1).map(|tick| tick.tick_at) } else { None };
+    let last = if ticks.len() > shown { ticks.get(shown - 1).map(TickView::place) } else { None };
+    let path = format!("/schedules/{}", schedule.schedule);
+    let older = last.map(|last| address(&path, [("before", last.to_string().as_str())]));
     ticks.truncate(shown);
-    rendered(&One { page, schedule, upcoming, change, ticks, next, is_first: history.before.is_none() })
+    rendered(&One { page, schedule, upcoming, change, ticks, older, is_first: before.is_none() })
 }
 
 impl One {

@@ -215,6 +215,18 @@ async fn another_password_ends_the_sessions_of_whoever_may_have_stolen_the_old_o
     let wrong = vera.change_own_password(&Password::typed("wrong".to_owned()), &other).await.unwrap_err();
     assert_eq!(wrong.to_string(), "the present password is another one");
     assert!(installation.caller_of(stolen.secret.reveal()).await.is_some());
+    // Whoever stole a session guesses no faster than at the login.
+    let mut guesses = 1;
+    let wait = loop {
+        assert!(guesses < 50, "nothing slows guesses down");
+        let guess = vera.change_own_password(&Password::typed("wrong".to_owned()), &other).await.unwrap_err();
+        guesses += 1;
+        if guess.to_string().starts_with("too many logins failed") {
+            break guess;
+        }
+    };
+    assert_eq!(told(installation.login("vera", PASSWORD).await), wait.to_string(), "it is the same counter");
+    installation.lake.clock.advance(Duration::from_secs(3_600));
     vera.change_own_password(&Password::typed(PASSWORD.to_owned()), &other).await.unwrap();
     assert!(installation.caller_of(stolen.secret.reveal()).await.is_none());
     assert!(installation.caller_of(own.secret.reveal()).await.is_some(), "the one it was changed with goes on");
@@ -291,7 +303,10 @@ async fn nobody_gets_more_by_a_token_than_they_have() {
     let refused = by_token.revoke_token(another.token.token_id).await;
     assert_eq!(refused.unwrap_err().to_string(), "a token revokes itself and no other: log in with a password");
     assert_eq!(by_token.revoke_token(of_ada.token.token_id).await.unwrap().state, "revoked");
-    let own = vera.create_token("vera", "own", Role::Viewer, None).await.unwrap();
+    let own = vera.create_token("vera", "it's mine; rm", Role::Viewer, None).await.unwrap();
+    let records = installation.service.audit(&AuditQuery { limit: 1, ..AuditQuery::default() }).await.unwrap();
+    let command = r"user token add vera --name 'it'\''s mine; rm' --role viewer";
+    assert_eq!(records[0].command.as_deref(), Some(command), "whoever copies it runs nothing else");
     assert_eq!(vera.revoke_token(own.token.token_id).await.unwrap().state, "revoked");
 }
 

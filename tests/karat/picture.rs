@@ -343,3 +343,19 @@ async fn a_database_that_is_away_is_said_and_waited_for() {
     let wait = watched.wait_for(|picture| picture.problem.is_none());
     tokio::time::timeout(StdDuration::from_secs(30), wait).await.unwrap().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_not_begun_is_known_and_missing_once_it_has() {
+    let lake = open().await;
+    let before = format!("{FIRST_DAY}T00:00:00Z").parse::<DateTime<Utc>>().unwrap() - TimeDelta::days(10);
+    lake.clock.set(before);
+    let kept = keeper(&lake);
+    let picture = kept.up_to_date().await;
+    assert!(!picture.loading);
+    let totals = picture.asset(&DailyTotals::KEY).expect("nothing has to be read of what has not begun");
+    assert!(totals.existing.is_empty() && totals.missing.is_empty());
+    lake.clock.set(before + TimeDelta::days(13));
+    let picture = kept.up_to_date().await;
+    assert_eq!(picture.asset(&DailyTotals::KEY).unwrap().missing.len(), 3);
+    assert_same(&lake, &kept, "the first partitions began").await;
+}

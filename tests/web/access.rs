@@ -6,9 +6,10 @@ use std::path::Path;
 use karat::service::{Identity, Password, Role};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::routes;
-use crate::server::Server;
+use crate::server::{Server, encoded};
 
 /// Every route with its methods and what it takes: nothing, or at least a role. A route that is missing here fails the
 /// tests.
@@ -105,6 +106,7 @@ const TABLE: &str = "
     GET  /api                                viewer
     GET  /api/openapi.json                   viewer
     GET  /api/v1/alerts                      viewer
+    POST /api/v1/alerts/test                 admin
     GET  /api/v1/alerts/{alert}              viewer
     GET  /api/v1/assets                      viewer
     GET  /api/v1/assets/{asset}              viewer
@@ -115,15 +117,22 @@ const TABLE: &str = "
     GET  /api/v1/assets/{asset}/heat         viewer
     GET  /api/v1/assets/{asset}/materializations viewer
     GET  /api/v1/assets/{asset}/partitions   viewer
+    GET  /api/v1/assets/{asset}/rows         viewer
     GET  /api/v1/assets/{asset}/status       viewer
     GET  /api/v1/assets/{asset}/why          viewer
+    GET  /api/v1/audit                       admin
     GET  /api/v1/backfills                   viewer
     POST /api/v1/backfills                   operator
     GET  /api/v1/backfills/{backfill}        viewer
     POST /api/v1/backfills/{backfill}/cancel operator
+    POST /api/v1/backfills/{backfill}/limit  operator
     POST /api/v1/backfills/{backfill}/pause  operator
     POST /api/v1/backfills/{backfill}/resume operator
     POST /api/v1/backfills/{backfill}/retry  operator
+    GET  /api/v1/collectors                  viewer
+    GET  /api/v1/dashboards                  viewer
+    GET  /api/v1/dashboards/{dashboard}      viewer
+    GET  /api/v1/dashboards/{dashboard}/charts/{chart} viewer
     GET  /api/v1/health                      viewer
     GET  /api/v1/instance                    viewer
     GET  /api/v1/lineage                     viewer
@@ -164,17 +173,9 @@ const TABLE: &str = "
     GET  /api/v1/tables                      viewer
     GET  /api/v1/ticks                       viewer
     GET  /api/v1/timeline                    viewer
-    GET  /api/v1/assets/{asset}/rows         viewer
-    GET  /api/v1/audit                       admin
-    GET  /api/v1/collectors                  viewer
-    GET  /api/v1/dashboards                  viewer
-    GET  /api/v1/dashboards/{dashboard}      viewer
-    GET  /api/v1/dashboards/{dashboard}/charts/{chart} viewer
     GET  /api/v1/tokens                      admin
-    GET  /api/v1/users                       admin
-    POST /api/v1/alerts/test                 admin
-    POST /api/v1/backfills/{backfill}/limit  operator
     POST /api/v1/tokens/{token}/revoke       admin
+    GET  /api/v1/users                       admin
     POST /api/v1/users/{user}/disable        admin
     POST /api/v1/users/{user}/enable         admin
     POST /api/v1/users/{user}/logout         admin
@@ -421,6 +422,32 @@ async fn without_users_only_this_very_machine_is_shown_the_pages() {
     }
     let answer = server.send(server.request(Method::GET, "/").header("host", "evil.example")).await;
     assert!(answer.main().contains("There are no users yet"), "{}", answer.text);
+    // What speaks the oldest of all need not say that it passes on what another asks.
+    for (version, status) in [("1.1", "200"), ("1.0", "403")] {
+        let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+        let request = format!("GET / HTTP/{version}\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let said = answer.split(' ').nth(1).unwrap();
+        assert_eq!(said, status, "HTTP/{version}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn strangers_are_not_told_what_is_wrong_with_the_database() {
+    let server = with_people().await;
+    sqlx::query("alter table karat.account rename to account_away").execute(&server.lake.pool).await.unwrap();
+    let fields = [("name", "root"), ("password", "correct horse battery")];
+    let form = |fields: &[(&str, &str)]| {
+        let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        let request = server.request(Method::POST, "/login").header("sec-fetch-site", "same-origin");
+        request.header("content-type", "application/x-www-form-urlencoded").body(body.join("&"))
+    };
+    let told = server.send(form(&fields)).await;
+    assert!(told.status == 503 && told.text.contains("does not exist"), "{}", told.text);
+    let stranger = server.send(form(&fields).header("x-forwarded-for", "192.0.2.1")).await;
+    assert!(stranger.status == 503 && !stranger.text.contains("does not exist"), "{}", stranger.text);
 }
 
 #[test]

@@ -160,6 +160,8 @@ async fn a_log_is_filtered_downloaded_and_followed_until_the_run_ends() {
     2026-03-20T10:00:00.000Z INFO  lake.daily 2026-03-06 #1 reading <b>rows</b> days=7
     2026-03-20T10:00:00.000Z ERROR lake.daily 2026-03-06 #1 Too Many people days=7
     ");
+    let unknown = server.get("/runs/00000000-0000-7000-8000-000000000000/log.txt").await;
+    assert_eq!(unknown.status, 404, "{}", unknown.text);
     // The stream says what there is, and ends with the run.
     let mut live = server.request(reqwest::Method::GET, &format!("/runs/{run_id}/log/live")).send().await.unwrap();
     let first = String::from_utf8(live.chunk().await.unwrap().unwrap().to_vec()).unwrap();

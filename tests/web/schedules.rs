@@ -34,6 +34,7 @@ async fn a_schedule_is_switched_and_triggered_and_says_what_the_clock_will_do() 
     for (path, status) in [
         ("/schedules/nothing", 404),
         ("/schedules/%3Cb%3E", 404),
+        ("/schedules/nightly?before=%3Cb%3E", 400),
         ("/schedules/nightly/trigger?at=%3Cb%3E", 400),
         ("/schedules/nightly/trigger?at=2027-01-01T00:00", 400),
     ] {
@@ -94,4 +95,27 @@ async fn automation_says_what_it_waits_for() {
     let part = server.get("/automation/lake.daily/evaluations").await;
     assert_eq!(part.text.matches("<span class=\"mono\">2026-03-").count(), 2, "{}", part.text);
     assert_eq!(server.get("/automation/nothing").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_tick_by_hand_at_the_instant_of_another_is_not_lost_between_pages() {
+    let server = Server::new().await;
+    // The first page ends with the one by hand, and the next begins with the other of that instant.
+    sqlx::query(
+        "insert into karat.tick (schedule, tick_at, kind, outcome, message, recorded_at)
+         select 'nightly', $1 - day * interval '1 day', 'scheduled', 'nothing', 'tick ' || day, $1
+         from generate_series(1, 25) as day
+         union all select 'nightly', $1 - interval '25 days', 'manual', 'nothing', 'told alone', $1",
+    )
+    .bind(crate::service_lake::instant("2026-03-19T02:15:00Z"))
+    .execute(&server.lake.pool)
+    .await
+    .unwrap();
+    let first = server.get("/schedules/nightly").await;
+    assert!(first.main().contains("told alone") && !first.main().contains("tick 25"), "{}", first.text);
+    let older = first.main().split("href=\"").find(|part| part.contains(">Older<")).unwrap();
+    let older = older.split('"').next().unwrap().replace("&#38;", "&");
+    let second = server.get(&older).await;
+    assert!(second.main().contains("tick 25") && !second.main().contains("told alone"), "{older}: {}", second.text);
+    assert!(!second.main().contains(">Older<"), "there are no more");
 }

@@ -6,12 +6,13 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::input::{LARGEST_LIMIT, Listed, Paging, Parameters, at_most};
+use super::input::{LARGEST_LIMIT, Listed, Paging, Parameters, at_most, up_to};
 use super::kept;
 use super::problem::Problem;
 use super::{Answer, picture};
@@ -246,10 +247,8 @@ async fn heat_bar(
     Parameters(wanted): Parameters<Cells>,
 ) -> Result<Response, Problem> {
     let spec = spec(&app, &asset)?;
-    let cells = match wanted.cells.unwrap_or(USUAL_CELLS) {
-        cells @ 1..=LARGEST_LIMIT => usize::try_from(cells).unwrap_or(1),
-        _ => return Err(Problem::bad_request(format!("cells is a number from 1 to {LARGEST_LIMIT}."))),
-    };
+    let cells = up_to(LARGEST_LIMIT, "cells", wanted.cells.unwrap_or(USUAL_CELLS))?;
+    let cells = usize::try_from(cells).unwrap_or(1);
     let range = range(&app, &spec, wanted.partitions.as_deref())?;
     let picture = picture(&app).await;
     kept::unless_known(&headers, Some(picture.generation), async || {
@@ -358,18 +357,15 @@ struct Evaluated {
 /// not fresh is told of all.
 #[utoipa::path(get, path = "/assets/{asset}/automation", tag = "assets",
     params(("asset" = String, Path, description = "The asset's key or table", example = "gold.daily_active_users"), Evaluated),
-    responses((status = 200, description = "What it makes of them", body = AutomationView)),
-    extensions(("x-command" = json!("why ASSET [PARTITION]"))))]
+    responses((status = 200, description = "What it makes of them", body = AutomationView)))]
 async fn automation(
     Viewer(_): Viewer,
     State(app): State<Arc<App>>,
     Path(asset): Path<String>,
     Parameters(wanted): Parameters<Evaluated>,
 ) -> Answer<AutomationView> {
-    let count = match wanted.count.unwrap_or(USUAL_EVALUATIONS) {
-        count @ 1..=MOST_EVALUATIONS => usize::try_from(count).unwrap_or(1),
-        _ => return Err(Problem::bad_request(format!("count is a number from 1 to {MOST_EVALUATIONS}."))),
-    };
+    let count = up_to(MOST_EVALUATIONS, "count", wanted.count.unwrap_or(USUAL_EVALUATIONS))?;
+    let count = usize::try_from(count).unwrap_or(1);
     let spec = spec(&app, &asset)?;
     let picture = picture(&app).await;
     let stands = pictured(picture.asset(&spec.key))?;
@@ -429,10 +425,7 @@ async fn figures(
     Path(asset): Path<String>,
     Parameters(wanted): Parameters<FiguresWanted>,
 ) -> Answer<FiguresView> {
-    let points = match wanted.points.unwrap_or(USUAL_POINTS) {
-        points @ 1..=MOST_POINTS => points,
-        _ => return Err(Problem::bad_request(format!("points is a number from 1 to {MOST_POINTS}."))),
-    };
+    let points = up_to(MOST_POINTS, "points", wanted.points.unwrap_or(USUAL_POINTS))?;
     let spec = spec(&app, &asset)?;
     let range = range(&app, &spec, wanted.partitions.as_deref())?;
     let figures = app.service.figures(spec.key.as_str()).await?;
@@ -440,10 +433,8 @@ async fn figures(
         Some(figure) => vec![figure],
         None => figures.iter().take(USUAL_FIGURES).cloned().collect(),
     };
-    let mut series = Vec::with_capacity(chosen.len());
-    for figure in &chosen {
-        series.push(app.service.series(spec.key.as_str(), figure, range, points).await?);
-    }
+    let (service, name) = (&app.service, spec.key.as_str());
+    let series = try_join_all(chosen.iter().map(|figure| service.series(name, figure, range, points))).await?;
     Ok(Json(FiguresView { asset: spec.key.clone(), figures, series }))
 }
 

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::input::{Listed, Parameters};
+use super::input::{Listed, Parameters, up_to};
 use super::problem::Problem;
 use super::{Answer, picture};
 use crate::core::key::AssetKey;
@@ -48,9 +48,7 @@ struct RowsWanted {
 
 impl RowsWanted {
     fn request(self) -> Result<RowsRequest, Problem> {
-        if self.limit.is_some_and(|limit| !(1..=MOST_ROWS).contains(&limit)) {
-            return Err(Problem::bad_request(format!("limit is a number from 1 to {MOST_ROWS}.")));
-        }
+        let limit = self.limit.map(|limit| up_to(MOST_ROWS, "limit", limit)).transpose()?;
         let list = |text: Option<String>| {
             text.into_iter()
                 .flat_map(|text| text.split(',').map(str::to_owned).collect::<Vec<_>>())
@@ -67,7 +65,7 @@ impl RowsWanted {
             to: self.to,
             equals: equals.collect::<Result<_, _>>()?,
             sort: self.sort,
-            limit: self.limit,
+            limit,
             cursor: self.cursor,
         })
     }

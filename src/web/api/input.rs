@@ -119,11 +119,15 @@ fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
 
 /// How many of something that has no pages.
 pub(super) fn at_most(limit: Option<u32>) -> Result<u32, Problem> {
-    match limit {
-        None => Ok(USUAL_LIMIT),
-        Some(limit @ 1..=LARGEST_LIMIT) => Ok(limit),
-        Some(_) => Err(Problem::bad_request(format!("limit is a number from 1 to {LARGEST_LIMIT}."))),
+    up_to(LARGEST_LIMIT, "limit", limit.unwrap_or(USUAL_LIMIT))
+}
+
+/// The number that the parameter `name` says, which is 1 to `most`.
+pub(super) fn up_to(most: u32, name: &str, said: u32) -> Result<u32, Problem> {
+    if (1..=most).contains(&said) {
+        return Ok(said);
     }
+    Err(Problem::bad_request(format!("{name} is a number from 1 to {most}.")))
 }
 
 impl Paging {

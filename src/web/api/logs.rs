@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Answer;
-use super::input::{Listed, Parameters};
+use super::input::{Listed, Parameters, up_to};
 use super::problem::Problem;
 use crate::service::{EventView, LogLineView, LogTail, LogTailQuery};
 use crate::web::App;
@@ -94,10 +94,7 @@ struct LineLimit {
 
 impl LineLimit {
     fn lines(&self) -> Result<u32, Problem> {
-        match self.limit.unwrap_or(USUAL_LINES) {
-            limit @ 1..=MOST_LINES => Ok(limit),
-            _ => Err(Problem::bad_request(format!("limit is a number from 1 to {MOST_LINES}."))),
-        }
+        up_to(MOST_LINES, "limit", self.limit.unwrap_or(USUAL_LINES))
     }
 }
 

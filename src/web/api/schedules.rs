@@ -10,16 +10,15 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::input::{Body, Listed, Paging, Parameters};
-use super::problem::Problem;
+use super::input::{Body, Listed, Paging, Parameters, up_to};
 use super::{Answer, acting};
 use crate::service::{ScheduleView, SwitchedView, TickPlanView, TickView, TriggeredView, UpcomingView};
 use crate::web::App;
 use crate::web::access::{Operator, Viewer};
 
 /// How many ticks are shown unless it is said, and at most.
-const USUAL_TICKS: u16 = 6;
-const MOST_TICKS: u16 = 1_000;
+const USUAL_TICKS: u32 = 6;
+const MOST_TICKS: u32 = 1_000;
 
 /// The schedules
 ///
@@ -41,7 +40,7 @@ struct TicksWanted {
     around: Option<NaiveDate>,
     /// How many; about a date, of each schedule.
     #[param(minimum = 1, maximum = 1000, default = 6)]
-    count: Option<u16>,
+    count: Option<u32>,
 }
 
 /// When schedules fire
@@ -55,10 +54,8 @@ async fn ticks(
     State(app): State<Arc<App>>,
     Parameters(wanted): Parameters<TicksWanted>,
 ) -> Answer<UpcomingView> {
-    let count = match wanted.count.unwrap_or(USUAL_TICKS) {
-        count @ 1..=MOST_TICKS => usize::from(count),
-        _ => return Err(Problem::bad_request(format!("count is a number from 1 to {MOST_TICKS}."))),
-    };
+    let count = up_to(MOST_TICKS, "count", wanted.count.unwrap_or(USUAL_TICKS))?;
+    let count = usize::try_from(count).unwrap_or(1);
     Ok(Json(app.service.upcoming_ticks(wanted.schedule.as_deref(), wanted.around, count).await?))
 }
 
@@ -75,7 +72,9 @@ async fn past_ticks(
     Path(schedule): Path<String>,
     Parameters(paging): Parameters<Paging>,
 ) -> Answer<Listed<TickView>> {
-    let ticks = app.service.ticks_after(&schedule, paging.after("past ticks")?, paging.one_more()).await?;
+    let after = paging.after("past ticks")?;
+    let schedule = app.service.schedule_named(&schedule).await?;
+    let ticks = app.service.ticks(&schedule.schedule, after.as_ref(), paging.one_more()).await?;
     Ok(Json(paging.page("past ticks", ticks, TickView::place)))
 }
 

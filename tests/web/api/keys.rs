@@ -1,5 +1,6 @@
 //! Requests with a key are carried out once.
 
+use karat::service::Role;
 use serde_json::{Value, json};
 
 use crate::server::{Answer, Server};
@@ -64,9 +65,27 @@ async fn a_key_belongs_to_one_request() {
         assert_eq!((other.status, other.problem().as_str()), (422, "key_reused"));
     }
     assert_eq!(server.runs().await, 1);
-    for key in ["", " ", &"k".repeat(201)] {
+    for key in ["", " ", "a\tb", &"k".repeat(201)] {
         assert_eq!(server.tell_with_key(key, "/runs", &monday()).await.problem(), "bad_request", "{key:?}");
     }
+}
+
+#[tokio::test]
+async fn a_key_is_ones_own_in_a_role() {
+    let server = Server::new().await;
+    server.lake.record(2, 4, 3).await;
+    let admin = server.token(Role::Admin).await;
+    let less = server.service.create_token("somebody-admin", "less", Role::Operator, None).await.unwrap();
+    let launch = async |token: &str| {
+        let request = server.telling("/runs").header("idempotency-key", "k").bearer_auth(token).json(&monday());
+        server.send(request).await
+    };
+    let first = launch(&admin).await;
+    let again = launch(&admin).await;
+    assert_eq!((again.header("idempotency-replayed"), again.json()), ("true", first.json()));
+    let other = launch(less.secret.reveal()).await;
+    assert_eq!((other.status, other.header("idempotency-replayed")), (201, ""));
+    assert_ne!(other.json()["run_id"], first.json()["run_id"]);
 }
 
 #[tokio::test]
