@@ -244,7 +244,7 @@ async fn tested(session: &Session, arguments: &AlertTestArguments) -> Result<Vec
         .connected(async |connected| {
             let mut tested = Vec::new();
             for channel in &channels {
-                tested.push(connected.service.test_channel(name, &**channel).await);
+                tested.push(connected.service.test_channel(name, &**channel).await?);
             }
             Ok(tested)
         })

@@ -420,7 +420,7 @@ fn audit_text(session: &Session, records: &[AuditView], arguments: &AuditListArg
             record.role.clone(),
             record.via.replace('_', " "),
             record.address.clone().unwrap_or_else(|| "·".to_owned()),
-            record.action.clone(),
+            record.what(),
             what,
         ]
     });

@@ -19,8 +19,9 @@ use crate::core::key::AssetKey;
 use crate::core::policy::WriteMode;
 use crate::core::subset::PartitionSubset;
 use crate::store::StoreError;
+use crate::store::audit::NewAudit;
 use crate::store::error::Context;
-use crate::store::quarantine::{LateRows, quarantine_staged, stage_waiting};
+use crate::store::quarantine::{LateRows, quarantine_staged, record_decision, stage_waiting};
 use crate::store::signal::{Signal, send};
 
 /// Who brought rows that a person let in after all.
@@ -107,7 +108,8 @@ pub async fn append_rows<R: ExternalAsset>(
 
 /// Puts rows that wait in quarantine into the table after all, with marks; `None` for all that wait for `asset`.
 ///
-/// Rows that are not waiting any more are left alone. A row that is in the table by now counts as duplicate.
+/// Rows that are not waiting any more are left alone. A row that is in the table by now counts as duplicate. If any was
+/// waiting, `audit` is recorded with how many.
 ///
 /// # Errors
 /// [`AppendError`]; nothing was released then.
@@ -117,6 +119,7 @@ pub async fn release_rows(
     clock: &dyn Clock,
     asset: &AssetKey,
     ids: Option<&[i64]>,
+    audit: Option<NewAudit<'_>>,
 ) -> Result<Appended, AppendError> {
     let asset = external(definitions, asset)?;
     let mut transaction = begin(pool, definitions).await?;
@@ -131,6 +134,7 @@ pub async fn release_rows(
         let drop = generated(format!("drop table {STAGING_TABLE}"));
         sqlx::query(drop).execute(&mut *transaction).await.context("releasing rows from quarantine")?;
     }
+    record_decision(&mut transaction, audit, rows).await?;
     transaction.commit().await.context("releasing rows from quarantine")?;
     wake(pool, &landing).await;
     Ok(appended(landing, rows, 0))

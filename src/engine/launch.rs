@@ -153,7 +153,7 @@ pub async fn missing_upstream(
     Ok(missing_inputs(definitions, plan, &present, now))
 }
 
-/// Writes the run and its steps; a worker does the rest.
+/// Writes the run and its steps, which nobody in particular asked for; a worker does the rest.
 ///
 /// # Errors
 /// [`LaunchError`]; nothing is written then.
@@ -164,7 +164,7 @@ pub async fn launch(
     now: DateTime<Utc>,
 ) -> Result<Launched, LaunchError> {
     let (run, steps) = prepare(store, definitions, request, now).await?;
-    let steps = store.launch(&run, &steps).await?;
+    let steps = store.launch(&run, &steps, None).await?;
     Ok(Launched { run_id: run.run_id, steps })
 }
 

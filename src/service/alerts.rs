@@ -147,27 +147,28 @@ impl Service {
 
     /// Sends a test message in the name of `program` on one channel, once. It is no alert and counts against no
     /// limit.
-    pub async fn test_channel(&self, program: &str, channel: &dyn AlertChannel) -> TestedChannelView {
+    ///
+    /// # Errors
+    /// When it cannot be recorded who asked for that; nothing was sent then.
+    pub async fn test_channel(
+        &self,
+        program: &str,
+        channel: &dyn AlertChannel,
+    ) -> Result<TestedChannelView, ServiceError> {
         let now = self.now();
+        let command = format!("alert test {}", quoted(channel.name()));
+        let begun = self.begin(Done::on("alert test", channel.name(), &command)).await?;
         let (status, error) = match Poster::default().post(channel, &AlertMessage::test(program, now), now).await {
             Posted::Accepted { status } => (Some(status), None),
             Posted::Refused { error } | Posted::Failed { error, .. } => (None, Some(error)),
         };
-        let command = format!("alert test {}", quoted(channel.name()));
-        self.record(Done {
-            action: "alert test",
-            target: Some(channel.name()),
-            command: Some(&command),
-            detail: Some(serde_json::json!({ "delivered": error.is_none() })),
-            ..Done::default()
-        })
-        .await;
-        TestedChannelView {
+        self.ended(begun, serde_json::json!({ "delivered": error.is_none() })).await;
+        Ok(TestedChannelView {
             channel: channel.name().to_owned(),
             place: channel.url().place(),
             delivered: error.is_none(),
             status,
             error,
-        }
+        })
     }
 }

@@ -178,19 +178,17 @@ impl Service {
             }
             limit => limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)),
         };
-        let changed = self.store.limit_runs(&backfill.runs, limit, self.now()).await?;
-        if !changed.is_empty() {
-            let number = limit.map_or_else(String::new, |limit| format!(" {limit}"));
-            self.record(Done {
-                action: "backfill limit",
-                target: Some(&backfill_id.to_string()),
-                backfill_id: Some(backfill_id),
-                detail: Some(serde_json::json!({ "concurrency_limit": limit })),
-                command: Some(&format!("backfill limit {backfill_id}{number}")),
-                ..Done::default()
-            })
-            .await;
-        }
+        let number = limit.map_or_else(String::new, |limit| format!(" {limit}"));
+        let (target, command) = (backfill_id.to_string(), format!("backfill limit {backfill_id}{number}"));
+        let audit = self.record_of(Done {
+            action: "backfill limit",
+            target: Some(&target),
+            backfill_id: Some(backfill_id),
+            detail: Some(serde_json::json!({ "concurrency_limit": limit })),
+            command: Some(&command),
+            ..Done::default()
+        });
+        let changed = self.store.limit_runs(&backfill.runs, limit, self.now(), audit).await?;
         Ok(ControlledView { changed, live: backfill.runs })
     }
 
@@ -221,27 +219,21 @@ impl Service {
     async fn control_backfill(&self, backfill_id: Uuid, control: Control) -> Result<ControlledView, ServiceError> {
         self.authorize(Role::Operator)?;
         let detail = self.backfill(backfill_id).await?.backfill;
-        let view = self
-            .control(&detail.runs, control, || {
-                format!("backfill {backfill_id} has ended already: it {}", ended(detail.state))
-            })
-            .await?;
         let action = match control {
             Control::Pause => "backfill pause",
             Control::Resume => "backfill resume",
             Control::Cancel => "backfill cancel",
         };
-        if !view.changed.is_empty() {
-            self.record(Done {
-                action,
-                target: Some(&backfill_id.to_string()),
-                backfill_id: Some(backfill_id),
-                command: Some(&format!("{action} {backfill_id}")),
-                ..Done::default()
-            })
-            .await;
-        }
-        Ok(view)
+        let (target, command) = (backfill_id.to_string(), format!("{action} {backfill_id}"));
+        let done = Done {
+            action,
+            target: Some(&target),
+            backfill_id: Some(backfill_id),
+            command: Some(&command),
+            ..Done::default()
+        };
+        let has_ended = || format!("backfill {backfill_id} has ended already: it {}", ended(detail.state));
+        self.control(&detail.runs, control, done, has_ended).await
     }
 }
 

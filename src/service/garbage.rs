@@ -67,6 +67,10 @@ impl Service {
     pub async fn collect_garbage(&self, retention: Retention, dry_run: bool) -> Result<GarbageView, ServiceError> {
         self.authorize(Role::Operator)?;
         let cutoffs = retention.cutoffs(self.now());
+        let begun = match dry_run {
+            true => None,
+            false => Some(self.begin(Done { action: "gc", command: Some("gc"), ..Done::default() }).await?),
+        };
         let tables = self.store.expired_day_tables(&cutoffs).await?;
         let mut view = GarbageView {
             removed: !dry_run,
@@ -90,10 +94,9 @@ impl Service {
             view.add(removable.as_str(), removable.noun(), amount);
             while !dry_run && amount.rows > 0 && self.store.remove_batch(removable, &cutoffs).await? > 0 {}
         }
-        if !dry_run && !view.is_empty() {
+        if let Some(begun) = begun {
             let rows: u64 = view.rows.iter().map(|rows| rows.count).sum();
-            let detail = serde_json::json!({ "day_tables": view.day_tables.len(), "rows": rows });
-            self.record(Done { action: "gc", command: Some("gc"), detail: Some(detail), ..Done::default() }).await;
+            self.ended(begun, serde_json::json!({ "day_tables": view.day_tables.len(), "rows": rows })).await;
         }
         Ok(view)
     }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::accounts::{Done, Role};
 use super::{PlanView, Request, Service, ServiceError};
 use crate::core::word::{self, Word};
-use crate::engine::launch::{LaunchError, LaunchRequest, launch};
+use crate::engine::launch::{LaunchError, LaunchRequest, Launched, prepare};
 use crate::store::launch::RunCause;
 
 /// As what a request is launched.
@@ -85,35 +85,22 @@ impl Service {
         };
         let now = self.now();
         let command = request.command_line(kind.verb());
-        let launched = launch(
-            &self.store,
-            &self.definitions,
-            LaunchRequest {
-                plan: plan.sets,
-                only_if_stale: plan.only_if_stale,
-                force: request.force,
-                per_partition: request.per_partition,
-                concurrency_limit: request.concurrency_limit,
-                priority: request.priority,
-                cause,
-                cause_detail: None,
-                backfill_id,
-                retry_of: None,
-                request: stored_request(&command, request),
-                requested_by: self.requested_by(),
-            },
-            now,
-        )
-        .await?;
-        self.record(Done {
-            action: kind.verb(),
-            target: Some(&request.selection),
-            run_id: Some(launched.run_id),
+        let wanted = LaunchRequest {
+            plan: plan.sets,
+            only_if_stale: plan.only_if_stale,
+            force: request.force,
+            per_partition: request.per_partition,
+            concurrency_limit: request.concurrency_limit,
+            priority: request.priority,
+            cause,
+            cause_detail: None,
             backfill_id,
-            command: Some(&command),
-            ..Done::default()
-        })
-        .await;
+            retry_of: None,
+            request: stored_request(&command, request),
+            requested_by: self.requested_by(),
+        };
+        let done = Done::on(kind.verb(), &request.selection, &command);
+        let launched = self.launch_recorded(wanted, done, now).await?;
         Ok(LaunchedView {
             run_id: launched.run_id,
             backfill_id,
@@ -122,5 +109,18 @@ impl Service {
             requested_at: now,
             plan: Some(plan.view),
         })
+    }
+
+    /// Writes a run, its steps and the record of `done`, to which the run and its backfill are added; all or nothing.
+    pub(super) async fn launch_recorded(
+        &self,
+        wanted: LaunchRequest,
+        done: Done<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Launched, ServiceError> {
+        let (run, steps) = prepare(&self.store, &self.definitions, wanted, now).await?;
+        let done = Done { run_id: Some(run.run_id), backfill_id: run.backfill_id, ..done };
+        let steps = self.store.launch(&run, &steps, self.record_of(done)).await?;
+        Ok(Launched { run_id: run.run_id, steps })
     }
 }

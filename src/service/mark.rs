@@ -12,8 +12,7 @@ use crate::core::plan::partitions_reading;
 use crate::core::subset::PartitionSubset;
 use crate::engine::extent::ExtentError;
 use crate::engine::status::asset_statuses;
-use crate::store::error::Context;
-use crate::store::mark::{NewMark, append_marks};
+use crate::store::mark::NewMark;
 use crate::store::signal::Signal;
 
 /// What was marked by hand, or would be.
@@ -82,20 +81,18 @@ impl Service {
                     row_count: 0,
                 })
                 .collect();
-            let mut connection = self.store.pool().acquire().await.context("marking by hand")?;
-            append_marks(&mut connection, spec.key.as_str(), &format!("by hand: {reason}"), &marks, now).await?;
-            drop(connection);
-            // Committed: whoever misses the signal looks a little later.
-            let _ = self.store.signal(Signal::Mark).await;
             let text = spec.partitions.describe(&subset);
-            self.record(Done {
+            let command = mark_command(&spec.key, partitions, reason);
+            let audit = self.record_of(Done {
                 action: "mark",
                 target: Some(spec.key.as_str()),
-                command: Some(&mark_command(&spec.key, partitions, reason)),
+                command: Some(&command),
                 detail: Some(serde_json::json!({ "partitions": text, "reason": reason })),
                 ..Done::default()
-            })
-            .await;
+            });
+            self.store.mark(spec.key.as_str(), &format!("by hand: {reason}"), &marks, now, audit).await?;
+            // Committed: whoever misses the signal looks a little later.
+            let _ = self.store.signal(Signal::Mark).await;
         }
         Ok(MarkedView {
             asset: spec.key.clone(),

@@ -111,8 +111,10 @@ impl Service {
         let mut view =
             DecidedView { decision: "released", rows: 0, inserted: 0, duplicates: 0, partitions: Vec::new() };
         for (key, ids) in self.scope(scope).await? {
+            let (target, command) = decision("quarantine release", &key, ids.as_deref());
+            let audit = self.record_of(Done::on("quarantine release", &target, &command));
             let pool = self.store.pool();
-            let appended = release_rows(pool, &self.definitions, &*self.clock, &key, ids.as_deref()).await?;
+            let appended = release_rows(pool, &self.definitions, &*self.clock, &key, ids.as_deref(), audit).await?;
             view.rows += appended.inserted + appended.duplicates;
             view.inserted += appended.inserted;
             view.duplicates += appended.duplicates;
@@ -121,7 +123,6 @@ impl Service {
                 view.partitions.push(AssetPartitionsView { asset: key, partitions });
             }
         }
-        self.record_decision("quarantine release", scope, view.rows).await;
         Ok(view)
     }
 
@@ -134,25 +135,11 @@ impl Service {
         let mut view =
             DecidedView { decision: "discarded", rows: 0, inserted: 0, duplicates: 0, partitions: Vec::new() };
         for (key, ids) in self.scope(scope).await? {
-            view.rows += self.store.discard_quarantined(key.as_str(), ids.as_deref(), self.now()).await?;
+            let (target, command) = decision("quarantine discard", &key, ids.as_deref());
+            let audit = self.record_of(Done::on("quarantine discard", &target, &command));
+            view.rows += self.store.discard_quarantined(key.as_str(), ids.as_deref(), self.now(), audit).await?;
         }
-        self.record_decision("quarantine discard", scope, view.rows).await;
         Ok(view)
-    }
-
-    async fn record_decision(&self, action: &'static str, scope: &QuarantineScope, rows: u64) {
-        let target = match scope {
-            QuarantineScope::Asset(name) => format!("--asset {name}"),
-            QuarantineScope::Rows(ids) => ids.iter().map(i64::to_string).collect::<Vec<_>>().join(" "),
-        };
-        self.record(Done {
-            action,
-            target: Some(&target),
-            command: Some(&format!("{action} {target}")),
-            detail: Some(serde_json::json!({ "rows": rows })),
-            ..Done::default()
-        })
-        .await;
     }
 
     /// The rows of a decision by asset; `None` is all that wait.
@@ -203,6 +190,16 @@ impl Service {
             row: row.row_data,
         })
     }
+}
+
+/// What a decision about rows of one asset is about, and the command line that decides the same.
+fn decision(action: &str, asset: &AssetKey, ids: Option<&[i64]>) -> (String, String) {
+    let target = match ids {
+        None => format!("--asset {asset}"),
+        Some(ids) => ids.iter().map(i64::to_string).collect::<Vec<_>>().join(" "),
+    };
+    let command = format!("{action} {target}");
+    (target, command)
 }
 
 fn unknown(id: i64) -> ServiceError {

@@ -11,7 +11,7 @@ use crate::core::key::{AssetKey, PartitionKey};
 use crate::core::partition::Ordinal;
 use crate::core::plan::PartitionSets;
 use crate::core::subset::PartitionSubset;
-use crate::engine::launch::{LaunchRequest, launch};
+use crate::engine::launch::LaunchRequest;
 use crate::store::launch::RunCause;
 
 impl Service {
@@ -100,35 +100,24 @@ impl Service {
         let only_if_stale = if request.states.is_empty() { Default::default() } else { plan.keys().cloned().collect() };
         let now = self.now();
         let command = format!("{thing} retry {id}");
-        let launched = launch(
-            &self.store,
-            &self.definitions,
-            LaunchRequest {
-                plan,
-                only_if_stale,
-                force: request.force,
-                per_partition: request.per_partition,
-                concurrency_limit: request.concurrency_limit,
-                priority: request.priority,
-                cause: RunCause::Retry,
-                cause_detail: None,
-                backfill_id,
-                retry_of: newest,
-                request: stored_request(&command, &request),
-                requested_by: self.requested_by(),
-            },
-            now,
-        )
-        .await?;
-        self.record(Done {
-            action: if thing == "run" { "run retry" } else { "backfill retry" },
-            target: Some(&id.to_string()),
-            run_id: Some(launched.run_id),
+        let wanted = LaunchRequest {
+            plan,
+            only_if_stale,
+            force: request.force,
+            per_partition: request.per_partition,
+            concurrency_limit: request.concurrency_limit,
+            priority: request.priority,
+            cause: RunCause::Retry,
+            cause_detail: None,
             backfill_id,
-            command: Some(&command),
-            ..Done::default()
-        })
-        .await;
+            retry_of: newest,
+            request: stored_request(&command, &request),
+            requested_by: self.requested_by(),
+        };
+        let target = id.to_string();
+        let action = if thing == "run" { "run retry" } else { "backfill retry" };
+        let done = Done::on(action, &target, &command);
+        let launched = self.launch_recorded(wanted, done, now).await?;
         Ok(LaunchedView {
             run_id: launched.run_id,
             backfill_id,

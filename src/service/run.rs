@@ -195,11 +195,13 @@ fn no_run(run_id: Uuid) -> ServiceError {
 }
 
 impl Service {
-    /// Steers the live ones of `runs`; `none_live` says why that cannot be when none is.
+    /// Steers the live ones of `runs`, and records `done` if that changed any; `none_live` says why that cannot be when none
+    /// is.
     pub(super) async fn control(
         &self,
         runs: &[Uuid],
         control: Control,
+        done: Done<'_>,
         none_live: impl FnOnce() -> String,
     ) -> Result<ControlledView, ServiceError> {
         let mut live = Vec::new();
@@ -211,7 +213,7 @@ impl Service {
         if live.is_empty() {
             return Err(ServiceError::Refused(none_live()));
         }
-        let changed = self.store.control_runs(&live, control, self.now()).await?;
+        let changed = self.store.control_runs(&live, control, self.now(), self.record_of(done)).await?;
         if control == Control::Cancel {
             // Where nothing runs any more nobody else would end them.
             for &run_id in &live {
@@ -383,23 +385,20 @@ impl Service {
         self.authorize(Role::Operator)?;
         let record = self.run_record(run_id).await?;
         let has_ended = || format!("run {run_id} has ended already: it {}", ended(record.state()));
-        let view = self.control(&[run_id], control, has_ended).await?;
         let action = match control {
             Control::Pause => "run pause",
             Control::Resume => "run resume",
             Control::Cancel => "run cancel",
         };
-        if !view.changed.is_empty() {
-            self.record(Done {
-                action,
-                target: Some(&run_id.to_string()),
-                run_id: Some(run_id),
-                backfill_id: record.backfill_id,
-                command: Some(&format!("{action} {run_id}")),
-                ..Done::default()
-            })
-            .await;
-        }
-        Ok(view)
+        let (target, command) = (run_id.to_string(), format!("{action} {run_id}"));
+        let done = Done {
+            action,
+            target: Some(&target),
+            run_id: Some(run_id),
+            backfill_id: record.backfill_id,
+            command: Some(&command),
+            ..Done::default()
+        };
+        self.control(&[run_id], control, done, has_ended).await
     }
 }

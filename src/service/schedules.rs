@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::accounts::Role;
+use super::accounts::{Done, Role};
+use super::request::quoted;
 use super::{Extent, Service, ServiceError};
 use crate::core::key::AssetKey;
 use crate::core::schedule::{ClockNote, ScheduleSpec, clock_note, ticks_around};
@@ -304,8 +305,9 @@ impl Service {
     pub async fn pause_schedule(&self, name: &str) -> Result<SwitchedView, ServiceError> {
         self.authorize(Role::Operator)?;
         let schedule = self.known(name).await?;
-        let changed = self.store.pause_schedule(&schedule.name, self.now()).await?;
-        self.record_switch("schedule pause", &schedule.name, changed).await;
+        let command = format!("schedule pause {}", quoted(&schedule.name));
+        let audit = self.record_of(Done::on("schedule pause", &schedule.name, &command));
+        let changed = self.store.pause_schedule(&schedule.name, self.now(), audit).await?;
         self.switched(&schedule.name, changed).await
     }
 
@@ -316,8 +318,9 @@ impl Service {
     pub async fn resume_schedule(&self, name: &str) -> Result<SwitchedView, ServiceError> {
         self.authorize(Role::Operator)?;
         let schedule = self.known(name).await?;
-        let changed = self.store.resume_schedule(&schedule.name, self.now()).await?;
-        self.record_switch("schedule resume", &schedule.name, changed).await;
+        let command = format!("schedule resume {}", quoted(&schedule.name));
+        let audit = self.record_of(Done::on("schedule resume", &schedule.name, &command));
+        let changed = self.store.resume_schedule(&schedule.name, self.now(), audit).await?;
         self.switched(&schedule.name, changed).await
     }
 

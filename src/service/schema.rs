@@ -59,18 +59,16 @@ impl Service {
     /// # Errors
     /// When the database is newer than this program, or a migration fails, which is then rolled back.
     pub async fn migrate(&self, dry_run: bool) -> Result<MigrationView, ServiceError> {
+        let state = self.schema_state().await?;
+        state.refuse_foreign()?;
         if dry_run {
-            let state = self.schema_state().await?;
-            state.refuse_foreign()?;
             return Ok(MigrationView { migrations: state.pending, ..MigrationView::default() });
         }
-        let migrations = self.migrations.migrate_pool(self.store.pool()).await?;
+        let migrations = match state.pending.is_empty() {
+            true => Vec::new(),
+            false => self.apply_migrations().await?,
+        };
         let triggers = self.prepare().await?;
-        if !migrations.is_empty() {
-            let detail = serde_json::json!({ "migrations": migrations });
-            self.record(Done { action: "migrate", command: Some("migrate"), detail: Some(detail), ..Done::default() })
-                .await;
-        }
         Ok(MigrationView {
             migrations,
             applied: true,
@@ -81,6 +79,22 @@ impl Service {
                 .map(|(table, unmarked)| (table, unmarked.reason.unwrap_or_default()))
                 .collect(),
         })
+    }
+
+    /// Applies what is missing. A database that has no place for records yet gets it with that, and the record after it.
+    async fn apply_migrations(&self) -> Result<Vec<String>, ServiceError> {
+        let done = Done { action: "migrate", command: Some("migrate"), ..Done::default() };
+        let begun = match self.store.has_audit().await? {
+            true => Some(self.begin(done.clone()).await?),
+            false => None,
+        };
+        let migrations = self.migrations.migrate_pool(self.store.pool()).await?;
+        let begun = match begun {
+            Some(begun) => begun,
+            None => self.begin(done).await?,
+        };
+        self.ended(begun, serde_json::json!({ "migrations": migrations })).await;
+        Ok(migrations)
     }
 
     /// Makes a database that has all migrations ready for these definitions: carries over what is stale when it has come

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::accounts::Role;
+use super::accounts::{Done, Role};
+use super::request::quoted;
 use super::{Service, ServiceError};
 use crate::asset::sensor::Sensor;
 use crate::core::suggest::did_you_mean;
@@ -121,14 +122,15 @@ impl Service {
                 "sensor {name} is paused and is not evaluated: `sensor resume {name}` switches it on and evaluates it at once"
             )));
         }
-        let changed = self.store.change_sensor(&before.sensor, change, self.now()).await?;
         let action = match change {
             SensorChange::Pause => "sensor pause",
             SensorChange::Resume => "sensor resume",
             SensorChange::Trigger => "sensor trigger",
             SensorChange::Cursor(_) => "sensor reset-cursor",
         };
-        self.record_switch(action, &before.sensor, changed).await;
+        let command = format!("{action} {}", quoted(&before.sensor));
+        let audit = self.record_of(Done::on(action, &before.sensor, &command));
+        let changed = self.store.change_sensor(&before.sensor, change, self.now(), audit).await?;
         // Whoever misses it looks by itself a little later.
         let _ = self.store.signal(Signal::Schedule).await;
         Ok(ChangedSensorView { sensor: self.current_sensor(name).await?, changed })

@@ -89,7 +89,16 @@ impl Service {
             run.requested_by = self.requested_by();
         }
         let recorded = tick.record(schedule, TickKind::Manual, now, now);
-        if !self.store.trigger_tick(&recorded, tick.launch()).await? {
+        let at_text = at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        let command = format!("schedule trigger {} --at {at_text}", quoted(&schedule.name));
+        let audit = self.record_of(Done {
+            action: "schedule trigger",
+            target: Some(&schedule.name),
+            run_id: tick.launch().map(|(run, _)| run.run_id),
+            command: Some(&command),
+            ..Done::default()
+        });
+        if !self.store.trigger_tick(&recorded, tick.launch(), audit).await? {
             return Err(ServiceError::Refused(format!(
                 "schedule `{name}` was triggered at this very instant already: `schedule ls` shows its run"
             )));
@@ -103,15 +112,6 @@ impl Service {
             plan: None,
         });
         let outcome = tick.outcome.as_str();
-        let at_text = at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-        self.record(Done {
-            action: "schedule trigger",
-            target: Some(&schedule.name),
-            run_id: launched.as_ref().map(|launched| launched.run_id),
-            command: Some(&format!("schedule trigger {} --at {at_text}", quoted(&schedule.name))),
-            ..Done::default()
-        })
-        .await;
         Ok(TriggeredView { schedule: schedule.name.clone(), tick_at: at, outcome, message: tick.message, launched })
     }
 

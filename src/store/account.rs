@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 
+use super::audit::{NewAudit, record};
 use super::error::Context;
 use super::text::storable;
 use super::{Store, StoreError};
@@ -105,14 +106,15 @@ const COLUMNS: &str = "account_id, name, role, password_hash, login_provider, cr
 
 impl Store {
     /// Makes an account; `None` when the name is taken. While there is no admin who can log in, only such an admin can be
-    /// made; anything else gives `Some(None)`.
+    /// made; anything else gives `Some(None)`. An account that is made is recorded with `audit`.
     ///
     /// # Errors
-    /// When the database cannot be used.
+    /// When the database cannot be used; no account was made then.
     pub async fn create_account(
         &self,
         account: NewAccount<'_>,
         now: DateTime<Utc>,
+        audit: Option<NewAudit<'_>>,
     ) -> Result<Option<Option<AccountRecord>>, StoreError> {
         let mut transaction = self.pool.begin().await.context("making an account")?;
         lock_accounts(&mut transaction).await?;
@@ -132,47 +134,46 @@ impl Store {
             transaction.rollback().await.context("making no account")?;
             return Ok(Some(None));
         }
+        record(&mut transaction, audit).await?;
         transaction.commit().await.context("making an account")?;
         Ok(Some(Some(created)))
     }
 
     /// The account of somebody a provider vouches for, with the role they have now; made when there is none. `None`, and
     /// nothing changes, when it is disabled, another account has the name, or they are the last admin and would not be
-    /// one any more.
+    /// one any more. `made` is recorded with an account that is made, and with another role what `another_role` makes of
+    /// the account as it was.
     ///
     /// # Errors
-    /// When the database cannot be used.
+    /// When the database cannot be used; nothing changed then.
     pub async fn provided_account(
         &self,
         identity: ProvidedIdentity<'_>,
         now: DateTime<Utc>,
+        made: NewAudit<'_>,
+        another_role: impl FnOnce(&AccountRecord) -> NewAudit<'_>,
     ) -> Result<Option<AccountRecord>, StoreError> {
         let mut transaction = self.pool.begin().await.context("finding the account of a login")?;
         lock_accounts(&mut transaction).await?;
         let known: Option<AccountRecord> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "update karat.account set role = $3
-             where login_provider = $1 and login_subject = $2 and disabled_at is null returning {COLUMNS}"
+            "select {COLUMNS} from karat.account where login_provider = $1 and login_subject = $2 and disabled_at is null"
         )))
         .bind(identity.provider)
         .bind(storable(identity.subject))
-        .bind(identity.role)
         .fetch_optional(&mut *transaction)
         .await
         .context("finding the account of a login")?;
         let account = match known {
-            Some(account) => Some(account),
-            None => sqlx::query_as(sqlx::AssertSqlSafe(format!(
-                "insert into karat.account (name, role, login_provider, login_subject, created_at)
-                 values ($1, $2, $3, $4, $5) on conflict do nothing returning {COLUMNS}"
-            )))
-            .bind(storable(identity.name))
-            .bind(identity.role)
-            .bind(identity.provider)
-            .bind(storable(identity.subject))
-            .bind(now)
-            .fetch_optional(&mut *transaction)
-            .await
-            .context("making an account for a login")?,
+            Some(account) if account.role == identity.role => return Ok(Some(account)),
+            Some(account) => {
+                record(&mut transaction, Some(another_role(&account))).await?;
+                give_role(&mut transaction, account, identity.role).await.map(Some)?
+            }
+            None => {
+                let account = insert_provided(&mut transaction, identity, now).await?;
+                record(&mut transaction, account.as_ref().map(|_| made)).await?;
+                account
+            }
         };
         if account.is_none() || !has_admin(&mut transaction).await? {
             transaction.rollback().await.context("making no account for a login")?;
@@ -223,7 +224,7 @@ impl Store {
             .context("looking for accounts")
     }
 
-    /// Gives an account another password, and ends its sessions except `kept`.
+    /// Gives an account another password, ends its sessions except `kept`, and records `audit`.
     ///
     /// # Errors
     /// When the database cannot be used; nothing changed then.
@@ -233,6 +234,7 @@ impl Store {
         password_hash: &str,
         kept: Option<i64>,
         now: DateTime<Utc>,
+        audit: Option<NewAudit<'_>>,
     ) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await.context("changing a password")?;
         sqlx::query("update karat.account set password_hash = $2 where account_id = $1")
@@ -242,10 +244,11 @@ impl Store {
             .await
             .context("changing a password")?;
         end_sessions(&mut transaction, account_id, kept, now).await?;
+        record(&mut transaction, audit).await?;
         transaction.commit().await.context("changing a password")
     }
 
-    /// Changes an account. Whatever it is, there is an admin left who can log in.
+    /// Changes an account, and records `audit` if that changed it. Whatever it is, there is an admin left who can log in.
     ///
     /// # Errors
     /// When the database cannot be used; nothing changed then.
@@ -254,6 +257,7 @@ impl Store {
         account_id: i64,
         change: AccountChange<'_>,
         now: DateTime<Utc>,
+        audit: Option<NewAudit<'_>>,
     ) -> Result<AccountChanged, StoreError> {
         let mut transaction = self.pool.begin().await.context("changing an account")?;
         lock_accounts(&mut transaction).await?;
@@ -284,9 +288,44 @@ impl Store {
         if change == AccountChange::Disable {
             end_sessions(&mut transaction, account_id, None, now).await?;
         }
+        record(&mut transaction, audit).await?;
         transaction.commit().await.context("changing an account")?;
         Ok(AccountChanged::Changed)
     }
+}
+
+async fn give_role(
+    transaction: &mut PgConnection,
+    account: AccountRecord,
+    role: &str,
+) -> Result<AccountRecord, StoreError> {
+    sqlx::query("update karat.account set role = $2 where account_id = $1")
+        .bind(account.account_id)
+        .bind(role)
+        .execute(transaction)
+        .await
+        .context("changing the role of a login")?;
+    Ok(AccountRecord { role: role.to_owned(), ..account })
+}
+
+/// Makes the account of somebody a provider vouches for; `None` when that cannot be.
+async fn insert_provided(
+    transaction: &mut PgConnection,
+    identity: ProvidedIdentity<'_>,
+    now: DateTime<Utc>,
+) -> Result<Option<AccountRecord>, StoreError> {
+    sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        "insert into karat.account (name, role, login_provider, login_subject, created_at)
+         values ($1, $2, $3, $4, $5) on conflict do nothing returning {COLUMNS}"
+    )))
+    .bind(storable(identity.name))
+    .bind(identity.role)
+    .bind(identity.provider)
+    .bind(storable(identity.subject))
+    .bind(now)
+    .fetch_optional(transaction)
+    .await
+    .context("making an account for a login")
 }
 
 /// Changes of accounts wait for one another, so that each sees whether it would be the last admin's.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::FromRow;
+use sqlx::{FromRow, PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use super::error::Context;
@@ -34,6 +34,14 @@ pub struct NewAudit<'a> {
     pub command: Option<&'a str>,
     /// More.
     pub detail: Option<Value>,
+}
+
+impl NewAudit<'_> {
+    /// The same with what only the change itself knows.
+    #[must_use]
+    pub(super) fn with_detail(self, detail: Value) -> Self {
+        Self { detail: Some(detail), ..self }
+    }
 }
 
 /// Something that somebody did, as it is kept.
@@ -80,32 +88,73 @@ pub struct AuditFilter {
     pub limit: i64,
 }
 
+/// Records what somebody does in the transaction that does it: both are there or neither. Nothing for what nobody asked for.
+///
+/// # Errors
+/// When the database cannot be used; the transaction can only be rolled back then.
+pub(super) async fn record(transaction: &mut PgConnection, audit: Option<NewAudit<'_>>) -> Result<(), StoreError> {
+    match audit {
+        Some(audit) => insert(transaction, audit).await.map(drop),
+        None => Ok(()),
+    }
+}
+
+async fn insert(executor: impl PgExecutor<'_>, audit: NewAudit<'_>) -> Result<i64, StoreError> {
+    sqlx::query_scalar(
+        "insert into karat.audit
+             (happened_at, who, role, via, address, action, target, run_id, backfill_id, command, detail)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+         returning audit_id",
+    )
+    .bind(audit.happened_at)
+    .bind(storable(audit.who))
+    .bind(audit.role)
+    .bind(audit.via)
+    .bind(&audit.address)
+    .bind(audit.action)
+    .bind(audit.target.map(storable))
+    .bind(audit.run_id)
+    .bind(audit.backfill_id)
+    .bind(audit.command.map(storable))
+    .bind(&audit.detail)
+    .fetch_one(executor)
+    .await
+    .context("recording who did what")
+}
+
 impl Store {
-    /// Records what somebody did.
+    /// Records by itself what changes nothing here, or is about to begin, and returns its number. What is one
+    /// transaction takes its record along instead.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn record_audit(&self, audit: NewAudit<'_>) -> Result<(), StoreError> {
-        sqlx::query(
-            "insert into karat.audit
-                 (happened_at, who, role, via, address, action, target, run_id, backfill_id, command, detail)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-        )
-        .bind(audit.happened_at)
-        .bind(storable(audit.who))
-        .bind(audit.role)
-        .bind(audit.via)
-        .bind(&audit.address)
-        .bind(audit.action)
-        .bind(audit.target.map(storable))
-        .bind(audit.run_id)
-        .bind(audit.backfill_id)
-        .bind(audit.command.map(storable))
-        .bind(&audit.detail)
-        .execute(&self.pool)
-        .await
-        .context("recording who did what")
-        .map(drop)
+    pub async fn record_audit(&self, audit: NewAudit<'_>) -> Result<i64, StoreError> {
+        insert(&self.pool, audit).await
+    }
+
+    /// Writes what came of something into the record that was made before it began.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn complete_audit(&self, audit_id: i64, detail: &Value) -> Result<(), StoreError> {
+        sqlx::query("update karat.audit set detail = $2 where audit_id = $1")
+            .bind(audit_id)
+            .bind(detail)
+            .execute(&self.pool)
+            .await
+            .context("recording what came of it")
+            .map(drop)
+    }
+
+    /// Whether there is a place for records: a database that is to be migrated may lack it.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn has_audit(&self) -> Result<bool, StoreError> {
+        sqlx::query_scalar("select to_regclass('karat.audit') is not null")
+            .fetch_one(&self.pool)
+            .await
+            .context("looking for the record of who did what")
     }
 
     /// What was done, newest first.

@@ -5,6 +5,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::audit::{NewAudit, record};
 use super::error::Context;
 use super::signal::{self, Signal};
 use super::text::storable;
@@ -98,13 +99,19 @@ pub struct NewStep {
 }
 
 impl Store {
-    /// Writes a run with all its steps; all of it or nothing. Returns the number of steps.
+    /// Writes a run with all its steps, and `audit`; all of it or nothing. Returns the number of steps.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn launch(&self, run: &NewRun, steps: &[NewSteps]) -> Result<u64, StoreError> {
+    pub async fn launch(
+        &self,
+        run: &NewRun,
+        steps: &[NewSteps],
+        audit: Option<NewAudit<'_>>,
+    ) -> Result<u64, StoreError> {
         let mut transaction = self.pool.begin().await.context("launching the run")?;
         let inserted = launch_in(&mut transaction, run, steps).await?;
+        record(&mut transaction, audit).await?;
         transaction.commit().await.context("launching the run")?;
         Ok(inserted)
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 
+use super::audit::{NewAudit, record};
 use super::error::Context;
 use super::{Store, StoreError};
 
@@ -72,6 +73,24 @@ pub struct UnfiledMark {
 type FiledUnder<'m> = (&'m str, i64, String, &'m str, &'m str);
 
 impl Store {
+    /// Appends marks for which no row is written, and `audit`; both or neither.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn mark(
+        &self,
+        asset_key: &str,
+        writer: &str,
+        marks: &[NewMark],
+        now: DateTime<Utc>,
+        audit: Option<NewAudit<'_>>,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await.context("marking by hand")?;
+        append_marks(&mut transaction, asset_key, writer, marks, now).await?;
+        record(&mut transaction, audit).await?;
+        transaction.commit().await.context("marking by hand")
+    }
+
     /// Files at most `limit` marks of `assets` under the partitions that `partitions_of` names, by key and ordinal;
     /// returns how many marks were taken up.
     ///

@@ -7,6 +7,7 @@ use serde_json::Value;
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use super::audit::{NewAudit, record};
 use super::error::Context;
 use super::run::StepCounts;
 use super::signal::{self, Signal};
@@ -122,7 +123,7 @@ impl Store {
     }
 
     /// Says how many steps of each of the live ones of `runs` may run at once, from the next claim on; returns those for
-    /// which that is another number than before. What runs already goes on.
+    /// which that is another number than before. What runs already goes on. `audit` is recorded if there are such.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -131,6 +132,7 @@ impl Store {
         runs: &[Uuid],
         limit: Option<i32>,
         now: DateTime<Utc>,
+        audit: Option<NewAudit<'_>>,
     ) -> Result<Vec<Uuid>, StoreError> {
         let mut transaction = self.pool.begin().await.context("limiting runs")?;
         let changed: Vec<Uuid> = sqlx::query_scalar(
@@ -156,6 +158,7 @@ impl Store {
         .context("recording the limit")?;
         if !changed.is_empty() {
             signal::send(&mut *transaction, Signal::Work).await?;
+            record(&mut transaction, audit).await?;
         }
         transaction.commit().await.context("limiting runs")?;
         Ok(changed)

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 
+use super::audit::{NewAudit, record};
 use super::error::Context;
 use super::{Store, StoreError};
 use crate::asset::statement::identifier;
@@ -178,6 +179,19 @@ pub struct QuarantineCount {
 const ROW_COLUMNS: &str =
     "quarantine_id, asset_key, row_data, reason, writer, quarantined_at, released_at, discarded_at";
 
+/// Records a decision about so many waiting rows in the transaction that carries it out; none about no row.
+///
+/// # Errors
+/// When the database cannot be used; the transaction can only be rolled back then.
+pub async fn record_decision(
+    transaction: &mut PgConnection,
+    audit: Option<NewAudit<'_>>,
+    rows: u64,
+) -> Result<(), StoreError> {
+    let audit = audit.filter(|_| rows > 0).map(|audit| audit.with_detail(serde_json::json!({ "rows": rows })));
+    record(transaction, audit).await
+}
+
 impl Store {
     /// How many rows wait in quarantine, by asset; assets without any are left out.
     ///
@@ -233,7 +247,8 @@ impl Store {
     }
 
     /// Refuses waiting rows for good (all of `ids`, or of the asset), and returns how many. They stay recorded, so that
-    /// the same rows do not come back with the next reading of their file.
+    /// the same rows do not come back with the next reading of their file. If there were any, `audit` is recorded with how
+    /// many.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -242,7 +257,9 @@ impl Store {
         asset: &str,
         ids: Option<&[i64]>,
         now: DateTime<Utc>,
+        audit: Option<NewAudit<'_>>,
     ) -> Result<u64, StoreError> {
+        let mut transaction = self.pool.begin().await.context("refusing rows in quarantine")?;
         let discarded = sqlx::query(
             "update karat.quarantine set discarded_at = $3
              where asset_key = $1 and ($2::bigint[] is null or quarantine_id = any($2))
@@ -251,9 +268,11 @@ impl Store {
         .bind(asset)
         .bind(ids)
         .bind(now)
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await
         .context("refusing rows in quarantine")?;
+        record_decision(&mut transaction, audit, discarded.rows_affected()).await?;
+        transaction.commit().await.context("refusing rows in quarantine")?;
         Ok(discarded.rows_affected())
     }
 }

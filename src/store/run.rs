@@ -7,6 +7,7 @@ use sqlx::FromRow;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::audit::{NewAudit, record};
 use super::error::Context;
 use super::signal::{self, Signal};
 use super::{Store, StoreError};
@@ -233,7 +234,7 @@ impl Store {
             .context("ending the run")
     }
 
-    /// Steers the live ones of `runs` and returns those that changed.
+    /// Steers the live ones of `runs` and returns those that changed; `audit` is recorded if any did.
     ///
     /// After a pause or cancellation has committed, no step of these runs is claimed (see [`Store::claim`]). A
     /// cancellation also ends the steps that wait; running ones are stopped by their workers.
@@ -245,6 +246,7 @@ impl Store {
         runs: &[Uuid],
         control: Control,
         now: DateTime<Utc>,
+        audit: Option<NewAudit<'_>>,
     ) -> Result<Vec<Uuid>, StoreError> {
         let (statement, kind) = match control {
             Control::Pause => (
@@ -298,6 +300,7 @@ impl Store {
             // Steering is rare; it may wait for others that notify.
             let news = if control == Control::Cancel { Signal::Cancel } else { Signal::Work };
             signal::send(&mut *transaction, news).await?;
+            record(&mut transaction, audit).await?;
         }
         transaction.commit().await.context("steering runs")?;
         Ok(changed)

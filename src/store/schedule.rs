@@ -5,6 +5,7 @@ use serde::Serialize;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
+use super::audit::{NewAudit, record};
 use super::error::Context;
 use super::launch::{NewRun, NewSteps, launch_in};
 use super::{Store, StoreError};
@@ -195,35 +196,56 @@ impl Store {
         Ok(())
     }
 
-    /// Switches a schedule off, if it is on; returns whether it was.
+    /// Switches a schedule off, if it is on; returns whether it was. `audit` is recorded if so.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn pause_schedule(&self, name: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
-        let result = sqlx::query("update karat.schedule set paused_at = $2 where name = $1 and paused_at is null")
-            .bind(name)
-            .bind(now)
-            .execute(&self.pool)
-            .await
-            .context("pausing the schedule")?;
-        Ok(result.rows_affected() > 0)
+    pub async fn pause_schedule(
+        &self,
+        name: &str,
+        now: DateTime<Utc>,
+        audit: Option<NewAudit<'_>>,
+    ) -> Result<bool, StoreError> {
+        let statement = "update karat.schedule set paused_at = $2 where name = $1 and paused_at is null";
+        self.switch_schedule(statement, name, now, audit).await
     }
 
     /// Switches a schedule on, if it is off; returns whether it was. It goes on from `now`: what fell into the pause never
     /// fires, and a watermark that a wrong clock left in the future is put right. Ticks on record do not fire again.
+    /// `audit` is recorded if it was off.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn resume_schedule(&self, name: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
-        let result = sqlx::query(
-            "update karat.schedule set paused_at = null, evaluated_until = $2 where name = $1 and paused_at is not null",
-        )
-        .bind(name)
-        .bind(now)
-        .execute(&self.pool)
-        .await
-        .context("resuming the schedule")?;
-        Ok(result.rows_affected() > 0)
+    pub async fn resume_schedule(
+        &self,
+        name: &str,
+        now: DateTime<Utc>,
+        audit: Option<NewAudit<'_>>,
+    ) -> Result<bool, StoreError> {
+        let statement = "update karat.schedule set paused_at = null, evaluated_until = $2 where name = $1 and paused_at is not null";
+        self.switch_schedule(statement, name, now, audit).await
+    }
+
+    async fn switch_schedule(
+        &self,
+        statement: &'static str,
+        name: &str,
+        now: DateTime<Utc>,
+        audit: Option<NewAudit<'_>>,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await.context("switching the schedule")?;
+        let switched = sqlx::query(statement)
+            .bind(name)
+            .bind(now)
+            .execute(&mut *transaction)
+            .await
+            .context("switching the schedule")?;
+        if switched.rows_affected() == 0 {
+            return Ok(false);
+        }
+        record(&mut transaction, audit).await?;
+        transaction.commit().await.context("switching the schedule")?;
+        Ok(true)
     }
 
     /// Records a scheduled tick and launches its run, if it has one; both or neither. `schedule` is as it was when the
@@ -263,8 +285,8 @@ impl Store {
         Ok(recorded)
     }
 
-    /// Records a manual tick and launches its run, if it has one; both or neither. False, and nothing happens, when the
-    /// schedule was triggered at that very instant already.
+    /// Records a manual tick and `audit` and launches its run, if it has one; all or nothing. False, and nothing happens,
+    /// when the schedule was triggered at that very instant already.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -272,10 +294,12 @@ impl Store {
         &self,
         tick: &NewTick<'_>,
         launch: Option<(&NewRun, &[NewSteps])>,
+        audit: Option<NewAudit<'_>>,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.pool.begin().await.context("triggering the schedule")?;
         let recorded = record_tick(&mut transaction, tick, launch).await?;
         if recorded {
+            record(&mut transaction, audit).await?;
             transaction.commit().await.context("triggering the schedule")?;
         }
         Ok(recorded)

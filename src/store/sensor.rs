@@ -5,6 +5,7 @@ use serde::Serialize;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
+use super::audit::{NewAudit, record};
 use super::error::Context;
 use super::launch::{NewRun, NewSteps, launch_in};
 use super::text::storable;
@@ -208,7 +209,7 @@ impl Store {
         Ok(Some(run_ids.len()))
     }
 
-    /// Changes a sensor that is known; false when it is in that state already.
+    /// Changes a sensor that is known and records `audit`; false, and nothing is recorded, when it is in that state already.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -217,6 +218,7 @@ impl Store {
         name: &str,
         change: &SensorChange,
         now: DateTime<Utc>,
+        audit: Option<NewAudit<'_>>,
     ) -> Result<bool, StoreError> {
         let (statement, cursor) = match change {
             SensorChange::Pause => (
@@ -238,14 +240,20 @@ impl Store {
                 cursor.as_deref(),
             ),
         };
+        let mut transaction = self.pool.begin().await.context("changing the sensor")?;
         let changed = sqlx::query(statement)
             .bind(name)
             .bind(now)
             .bind(cursor)
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await
             .context("changing the sensor")?;
-        Ok(changed.rows_affected() > 0)
+        if changed.rows_affected() == 0 {
+            return Ok(false);
+        }
+        record(&mut transaction, audit).await?;
+        transaction.commit().await.context("changing the sensor")?;
+        Ok(true)
     }
 
     /// The newest ticks of a sensor, newest first.

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
 use super::account::end_sessions;
+use super::audit::{NewAudit, record};
 use super::error::Context;
 use super::text::storable;
 use super::{Store, StoreError};
@@ -60,11 +61,16 @@ pub struct SessionRecord {
 }
 
 impl Store {
-    /// Begins a session. The account's oldest valid ones end so that at most `most` are left.
+    /// Begins a session and records `audit`. The account's oldest valid ones end so that at most `most` are left.
     ///
     /// # Errors
-    /// When the database cannot be used.
-    pub async fn begin_session(&self, session: NewSession<'_>, most: i64) -> Result<i64, StoreError> {
+    /// When the database cannot be used; no session was begun then.
+    pub async fn begin_session(
+        &self,
+        session: NewSession<'_>,
+        most: i64,
+        audit: NewAudit<'_>,
+    ) -> Result<i64, StoreError> {
         let mut transaction = self.pool.begin().await.context("beginning a session")?;
         let session_id = sqlx::query_scalar(
             "insert into karat.session
@@ -93,6 +99,7 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .context("ending an account's oldest sessions")?;
+        record(&mut transaction, Some(audit)).await?;
         transaction.commit().await.context("beginning a session")?;
         Ok(session_id)
     }
@@ -184,11 +191,19 @@ impl Store {
         .context("reading sessions")
     }
 
-    /// Ends one session of an account; false when it has ended already or is another's.
+    /// Ends one session of an account and records `audit`; false, and nothing is recorded, when it has ended already or is
+    /// another's.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn end_session(&self, account_id: i64, session_id: i64, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    pub async fn end_session(
+        &self,
+        account_id: i64,
+        session_id: i64,
+        now: DateTime<Utc>,
+        audit: Option<NewAudit<'_>>,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await.context("ending a session")?;
         let ended = sqlx::query(
             "update karat.session set revoked_at = $3
              where account_id = $1 and session_id = $2 and revoked_at is null",
@@ -196,23 +211,33 @@ impl Store {
         .bind(account_id)
         .bind(session_id)
         .bind(now)
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await
         .context("ending a session")?;
-        Ok(ended.rows_affected() > 0)
+        if ended.rows_affected() == 0 {
+            return Ok(false);
+        }
+        record(&mut transaction, audit).await?;
+        transaction.commit().await.context("ending a session")?;
+        Ok(true)
     }
 
-    /// Ends all sessions of an account except `kept`, and returns how many.
+    /// Ends all sessions of an account except `kept`, records `audit` with how many, and returns how many.
     ///
     /// # Errors
-    /// When the database cannot be used.
+    /// When the database cannot be used; none has ended then.
     pub async fn end_sessions(
         &self,
         account_id: i64,
         kept: Option<i64>,
         now: DateTime<Utc>,
+        audit: Option<NewAudit<'_>>,
     ) -> Result<u64, StoreError> {
-        let mut connection = self.connection("ending sessions").await?;
-        end_sessions(&mut connection, account_id, kept, now).await
+        let mut transaction = self.pool.begin().await.context("ending sessions")?;
+        let ended = end_sessions(&mut transaction, account_id, kept, now).await?;
+        let audit = audit.map(|audit| audit.with_detail(serde_json::json!({ "ended": ended })));
+        record(&mut transaction, audit).await?;
+        transaction.commit().await.context("ending sessions")?;
+        Ok(ended)
     }
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
+use super::audit::{NewAudit, record};
 use super::error::Context;
 use super::session::Bearer;
 use super::{Store, StoreError};
@@ -61,7 +62,7 @@ const TOKENS: &str = "
     where ";
 
 impl Store {
-    /// Makes a token; `None` when a valid one of the account has the name.
+    /// Makes a token and records `audit`; `None`, and nothing is recorded, when a valid one of the account has the name.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -69,7 +70,9 @@ impl Store {
         &self,
         token: NewToken<'_>,
         now: DateTime<Utc>,
+        audit: Option<NewAudit<'_>>,
     ) -> Result<Option<TokenRecord>, StoreError> {
+        let mut transaction = self.pool.begin().await.context("making a token")?;
         let token_id: Option<i64> = sqlx::query_scalar(
             "insert into karat.token (token_hash, account_id, name, prefix, role, created_at, expires_at)
              values ($1, $2, $3, $4, $5, $6, $7)
@@ -83,13 +86,13 @@ impl Store {
         .bind(token.role)
         .bind(now)
         .bind(token.expires_at)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *transaction)
         .await
         .context("making a token")?;
-        match token_id {
-            Some(token_id) => self.token(token_id).await,
-            None => Ok(None),
-        }
+        let Some(token_id) = token_id else { return Ok(None) };
+        record(&mut transaction, audit).await?;
+        transaction.commit().await.context("making a token")?;
+        self.token(token_id).await
     }
 
     /// The token of this number.
@@ -173,17 +176,28 @@ impl Store {
         .map(drop)
     }
 
-    /// Makes a token worthless; false when it is already.
+    /// Makes a token worthless and records `audit`; false, and nothing is recorded, when it is already.
     ///
     /// # Errors
-    /// When the database cannot be used.
-    pub async fn revoke_token(&self, token_id: i64, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    /// When the database cannot be used; the token is worth what it was then.
+    pub async fn revoke_token(
+        &self,
+        token_id: i64,
+        now: DateTime<Utc>,
+        audit: Option<NewAudit<'_>>,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await.context("revoking a token")?;
         let revoked = sqlx::query("update karat.token set revoked_at = $2 where token_id = $1 and revoked_at is null")
             .bind(token_id)
             .bind(now)
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await
             .context("revoking a token")?;
-        Ok(revoked.rows_affected() > 0)
+        if revoked.rows_affected() == 0 {
+            return Ok(false);
+        }
+        record(&mut transaction, audit).await?;
+        transaction.commit().await.context("revoking a token")?;
+        Ok(true)
     }
 }

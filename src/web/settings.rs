@@ -89,7 +89,7 @@ async fn test_channel(
     Path(name): Path<String>,
 ) -> Result<Redirect, PageError> {
     let channel = app.channels.iter().find(|channel| channel.name() == name).ok_or(PageError::NothingHere)?;
-    let tested = admin.service(&app).test_channel(app.program, &**channel).await;
+    let tested = admin.service(&app).test_channel(app.program, &**channel).await?;
     let done = if tested.delivered { "delivered" } else { "undelivered" };
     if let Some(error) = &tested.error {
         tracing::warn!(channel = name, error, "a test message did not arrive");

@@ -151,7 +151,7 @@ async fn what_was_canceled_or_has_been_built_since_raises_nothing() {
     sqlx::query("update lake.events set amount = 5").execute(&lake.pool).await.unwrap();
     assert_eq!(lake.build(&[(DAILY, "2026-04-20")]).await, "succeeded: 1 succeeded");
     let launched = lake.launch(lake.request(&[(DAILY, "2026-04-21")])).await;
-    lake.store.control_runs(&[launched.run_id], Control::Cancel, lake.clock.now()).await.unwrap();
+    lake.store.control_runs(&[launched.run_id], Control::Cancel, lake.clock.now(), None).await.unwrap();
     lake.work_off(launched).await.unwrap();
     assert_eq!(lake.outcome(launched).await, "canceled: 1 canceled");
     assert_eq!(lake.activate(&mut alerts).await, Activation::default());

@@ -419,7 +419,12 @@ async fn what_was_canceled_stays_so_until_there_is_something_new() {
     assert_eq!(robot.activate().await, "");
     robot.reconciler = known;
     let live: Vec<_> = robot.runs().await.into_iter().collect();
-    robot.lake.store.control_runs(&live, karat::store::run::Control::Cancel, robot.lake.clock.now()).await.unwrap();
+    robot
+        .lake
+        .store
+        .control_runs(&live, karat::store::run::Control::Cancel, robot.lake.clock.now(), None)
+        .await
+        .unwrap();
     robot.work().await;
     assert_eq!(robot.watch(10).await, "");
     robot.lake.add_events(&[("2026-03-10T11:00:00Z", 1001, 7)]).await;
@@ -541,7 +546,7 @@ impl Robot {
             _ if chance.below(3) == 0 => {
                 let live: Vec<_> = self.runs().await.into_iter().collect();
                 let cancel = karat::store::run::Control::Cancel;
-                self.lake.store.control_runs(&live, cancel, self.lake.clock.now()).await.unwrap();
+                self.lake.store.control_runs(&live, cancel, self.lake.clock.now(), None).await.unwrap();
                 "everything is canceled".to_owned()
             }
             _ => {

@@ -257,7 +257,7 @@ async fn canceling_stops_the_statement_on_the_server() {
             }
             tokio::task::yield_now().await;
         }
-        store.control_runs(&[launched.run_id], Control::Cancel, instant("2026-05-01T12:00:00Z")).await.unwrap();
+        store.control_runs(&[launched.run_id], Control::Cancel, instant("2026-05-01T12:00:00Z"), None).await.unwrap();
     };
     let stop = CancellationToken::new();
     let runs = [launched.run_id];
@@ -275,12 +275,21 @@ async fn paused_runs_wait_and_canceled_ones_start_nothing() {
     lake.add_event_a_day("2026-03-01", 31).await;
     let launched = lake.launch(lake.request(&[(DAILY, "2026-03")])).await;
     let now = instant("2026-05-01T12:00:00Z");
-    assert_eq!(lake.store.control_runs(&[launched.run_id], Control::Pause, now).await.unwrap(), [launched.run_id]);
-    assert_eq!(lake.outcome(launched).await, "paused: 31 ready");
-    assert_eq!(lake.store.control_runs(&[launched.run_id], Control::Resume, now).await.unwrap(), [launched.run_id]);
-    assert_eq!(lake.store.control_runs(&[launched.run_id], Control::Cancel, now).await.unwrap(), [launched.run_id]);
     assert_eq!(
-        lake.store.control_runs(&[launched.run_id], Control::Cancel, now).await.unwrap(),
+        lake.store.control_runs(&[launched.run_id], Control::Pause, now, None).await.unwrap(),
+        [launched.run_id]
+    );
+    assert_eq!(lake.outcome(launched).await, "paused: 31 ready");
+    assert_eq!(
+        lake.store.control_runs(&[launched.run_id], Control::Resume, now, None).await.unwrap(),
+        [launched.run_id]
+    );
+    assert_eq!(
+        lake.store.control_runs(&[launched.run_id], Control::Cancel, now, None).await.unwrap(),
+        [launched.run_id]
+    );
+    assert_eq!(
+        lake.store.control_runs(&[launched.run_id], Control::Cancel, now, None).await.unwrap(),
         Vec::<uuid::Uuid>::new()
     );
     lake.work_off(launched).await.unwrap();

@@ -130,7 +130,10 @@ async fn what_was_canceled_is_not_forgotten_and_so_not_begun_again() {
     let mut janitor = settled(&lake).await;
     lake.add_event_a_day("2026-03-01", 2).await;
     let run = lake.launch(lake.request(&[(DAILY, "2026-03-01..2026-03-02")])).await;
-    lake.store.control_runs(&[run.run_id], Control::Cancel, karat::clock::Clock::now(&*lake.clock)).await.unwrap();
+    lake.store
+        .control_runs(&[run.run_id], Control::Cancel, karat::clock::Clock::now(&*lake.clock), None)
+        .await
+        .unwrap();
     lake.work_off(run).await.unwrap();
     // One of them somebody asks for again.
     assert_eq!(lake.build(&[(DAILY, "2026-03-02")]).await, "succeeded: 1 succeeded");

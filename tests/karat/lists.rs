@@ -35,10 +35,12 @@ async fn with_runs() -> Lake {
         match number {
             0..14 => lake.work_off(launched).await.unwrap(),
             14 => {
-                lake.store.control_runs(&[launched.run_id], Control::Cancel, lake.clock.now()).await.unwrap();
+                lake.store.control_runs(&[launched.run_id], Control::Cancel, lake.clock.now(), None).await.unwrap();
                 lake.store.finish_run(launched.run_id, lake.clock.now()).await.unwrap();
             }
-            15 => drop(lake.store.control_runs(&[launched.run_id], Control::Pause, lake.clock.now()).await.unwrap()),
+            15 => {
+                drop(lake.store.control_runs(&[launched.run_id], Control::Pause, lake.clock.now(), None).await.unwrap())
+            }
             _ => {}
         }
         lake.clock.advance(std::time::Duration::from_secs(3600));

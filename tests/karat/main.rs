@@ -8,6 +8,7 @@ mod alert_commands;
 mod alerts;
 mod anomalies;
 mod asset_error;
+mod audit;
 mod automation;
 mod automation_rules;
 mod cli;

@@ -252,7 +252,7 @@ impl History {
         let runs = std::mem::take(&mut self.waiting);
         if self.random.below(2) == 0 {
             let now = self.lake.clock.now();
-            self.lake.store.control_runs(&runs, Control::Cancel, now).await.unwrap();
+            self.lake.store.control_runs(&runs, Control::Cancel, now, None).await.unwrap();
             for &run_id in &runs {
                 self.lake.store.finish_run(run_id, now).await.unwrap();
             }

@@ -351,7 +351,7 @@ async fn no_step_goes_back_to_waiting_in_a_canceled_run() {
     for ending in [Some(Ending::HandedBack), Some(Ending::Lost), Some(Ending::Retry { at: instant(NOW) }), None] {
         let worker_id = uuid::Uuid::now_v7();
         let (run_id, step_id) = held_step(&lake, worker_id).await;
-        lake.store.control_runs(&[run_id], Control::Cancel, instant(NOW)).await.unwrap();
+        lake.store.control_runs(&[run_id], Control::Cancel, instant(NOW), None).await.unwrap();
         let ended = match &ending {
             Some(ending) => end(&lake, worker_id, run_id, step_id, ending).await,
             None => lake.store.give_back_unknown_steps(worker_id, &[], instant(NOW)).await.unwrap(),

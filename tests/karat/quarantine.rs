@@ -52,7 +52,7 @@ fn definitions(calendar: Calendar) -> Result<Definitions, DefinitionErrors> {
 }
 
 /// Friday, 20 March 2026, 11:00 in Berlin: rows of 16 March and before are too late.
-async fn sensors() -> Lake {
+pub(crate) async fn sensors() -> Lake {
     let mut lake = Lake::new().await;
     sqlx::raw_sql(
         "create schema sensor;
@@ -69,11 +69,11 @@ async fn sensors() -> Lake {
     lake
 }
 
-fn calendar() -> Calendar {
+pub(crate) fn calendar() -> Calendar {
     Calendar { zone: chrono_tz::Europe::Berlin, first_day: APPLICATION.first_day }
 }
 
-async fn append(lake: &Lake, rows: &[(&str, i64)]) -> Appended {
+pub(crate) async fn append(lake: &Lake, rows: &[(&str, i64)]) -> Appended {
     let rows: Vec<Reading> = rows.iter().map(|&(at, id)| Reading { at: instant(at), id, value: Some(id) }).collect();
     let definitions = definitions(calendar()).unwrap();
     append_rows(&lake.pool, &definitions, &*lake.clock, "sensor", &rows).await.unwrap()

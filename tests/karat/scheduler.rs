@@ -222,8 +222,8 @@ async fn a_clock_that_was_a_year_ahead_is_put_right_by_a_resumption() {
     assert_eq!(stuck.next_at, Some(instant("2027-05-01T14:00:00Z")));
     // The pause began before the tick that is on record.
     lake.clock.set(instant("2026-05-01T12:59:00Z"));
-    lake.store.pause_schedule("hourly", lake.clock.now()).await.unwrap();
-    lake.store.resume_schedule("hourly", lake.clock.now()).await.unwrap();
+    lake.store.pause_schedule("hourly", lake.clock.now(), None).await.unwrap();
+    lake.store.resume_schedule("hourly", lake.clock.now(), None).await.unwrap();
     assert_eq!(activate(&lake).await.next_at, Some(instant("2026-05-01T13:00:00Z")));
     assert_eq!(at(&lake, "2026-05-01T13:00:00Z").await.next_at, Some(instant("2026-05-01T14:00:00Z")));
     at(&lake, "2026-05-01T14:00:00Z").await;
@@ -278,11 +278,11 @@ async fn editing_an_expression_never_fires_old_ticks() {
 async fn a_pause_swallows_ticks_and_a_resumption_goes_on() {
     let mut lake = lake(vec![nightly().selection("daily_totals").catch_up(CatchUp::All)]).await;
     at(&lake, "2026-05-01T12:00:00Z").await;
-    assert!(lake.store.pause_schedule("nightly", lake.clock.now()).await.unwrap());
-    assert!(!lake.store.pause_schedule("nightly", lake.clock.now()).await.unwrap(), "it was paused already");
+    assert!(lake.store.pause_schedule("nightly", lake.clock.now(), None).await.unwrap());
+    assert!(!lake.store.pause_schedule("nightly", lake.clock.now(), None).await.unwrap(), "it was paused already");
     let activation = at(&lake, "2026-05-04T12:00:00Z").await;
     assert_eq!(activation, Activation::default(), "only a resumption gives it something to do");
-    assert!(lake.store.resume_schedule("nightly", lake.clock.now()).await.unwrap());
+    assert!(lake.store.resume_schedule("nightly", lake.clock.now(), None).await.unwrap());
     assert_eq!(at(&lake, "2026-05-05T01:15:00Z").await.report.as_deref(), Some("ticks: 1 launched"));
     let fired = "select to_char(tick_at at time zone 'UTC', 'MM-DD HH24:MI') as at from karat.tick order by 1";
     assert_eq!(lake.text(fired).await, "05-05 01:15");
@@ -364,9 +364,9 @@ async fn a_tick_that_is_overtaken_launches_nothing() {
     let record = lake.store.schedules().await.unwrap().remove(0);
     let recorded = tick.record(schedule, TickKind::Scheduled, now, now);
     // Paused between the look and the commit.
-    lake.store.pause_schedule("nightly", now).await.unwrap();
+    lake.store.pause_schedule("nightly", now, None).await.unwrap();
     assert!(!lake.store.carry_out_tick(&record, &recorded, tick.launch()).await.unwrap());
-    lake.store.resume_schedule("nightly", now - TimeDelta::days(1)).await.unwrap();
+    lake.store.resume_schedule("nightly", now - TimeDelta::days(1), None).await.unwrap();
     assert!(lake.store.carry_out_tick(&record, &recorded, tick.launch()).await.unwrap());
     // A row that was lost and made anew does not make a tick fire again, nor the scheduler spin.
     sqlx::query("delete from karat.schedule").execute(&lake.pool).await.unwrap();

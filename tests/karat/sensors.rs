@@ -97,7 +97,7 @@ async fn a_sensor_requests_runs_and_goes_on_from_its_cursor() {
     assert_eq!(next(&lake).await.report.as_deref(), Some("1 launched"));
     // The cursor is lost, and yet nothing is requested twice.
     lake.clock.advance(MINUTE);
-    lake.store.change_sensor("files", &SensorChange::Cursor(None), lake.clock.now()).await.unwrap();
+    lake.store.change_sensor("files", &SensorChange::Cursor(None), lake.clock.now(), None).await.unwrap();
     assert_eq!(next(&lake).await.report, None);
     assert_snapshot!(ticks(&lake).await, @r"
     12:00..12:00 | requested | ∅ | 2
@@ -227,8 +227,8 @@ async fn a_paused_sensor_rests_and_a_clock_that_is_put_back_stops_none() {
     lake.clock.advance(10 * MINUTE);
     assert_eq!(evaluate(&lake).await, Activation::default());
     assert_eq!(ticks(&lake).await, "");
-    assert!(lake.store.change_sensor("files", &SensorChange::Resume, lake.clock.now()).await.unwrap());
-    assert!(!lake.store.change_sensor("files", &SensorChange::Resume, lake.clock.now()).await.unwrap());
+    assert!(lake.store.change_sensor("files", &SensorChange::Resume, lake.clock.now(), None).await.unwrap());
+    assert!(!lake.store.change_sensor("files", &SensorChange::Resume, lake.clock.now(), None).await.unwrap());
     evaluate(&lake).await;
     assert_eq!(ticks(&lake).await, "12:10..12:10 | skipped | nothing | 0");
     lake.clock.set(instant("2026-05-01T10:10:00Z"));

@@ -38,7 +38,7 @@ async fn everything_that_can_go_on_is_carried_out_in_all_runs() {
     let month = lake.launch(lake.request(&[(DAILY, "2026-03"), (MONTHLY, "2026-03")])).await;
     let day = lake.launch(lake.request(&[(DAILY, "2026-04-01")])).await;
     let paused = lake.launch(lake.request(&[(DAILY, "2026-04-02")])).await;
-    lake.store.control_runs(&[paused.run_id], Control::Pause, instant("2026-05-01T12:00:00Z")).await.unwrap();
+    lake.store.control_runs(&[paused.run_id], Control::Pause, instant("2026-05-01T12:00:00Z"), None).await.unwrap();
     // The days in one range, the month, and the day.
     assert_eq!(worker.work_until_idle().await.unwrap(), 3);
     assert_eq!(lake.outcome(month).await, "succeeded: 32 succeeded");
@@ -159,7 +159,7 @@ async fn a_cancellation_reaches_a_worker_by_signal_and_by_looking() {
             becomes_true(&lake, SLEEPS).await;
             let began = Instant::now();
             lake.store
-                .control_runs(&[launched.run_id], Control::Cancel, instant("2026-05-01T12:00:00Z"))
+                .control_runs(&[launched.run_id], Control::Cancel, instant("2026-05-01T12:00:00Z"), None)
                 .await
                 .unwrap();
             becomes_true(&lake, NO_STEP_RUNS).await;
@@ -270,7 +270,10 @@ async fn an_attempt_whose_connection_is_gone_without_a_word_is_tried_again() {
         )
         .await;
         becomes_true(&lake, "select exists (select from karat.step where losses = 1)").await;
-        lake.store.control_runs(&[launched.run_id], Control::Cancel, instant("2026-05-01T12:01:00Z")).await.unwrap();
+        lake.store
+            .control_runs(&[launched.run_id], Control::Cancel, instant("2026-05-01T12:01:00Z"), None)
+            .await
+            .unwrap();
         becomes_true(&lake, NO_RUN_IS_LIVE).await;
         shutdown.begin();
     };

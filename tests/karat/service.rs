@@ -918,7 +918,7 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
       16 steps from before 2026-04-02 12:00:00+02:00, [size]
       1 run from before 2026-04-02 12:00:00+02:00, [size]
       1 backfill from before 2026-04-02 12:00:00+02:00, [size]
-      3 audit records from before 2026-04-02 12:00:00+02:00, [size]
+      4 audit records from before 2026-04-02 12:00:00+02:00, [size]
     Data and everything current stay. To remove it, leave out --dry-run.
     [0]
     $ lake gc --dry-run
@@ -930,7 +930,7 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
       16 steps from before 2026-04-02 12:00:00+02:00, [size]
       1 run from before 2026-04-02 12:00:00+02:00, [size]
       1 backfill from before 2026-04-02 12:00:00+02:00, [size]
-      3 audit records from before 2026-04-02 12:00:00+02:00, [size]
+      4 audit records from before 2026-04-02 12:00:00+02:00, [size]
     Data and everything current stay. To remove it, leave out --dry-run.
     [0]
     $ lake gc
@@ -942,7 +942,7 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
       16 steps from before 2026-04-02 12:00:00+02:00, [size]
       1 run from before 2026-04-02 12:00:00+02:00, [size]
       1 backfill from before 2026-04-02 12:00:00+02:00, [size]
-      3 audit records from before 2026-04-02 12:00:00+02:00, [size]
+      4 audit records from before 2026-04-02 12:00:00+02:00, [size]
     [0]
     $ lake gc
     Nothing has expired: no logs from before 2026-06-01 12:00:00+02:00, no history from before 2026-04-02 12:00:00+02:00.

@@ -182,7 +182,7 @@ async fn when_the_first_of_two_is_killed_the_second_leads_and_takes_its_work_ove
     assert!(killed.elapsed() < Duration::from_secs(10), "it took {:?}", killed.elapsed());
     assert_eq!(lake.text("select epoch from karat.leadership").await, "2");
     // A cancellation reaches it: nothing of it is left on the server.
-    lake.store.control_runs(&[launched.run_id], Control::Cancel, SystemClock.now()).await.unwrap();
+    lake.store.control_runs(&[launched.run_id], Control::Cancel, SystemClock.now(), None).await.unwrap();
     let canceled = Instant::now();
     becomes(&lake, SLEEPING, "0").await;
     assert!(canceled.elapsed() < Duration::from_secs(5), "it took {:?}", canceled.elapsed());

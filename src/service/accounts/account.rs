@@ -91,7 +91,15 @@ impl Service {
             None => None,
         };
         let account = NewAccount { name: &name, role: role.as_str(), password_hash: hash.as_deref() };
-        match self.store.create_account(account, self.now()).await? {
+        let command = format!("user add {name} --role {role}");
+        let audit = self.record_of(Done {
+            action: "user add",
+            target: Some(&name),
+            command: Some(&command),
+            detail: Some(serde_json::json!({ "role": role })),
+            ..Done::default()
+        });
+        match self.store.create_account(account, self.now(), audit).await? {
             None => Err(ServiceError::Refused(format!(
                 "there is a user {name} already: `user ls` lists them, and `user passwd {name}` changes the password"
             ))),
@@ -102,14 +110,6 @@ impl Service {
             )),
             Some(Some(account)) => {
                 self.access_changed().await;
-                self.record(Done {
-                    action: "user add",
-                    target: Some(&name),
-                    command: Some(&format!("user add {name} --role {role}")),
-                    detail: Some(serde_json::json!({ "role": role })),
-                    ..Done::default()
-                })
-                .await;
                 Ok(changed_view(&account, true))
             }
         }
@@ -152,7 +152,10 @@ impl Service {
         })?;
         let is_right = is_password(current, account.password_hash.clone(), permit).await;
         if !is_right {
-            self.record(Done { action: "user passwd failed", target: Some(&name), ..Done::default() }).await;
+            let failed = Done { action: "user passwd failed", target: Some(&name), ..Done::default() };
+            if let Some(audit) = self.record_of(failed) {
+                self.store.record_audit(audit).await?;
+            }
             return Err(ServiceError::Refused("the present password is another one".to_owned()));
         }
         self.store.login_succeeded(&guessed, &[]).await?;
@@ -167,15 +170,10 @@ impl Service {
         let hash = self.password_hash(password).await?;
         let kept =
             self.caller().filter(|caller| caller.account_id == Some(account.account_id)).and_then(Caller::session_id);
-        self.store.set_password(account.account_id, &hash, kept, self.now()).await?;
+        let command = format!("user passwd {}", account.name);
+        let audit = self.record_of(Done::on("user passwd", &account.name, &command));
+        self.store.set_password(account.account_id, &hash, kept, self.now(), audit).await?;
         self.access_changed().await;
-        self.record(Done {
-            action: "user passwd",
-            target: Some(&account.name),
-            command: Some(&format!("user passwd {}", account.name)),
-            ..Done::default()
-        })
-        .await;
         Ok(changed_view(account, true))
     }
 
@@ -213,7 +211,18 @@ impl Service {
     ) -> Result<ChangedAccountView, ServiceError> {
         self.authorize(Role::Admin)?;
         let account = self.known_account(name).await?;
-        let changed = match self.store.change_account(account.account_id, change, self.now()).await? {
+        let detail = match change {
+            AccountChange::Role(role) => Some(serde_json::json!({ "role": role, "before": account.role })),
+            AccountChange::Disable | AccountChange::Enable => None,
+        };
+        let audit = self.record_of(Done {
+            action,
+            target: Some(&account.name),
+            command: Some(command),
+            detail,
+            ..Done::default()
+        });
+        let changed = match self.store.change_account(account.account_id, change, self.now(), audit).await? {
             AccountChanged::LastAdmin => {
                 return Err(ServiceError::Refused(format!(
                     "{} is the last admin who can log in: make another one first, with `user role NAME admin` or \
@@ -226,18 +235,6 @@ impl Service {
         };
         if changed {
             self.access_changed().await;
-            let detail = match change {
-                AccountChange::Role(role) => Some(serde_json::json!({ "role": role, "before": account.role })),
-                AccountChange::Disable | AccountChange::Enable => None,
-            };
-            self.record(Done {
-                action,
-                target: Some(&account.name),
-                command: Some(command),
-                detail,
-                ..Done::default()
-            })
-            .await;
         }
         Ok(changed_view(&self.known_account(name).await?, changed))
     }

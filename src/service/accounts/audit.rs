@@ -2,15 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::caller::{Caller, Role};
-use crate::service::request::quoted;
 use crate::service::{Service, ServiceError};
 use crate::store::audit::{AuditFilter, AuditRecord, NewAudit};
 
-/// Something that was done.
+/// What the record of something says about its outcome until it has ended.
+const OUTCOME_UNKNOWN: &str = "unknown";
+
+/// Something that is to be done.
 #[derive(Clone, Debug, Default)]
 pub(in crate::service) struct Done<'a> {
     /// What: the words of the command line that come first.
@@ -26,6 +28,18 @@ pub(in crate::service) struct Done<'a> {
     /// More.
     pub(in crate::service) detail: Option<Value>,
 }
+
+impl<'a> Done<'a> {
+    /// An action on something, with the command line that does the same.
+    pub(in crate::service) fn on(action: &'static str, target: &'a str, command: &'a str) -> Self {
+        Self { action, target: Some(target), command: Some(command), ..Self::default() }
+    }
+}
+
+/// Something that was recorded before it began; nothing when nobody in particular asked for it.
+#[must_use]
+#[derive(Clone, Copy, Debug)]
+pub(in crate::service) struct Begun(Option<i64>);
 
 /// Something that somebody did.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
@@ -69,6 +83,18 @@ pub struct AuditQuery {
     pub before: Option<i64>,
     /// At most so many.
     pub limit: u32,
+}
+
+impl AuditView {
+    /// The action in words; of what began and perhaps never ended it says so.
+    #[must_use]
+    pub fn what(&self) -> String {
+        let outcome = self.detail.as_ref().and_then(|detail| detail.get("outcome"));
+        match outcome.and_then(Value::as_str) {
+            Some(OUTCOME_UNKNOWN) => format!("{} (begun, outcome unknown)", self.action),
+            _ => self.action.clone(),
+        }
+    }
 }
 
 impl From<AuditRecord> for AuditView {
@@ -123,11 +149,10 @@ impl Service {
         self.caller().map(|caller| caller.name.clone())
     }
 
-    /// Records what was done, after it was. It stays done when that cannot be recorded: who asked for a run is written
-    /// with the run itself, and for the rest the log has to do.
-    pub(in crate::service) async fn record(&self, done: Done<'_>) {
-        let Some(caller) = self.caller() else { return };
-        let recorded = self.store.record_audit(NewAudit {
+    /// The record of what is to be done, for the store to write in the transaction that does it: nothing is done of which
+    /// nobody knows who did it. `None` when nobody in particular asks.
+    pub(in crate::service) fn record_of<'a>(&'a self, done: Done<'a>) -> Option<NewAudit<'a>> {
+        self.caller().map(|caller| NewAudit {
             happened_at: self.now(),
             who: &caller.name,
             role: caller.role.as_str(),
@@ -139,17 +164,27 @@ impl Service {
             backfill_id: done.backfill_id,
             command: done.command,
             detail: done.detail,
-        });
-        if let Err(error) = recorded.await {
-            tracing::error!(%error, who = caller.name, action = done.action, "the audit log lacks what was done");
-        }
+        })
     }
 
-    /// Records that a schedule or sensor was switched, if it was.
-    pub(in crate::service) async fn record_switch(&self, action: &'static str, name: &str, changed: bool) {
-        if changed {
-            let command = format!("{action} {}", quoted(name));
-            self.record(Done { action, target: Some(name), command: Some(&command), ..Done::default() }).await;
+    /// Records what is no single transaction before it begins. [`ended`](Self::ended) is to follow; where it does not, the
+    /// record says that nobody knows what came of it.
+    ///
+    /// # Errors
+    /// When that cannot be recorded: it must not begin then.
+    pub(in crate::service) async fn begin(&self, done: Done<'_>) -> Result<Begun, ServiceError> {
+        let done = Done { detail: Some(json!({ "outcome": OUTCOME_UNKNOWN })), ..done };
+        Ok(Begun(match self.record_of(done) {
+            Some(audit) => Some(self.store.record_audit(audit).await?),
+            None => None,
+        }))
+    }
+
+    /// Writes into its record what came of something that began. It stays done when that cannot be written.
+    pub(in crate::service) async fn ended(&self, begun: Begun, detail: Value) {
+        let Begun(Some(audit_id)) = begun else { return };
+        if let Err(error) = self.store.complete_audit(audit_id, &detail).await {
+            tracing::error!(%error, audit_id, %detail, "the audit log lacks what came of what was begun");
         }
     }
 

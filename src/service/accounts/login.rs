@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
 
 use super::access::Origin;
 use super::account::kept_name;
@@ -122,7 +123,7 @@ impl Service {
         if !is_right || account.disabled_at.is_some() {
             // Not waited for: how long it takes would tell that there is such an account.
             let service = self.clone();
-            tokio::spawn(async move { service.record_login(&account, "login failed", address).await });
+            tokio::spawn(async move { service.record_failed_login(&account, address).await });
             return Err(LoginError::Wrong);
         }
         self.store.login_succeeded(&account_hash, &address_hash).await?;
@@ -172,8 +173,20 @@ impl Service {
         let name = kept_name(&identity.name);
         let provided =
             ProvidedIdentity { provider, subject: &identity.subject, name: &name, role: identity.role.as_str() };
+        let made = NewAudit {
+            target: Some(&name),
+            detail: Some(json!({ "role": identity.role, "provider": provider })),
+            ..self.login_record(&name, identity.role.as_str(), "user add", address)
+        };
         let known = if self.store.has_accounts().await? {
-            self.store.provided_account(provided, self.now()).await?
+            let role = identity.role;
+            self.store
+                .provided_account(provided, self.now(), made, |account| NewAudit {
+                    target: Some(&account.name),
+                    detail: Some(json!({ "role": role, "before": account.role, "provider": provider })),
+                    ..self.login_record(&account.name, role.as_str(), "user role", address)
+                })
+                .await?
         } else {
             None
         };
@@ -212,8 +225,8 @@ impl Service {
             address: address_text.as_deref(),
             user_agent: user_agent.as_deref(),
         };
-        let session_id = self.store.begin_session(session, MOST_SESSIONS).await?;
-        self.record_login(account, "login", address).await;
+        let audit = self.login_record(&account.name, &account.role, "login", address);
+        let session_id = self.store.begin_session(session, MOST_SESSIONS, audit).await?;
         let caller = Caller {
             name: account.name.clone(),
             role: Role::of_state(&account.role),
@@ -224,12 +237,18 @@ impl Service {
         Ok(LoggedIn { secret, expires_at, caller })
     }
 
-    /// Logins of accounts that there are: names that somebody tried are not written down.
-    async fn record_login(&self, account: &AccountRecord, action: &'static str, address: Option<IpAddr>) {
-        let recorded = self.store.record_audit(NewAudit {
+    /// The record of what an account does by logging in.
+    fn login_record<'a>(
+        &self,
+        who: &'a str,
+        role: &'a str,
+        action: &'static str,
+        address: Option<IpAddr>,
+    ) -> NewAudit<'a> {
+        NewAudit {
             happened_at: self.now(),
-            who: &account.name,
-            role: &account.role,
+            who,
+            role,
             via: "login",
             address: address.map(|address| address.to_canonical().to_string()),
             action,
@@ -238,9 +257,15 @@ impl Service {
             backfill_id: None,
             command: None,
             detail: None,
-        });
-        if let Err(error) = recorded.await {
-            tracing::error!(%error, who = account.name, action, "a login is missing in the audit log");
+        }
+    }
+
+    /// Only of accounts that there are: names that somebody tried are not written down. It changed nothing, so that the
+    /// log has to do when it cannot be recorded.
+    async fn record_failed_login(&self, account: &AccountRecord, address: Option<IpAddr>) {
+        let audit = self.login_record(&account.name, &account.role, "login failed", address);
+        if let Err(error) = self.store.record_audit(audit).await {
+            tracing::error!(%error, who = account.name, "a failed login is missing in the audit log");
         }
     }
 }

@@ -103,9 +103,9 @@ impl Service {
     pub async fn logout(&self) -> Result<(), ServiceError> {
         let Some(caller) = self.caller() else { return Ok(()) };
         if let (Some(account_id), Some(session_id)) = (caller.account_id, caller.session_id()) {
-            self.store.end_session(account_id, session_id, self.now()).await?;
+            let audit = self.record_of(Done { action: "logout", ..Done::default() });
+            self.store.end_session(account_id, session_id, self.now(), audit).await?;
             self.access_changed().await;
-            self.record(Done { action: "logout", ..Done::default() }).await;
         }
         Ok(())
     }
@@ -117,10 +117,9 @@ impl Service {
     pub async fn end_other_sessions(&self) -> Result<u64, ServiceError> {
         let Some(caller) = self.caller() else { return Ok(0) };
         let Some(account_id) = caller.account_id else { return Ok(0) };
-        let ended = self.store.end_sessions(account_id, caller.session_id(), self.now()).await?;
+        let audit = self.record_of(Done { action: "user logout", target: Some(&caller.name), ..Done::default() });
+        let ended = self.store.end_sessions(account_id, caller.session_id(), self.now(), audit).await?;
         self.access_changed().await;
-        let detail = Some(serde_json::json!({ "ended": ended }));
-        self.record(Done { action: "user logout", target: Some(&caller.name), detail, ..Done::default() }).await;
         Ok(ended)
     }
 
@@ -131,17 +130,10 @@ impl Service {
     pub async fn end_sessions(&self, name: &str) -> Result<u64, ServiceError> {
         self.authorize(Role::Admin)?;
         let account = self.known_account(name).await?;
-        let ended = self.store.end_sessions(account.account_id, None, self.now()).await?;
-        self.access_changed().await;
         let command = format!("user logout {}", account.name);
-        self.record(Done {
-            action: "user logout",
-            target: Some(&account.name),
-            command: Some(&command),
-            detail: Some(serde_json::json!({ "ended": ended })),
-            ..Done::default()
-        })
-        .await;
+        let audit = self.record_of(Done::on("user logout", &account.name, &command));
+        let ended = self.store.end_sessions(account.account_id, None, self.now(), audit).await?;
+        self.access_changed().await;
         Ok(ended)
     }
 

@@ -138,22 +138,22 @@ impl Service {
             role: role.as_str(),
             expires_at,
         };
-        let Some(created) = self.store.create_token(token, now).await? else {
+        let target = format!("{} {name}", account.name);
+        let command = format!("user token add {} --name {} --role {role}", account.name, quoted(name));
+        let expires = expires_at.map(|expires_at| expires_at.to_rfc3339());
+        let audit = self.record_of(Done {
+            action: "user token add",
+            target: Some(&target),
+            command: Some(&command),
+            detail: Some(serde_json::json!({ "prefix": token.prefix, "role": role, "expires_at": expires })),
+            ..Done::default()
+        });
+        let Some(created) = self.store.create_token(token, now, audit).await? else {
             return Err(ServiceError::Refused(format!(
                 "{} has a token `{name}` already: `user token ls` shows it; revoke it, or take another name",
                 account.name
             )));
         };
-        let target = format!("{} {name}", account.name);
-        let expires = expires_at.map(|expires_at| expires_at.to_rfc3339());
-        self.record(Done {
-            action: "user token add",
-            target: Some(&target),
-            command: Some(&format!("user token add {} --name {} --role {role}", account.name, quoted(name))),
-            detail: Some(serde_json::json!({ "prefix": created.prefix, "role": role, "expires_at": expires })),
-            ..Done::default()
-        })
-        .await;
         Ok(NewTokenView { token: TokenView::new(created, now), secret })
     }
 
@@ -197,16 +197,11 @@ impl Service {
             ));
         }
         let now = self.now();
-        if self.store.revoke_token(token_id, now).await? {
+        let target = format!("{} {}", token.account, token.name);
+        let command = format!("user token revoke {token_id}");
+        let audit = self.record_of(Done::on("user token revoke", &target, &command));
+        if self.store.revoke_token(token_id, now, audit).await? {
             self.access_changed().await;
-            let target = format!("{} {}", token.account, token.name);
-            self.record(Done {
-                action: "user token revoke",
-                target: Some(&target),
-                command: Some(&format!("user token revoke {token_id}")),
-                ..Done::default()
-            })
-            .await;
         }
         let revoked = self.store.token(token_id).await?.ok_or_else(unknown)?;
         Ok(TokenView::new(revoked, now))

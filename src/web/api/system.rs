@@ -150,7 +150,7 @@ async fn test_alerts(
     let service = acting(&app, caller);
     let mut tested = Vec::new();
     for channel in app.channels.iter().filter(|channel| is_wanted(channel.name())) {
-        tested.push(service.test_channel(app.program, &**channel).await);
+        tested.push(service.test_channel(app.program, &**channel).await?);
     }
     match (&wanted.channel, tested.is_empty()) {
         (_, false) => Ok(Json(Listed::whole(tested))),
