@@ -107,13 +107,23 @@ impl Session {
         self.options.server.as_deref().is_some_and(|server| !server.trim().is_empty())
     }
 
-    /// Why a command cannot be given to a server.
-    pub(super) fn needs_database() -> Failure {
-        Failure::new(
-            Exit::Usage,
-            "this needs the database itself, which --server does not reach: leave --server (and KARAT_SERVER) out, and run \
-             it where the database is",
-        )
+    /// Why a command cannot be given to a server, and what to do: `words` are the command, after the program's name.
+    pub(super) fn needs_database(&self, words: Option<&str>) -> Failure {
+        let reason = "this needs the database itself, which --server does not reach";
+        self.on_the_server(reason, words)
+    }
+
+    /// Why no server is told to make something secret, and what to do.
+    pub(super) fn makes_secrets(&self, words: &str) -> Failure {
+        let reason = "no user, password or token is made by way of --server, so that whoever got hold of a token cannot \
+                      stay when it is revoked";
+        self.on_the_server(reason, Some(words))
+    }
+
+    fn on_the_server(&self, reason: &str, words: Option<&str>) -> Failure {
+        let command = words.map(|words| format!(": {} {words}", self.application.name)).unwrap_or_default();
+        let what_to_do = "run it where the database is, without --server (and KARAT_SERVER)";
+        Failure::new(Exit::Usage, format!("{reason}; {what_to_do}{command}"))
     }
 
     /// The same in the calendar of the server that is asked.
@@ -163,7 +173,7 @@ impl Session {
     /// Connects to the database whatever its version.
     pub(super) async fn connect_unverified(&self) -> Result<Connected, Failure> {
         if self.is_remote() {
-            return Err(Self::needs_database());
+            return Err(self.needs_database(None));
         }
         let definitions = self.definitions()?;
         let url = self.options.database_url.as_ref().map(|url| url.secret());

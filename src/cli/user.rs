@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::exit::{Exit, Failure};
 use super::output::{counted, one_line, shortened, table, time_text, toned};
 use super::password::PasswordArguments;
+use super::remote::Call;
 use super::session::Session;
-use crate::service::{AccountView, AuditQuery, AuditView, ChangedAccountView, NewTokenView, Password, Role, TokenView};
+use crate::service::{
+    AccountView, AuditQuery, AuditView, ChangedAccountView, NewTokenView, Password, Role, Service, TokenView, quoted,
+};
 
 /// How much of a command a list shows.
 const COMMAND_CHARACTERS: usize = 70;
@@ -175,6 +178,26 @@ pub struct AuditListArguments {
     pub before: Option<i64>,
 }
 
+impl UserVerb {
+    /// What makes something secret, in words; no server is told to.
+    pub(super) fn secret_words(&self) -> Option<String> {
+        match self {
+            Self::Add(UserAddArguments { name, role, .. }) => Some(format!("user add {name} --role {role}")),
+            Self::Passwd(UserPasswdArguments { name, .. }) => Some(format!("user passwd {name}")),
+            Self::Token(TokenVerb::Add(TokenAddArguments { user, role, .. })) => {
+                Some(format!("user token add {user} --name TEXT --role {role}"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// How many sessions of a user ended.
+#[derive(Deserialize)]
+struct Ended {
+    ended: u64,
+}
+
 /// A user that was made or changed, and the password if it was made by chance.
 #[derive(Serialize)]
 struct WithPassword {
@@ -188,18 +211,17 @@ pub(super) async fn user(session: &Session, verb: &UserVerb) -> Result<Exit, Fai
     match verb {
         UserVerb::Add(arguments) => return add(session, arguments).await,
         UserVerb::Passwd(arguments) => return passwd(session, arguments).await,
-        UserVerb::Role(arguments) => {
-            let changed = session
-                .connected(async |connected| Ok(connected.service.set_role(&arguments.name, arguments.role).await?))
-                .await?;
+        UserVerb::Role(UserRoleArguments { name, role }) => {
+            let there = Call::post(["users", name, "role"]).body(&serde_json::json!({ "role": role }));
+            let changed = session.ask(async |service| service.set_role(name, *role).await, there).await?;
             session.output.result(&changed, |changed| {
                 let was = if changed.changed { "is" } else { "was already" };
                 format!("User {} {was} {}.", changed.name, changed.role)
             })?;
         }
         UserVerb::Disable(UserNameArguments { name }) => {
-            let changed =
-                session.connected(async |connected| Ok(connected.service.disable_account(name).await?)).await?;
+            let there = Call::post(["users", name, "disable"]);
+            let changed = session.ask(async |service| service.disable_account(name).await, there).await?;
             session.output.result(&changed, |changed| match changed.changed {
                 true => format!(
                     "User {0} is disabled: sessions ended, tokens are worth nothing.\n  undo    {1}",
@@ -210,22 +232,25 @@ pub(super) async fn user(session: &Session, verb: &UserVerb) -> Result<Exit, Fai
             })?;
         }
         UserVerb::Enable(UserNameArguments { name }) => {
-            let changed =
-                session.connected(async |connected| Ok(connected.service.enable_account(name).await?)).await?;
+            let there = Call::post(["users", name, "enable"]);
+            let changed = session.ask(async |service| service.enable_account(name).await, there).await?;
             session.output.result(&changed, |changed| match changed.changed {
                 true => format!("User {} may log in again as {}.", changed.name, changed.role),
                 false => format!("User {} was not disabled.", changed.name),
             })?;
         }
         UserVerb::Logout(UserNameArguments { name }) => {
-            let ended = session.connected(async |connected| Ok(connected.service.end_sessions(name).await?)).await?;
+            let there = Call::post(["users", name, "logout"]);
+            let here = async |service: &Service| service.end_sessions(name).await.map(|ended| Ended { ended });
+            let Ended { ended } = session.ask(here, there).await?;
             session.output.result(&serde_json::json!({ "name": name, "ended": ended }), |_| match ended {
                 0 => format!("User {name} was logged in nowhere."),
                 ended => format!("Ended {} of user {name}.", counted(ended, "session")),
             })?;
         }
         UserVerb::Ls => {
-            let accounts = session.connected(async |connected| Ok(connected.service.list_accounts().await?)).await?;
+            let there = Call::get(["users"]);
+            let accounts = session.list(None, async |service| service.list_accounts().await, there).await?;
             session.output.result(&accounts, |accounts| list_text(session, accounts))?;
         }
         UserVerb::Token(verb) => return token(session, verb).await,
@@ -322,12 +347,14 @@ async fn token(session: &Session, verb: &TokenVerb) -> Result<Exit, Failure> {
             session.output.result(&created, |created| token_text(session, created))?;
         }
         TokenVerb::Ls(TokenListArguments { user }) => {
-            let tokens =
-                session.connected(async |connected| Ok(connected.service.tokens(user.as_deref()).await?)).await?;
-            session.output.result(&tokens, |tokens| tokens_text(session, tokens, user.as_deref()))?;
+            let user = user.as_deref();
+            let there = Call::get(["tokens"]).with("user", user);
+            let tokens = session.list(None, async |service| service.tokens(user).await, there).await?;
+            session.output.result(&tokens, |tokens| tokens_text(session, tokens, user))?;
         }
         TokenVerb::Revoke(TokenRevokeArguments { id }) => {
-            let revoked = session.connected(async |connected| Ok(connected.service.revoke_token(*id).await?)).await?;
+            let there = Call::post(["tokens", &id.to_string(), "revoke"]);
+            let revoked = session.ask(async |service| service.revoke_token(*id).await, there).await?;
             session.output.result(&revoked, |revoked| {
                 format!("Token `{}` of {} is worth nothing.", revoked.name, revoked.account)
             })?;
@@ -378,23 +405,21 @@ fn tokens_text(session: &Session, tokens: &[TokenView], user: Option<&str>) -> S
 
 pub(super) async fn audit(session: &Session, verb: &AuditVerb) -> Result<Exit, Failure> {
     let AuditVerb::Ls(arguments) = verb;
-    let records = session
-        .connected(async |connected| {
-            let service = &connected.service;
-            let run_id = match &arguments.run {
-                Some(id) => Some(service.run_id(id).await?),
-                None => None,
-            };
-            let query = AuditQuery {
-                who: arguments.user.clone(),
-                action: arguments.action.clone(),
-                run_id,
-                before: arguments.before,
-                limit: arguments.limit,
-            };
-            Ok(service.audit(&query).await?)
-        })
-        .await?;
+    let AuditListArguments { user, action, run, limit, before } = arguments;
+    let there = Call::get(["audit"])
+        .with("who", user.as_ref())
+        .with("action", action.as_ref())
+        .with("run", run.as_ref())
+        .with("before", *before);
+    let here = async |service: &Service| {
+        let run_id = match run {
+            Some(id) => Some(service.run_id(id).await?),
+            None => None,
+        };
+        let (who, action) = (user.clone(), action.clone());
+        service.audit(&AuditQuery { who, action, run_id, before: *before, limit: *limit }).await
+    };
+    let records = session.list(Some(*limit), here, there).await?;
     session.output.result(&records, |records| audit_text(session, records, arguments))?;
     Ok(Exit::Ok)
 }
@@ -428,7 +453,12 @@ fn audit_text(session: &Session, records: &[AuditView], arguments: &AuditListArg
     if records.len() as u64 == u64::from(arguments.limit)
         && let Some(last) = records.last()
     {
-        text.push_str(&format!("\n\nOlder: {}", session.command(&format!("audit ls --before {}", last.audit_id))));
+        let mut older = "audit ls".to_owned();
+        let filters = [("user", &arguments.user), ("action", &arguments.action), ("run", &arguments.run)];
+        for (name, value) in filters.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+            older.push_str(&format!(" --{name} {}", quoted(value)));
+        }
+        text.push_str(&format!("\n\nOlder: {}", session.command(&format!("{older} --before {}", last.audit_id))));
     }
     text
 }

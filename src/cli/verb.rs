@@ -69,13 +69,18 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// Whether no server can do it.
-    const fn needs_database(&self) -> bool {
-        match self {
-            Self::Up(_) | Self::Check | Self::Migrate(_) | Self::Gc(_) | Self::User(_) | Self::Audit(_) => true,
-            Self::Worker(arguments) => arguments.verb.is_none(),
-            _ => false,
-        }
+    /// Why no server does it; `None` when one does.
+    fn refused_by_servers(&self, session: &Session) -> Option<Failure> {
+        let words = match self {
+            Self::Up(_) => "up",
+            Self::Worker(arguments) if arguments.verb.is_none() => "worker",
+            Self::Check => "check",
+            Self::Migrate(_) => "migrate",
+            Self::Gc(_) => "gc",
+            Self::User(arguments) => return arguments.verb.secret_words().map(|words| session.makes_secrets(&words)),
+            _ => return None,
+        };
+        Some(session.needs_database(Some(words)))
     }
 }
 
@@ -561,8 +566,10 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
     let here;
     let session = match Remote::of(&session.options)? {
         None => session,
-        Some(_) if verb.needs_database() => return Err(Session::needs_database()),
         Some(remote) => {
+            if let Some(refused) = verb.refused_by_servers(session) {
+                return Err(refused);
+            }
             here = session.of_server(&remote.instance().await?);
             &here
         }

@@ -103,6 +103,7 @@ pub use self::pools::{LoadView, PoolView, PoolWaitingView, RunningView, WorkerLo
 pub use self::process::{DEFAULT_ADDRESS, ListenError, PagesContext, Process, ServePages, listen};
 pub use self::progress::{FailureView, ProgressView, SummaryView};
 pub use self::quarantine::{DecidedView, QuarantineScope, QuarantinedView};
+pub(crate) use self::request::quoted;
 pub use self::request::{PartitionState, Request};
 pub use self::rows::{MOST_DOWNLOADED_ROWS, MOST_ROWS, ROWS, RowStream, RowView, RowsRequest, RowsView, StandingView};
 pub use self::run::{

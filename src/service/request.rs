@@ -90,7 +90,7 @@ impl Request {
 }
 
 /// As a shell takes it.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let plain = |char: char| char.is_ascii_alphanumeric() || "._-+:,/@%=".contains(char);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()

@@ -1,7 +1,7 @@
 //! Accounts: making, changing and listing them.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::audit::Done;
 use super::caller::{Caller, Role};
@@ -16,7 +16,7 @@ use crate::store::account::{AccountChange, AccountChanged, AccountRecord, NewAcc
 const NAME_CHARACTERS: usize = 64;
 
 /// An account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AccountView {
     /// Its name.
     pub name: String,
@@ -39,7 +39,7 @@ pub struct AccountView {
 }
 
 /// A change of an account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ChangedAccountView {
     /// The account's name.
     pub name: String,

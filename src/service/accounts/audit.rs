@@ -1,7 +1,7 @@
 //! The record of what people did.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -42,7 +42,7 @@ impl<'a> Done<'a> {
 pub(in crate::service) struct Begun(Option<i64>);
 
 /// Something that somebody did.
-#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AuditView {
     /// Its number.
     pub audit_id: i64,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::audit::Done;
 use super::caller::{Caller, Role, Via};
@@ -25,7 +25,7 @@ const SHOWN_CHARACTERS: usize = PREFIX.len() + 6;
 const NAME_CHARACTERS: usize = 64;
 
 /// A token, without its secret, which nobody knows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TokenView {
     /// Its number.
     pub token_id: i64,

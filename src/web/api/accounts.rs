@@ -136,6 +136,8 @@ struct AuditWanted {
     action: Option<String>,
     /// Only about this run: its id, or at least four characters of its beginning or end.
     run: Option<String>,
+    /// Only those with numbers below.
+    before: Option<i64>,
 }
 
 /// Who did what
@@ -159,7 +161,7 @@ async fn audit(
         who: wanted.who,
         action: wanted.action,
         run_id,
-        before: paging.after("audit")?,
+        before: paging.after("audit")?.or(wanted.before),
         limit: paging.one_more(),
     };
     let records = service.audit(&query).await?;

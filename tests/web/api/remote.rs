@@ -136,11 +136,134 @@ async fn who_waits_sees_how_workers_there_carry_it_out() {
 }
 
 #[tokio::test]
-async fn what_needs_the_database_says_so() {
+async fn who_may_do_what_is_looked_at_and_changed_there() {
     let server = Server::new().await;
-    for line in ["up", "worker", "check", "migrate", "gc", "user ls"] {
+    for line in ["user add ada --role admin --generate", "user add vera --no-password", "user add otto --no-password"] {
+        assert!(server.lake.says(line).await.ends_with("[0]"), "{line}");
+    }
+    let token = async |user: &str, role: &str| {
+        let made = server.lake.says(&format!("user token add {user} --name far --role {role} --json")).await;
+        let made: serde_json::Value = serde_json::from_str(made.trim_end_matches("[0]")).unwrap();
+        made["secret"].as_str().unwrap().to_owned()
+    };
+    let (admin, viewer) = (token("ada", "admin").await, token("vera", "viewer").await);
+    // More than a page has.
+    sqlx::query(
+        "insert into karat.audit (happened_at, who, role, via, action)
+         select '2026-03-01T10:00:00Z', 'eve', 'viewer', 'login', 'login failed' from generate_series(1, 1200)",
+    )
+    .execute(&server.lake.pool)
+    .await
+    .unwrap();
+    let says = async |line: &str| {
+        let token = format!(" --token {admin}");
+        server.says(&format!("{line}{token}")).await.replace(&token, "")
+    };
+    for (line, exit) in [
+        ("user ls", "[0]"),
+        ("user ls --json", "[0]"),
+        ("user token ls", "[0]"),
+        ("user token ls vera --json", "[0]"),
+        ("user token ls nobody", "[2]"),
+        ("audit ls", "[0]"),
+        ("audit ls --json --limit 2", "[0]"),
+        ("audit ls --user eve --limit 1100 --before 1150", "[0]"),
+        ("audit ls --action 'user token' --limit 1", "[0]"),
+        ("audit ls --user nobody", "[0]"),
+        ("audit ls --run zz", "[2]"),
+        ("user role nobody viewer", "[2]"),
+        ("user disable ada", "[1]"),
+        ("user enable vera", "[0]"),
+        ("user token revoke 99", "[2]"),
+    ] {
+        let there = says(line).await;
+        assert_eq!(there, server.lake.says(line).await, "{line}");
+        assert!(there.ends_with(exit), "{line}: {there}");
+    }
+    let mut done = Vec::new();
+    for line in [
+        "user role vera operator",
+        "user logout vera",
+        "user disable vera",
+        "user disable vera",
+        "user enable vera --json",
+        "user token revoke 2",
+        "audit ls --user ada --limit 4",
+    ] {
+        done.push(format!("$ lake {line}\n{}", says(line).await));
+    }
+    let _guard = crate::service_lake::settings().bind_to_scope();
+    insta::assert_snapshot!(done.join("\n"), @r#"
+    $ lake user role vera operator
+    User vera is operator.
+    [0]
+    $ lake user logout vera
+    User vera was logged in nowhere.
+    [0]
+    $ lake user disable vera
+    User vera is disabled: sessions ended, tokens are worth nothing.
+      undo    lake user enable vera
+    [0]
+    $ lake user disable vera
+    User vera was disabled already.
+    [0]
+    $ lake user enable vera --json
+    {
+      "name": "vera",
+      "role": "operator",
+      "disabled_at": null,
+      "changed": true
+    }
+    [0]
+    $ lake user token revoke 2
+    Token `far` of vera is worth nothing.
+    [0]
+    $ lake audit ls --user ada --limit 4
+      ID  WHEN                       WHO  ROLE   VIA    FROM       WHAT               COMMAND
+    1210  2026-03-20 11:00:00+01:00  ada  admin  token  127.0.0.1  user token revoke  user token revoke 2
+    1209  2026-03-20 11:00:00+01:00  ada  admin  token  127.0.0.1  user enable        user enable vera
+    1208  2026-03-20 11:00:00+01:00  ada  admin  token  127.0.0.1  user disable       user disable vera
+    1207  2026-03-20 11:00:00+01:00  ada  admin  token  127.0.0.1  user logout        user logout vera
+
+    Older: lake audit ls --user ada --before 1207
+    [0]
+    "#);
+    let revoked = server.says(&format!("user ls --token {viewer}")).await;
+    assert!(revoked.contains("wants to know who asks") && revoked.ends_with("[1]"), "{revoked}");
+    let viewer = token("otto", "viewer").await;
+    for line in ["user ls", "audit ls", "user disable ada", "user token revoke 1"] {
+        let refused = server.says(&format!("{line} --token {viewer}")).await;
+        assert!(refused.contains("does not allow this to the account of the token"), "{line}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn what_no_server_does_says_why_and_what_to_do() {
+    let server = Server::new().await;
+    for line in ["up", "worker", "check", "migrate", "gc"] {
         let said = server.says(line).await;
-        assert!(said.starts_with("error: this needs the database itself") && said.ends_with("[2]"), "{line}: {said}");
+        assert_eq!(
+            said,
+            format!(
+                "error: this needs the database itself, which --server does not reach; run it where the database is, \
+                 without --server (and KARAT_SERVER): lake {line}\n[2]"
+            )
+        );
+    }
+    for (line, command) in [
+        ("user add ada --no-password", "user add ada --role viewer"),
+        ("user passwd ada --generate", "user passwd ada"),
+        ("user token add ada --name far --role operator", "user token add ada --name TEXT --role operator"),
+    ] {
+        let said = server.says(line).await;
+        assert_eq!(
+            said,
+            format!(
+                "error: no user, password or token is made by way of --server, so that whoever got hold of a token cannot \
+                 stay when it is revoked; run it where the database is, without --server (and KARAT_SERVER): lake \
+                 {command}\n[2]"
+            )
+        );
     }
 }
 
