@@ -143,6 +143,8 @@ async fn heat_maps_cohorts_and_anomalies_are_drawn() {
         })
         .collect();
     append(&server.lake, &counts).await;
+    let starts_at = instant("2026-03-19T18:00:00Z");
+    append(&server.lake, &[Happening { starts_at, title: "A <feast>".to_owned(), guests: None }]).await;
     let month = |text: &str| text.parse().unwrap();
     let cohort =
         |at, from, months_since, users| Cohort { month: month(at), cohort_month: month(from), months_since, users };

@@ -25,6 +25,7 @@ const FORBIDDEN: [&str; 3] = ["<script>", "<img src=x", "</pre></title>"];
 const MOST_BYTES: usize = 400_000;
 
 /// The keys of a list, in which everything may stand that can be printed.
+#[allow(unreachable_pub)]
 pub struct Places;
 impl StaticKeys for Places {
     const KEYS: &'static [&'static str] =
