@@ -66,6 +66,7 @@ impl Service {
             }
             let hint = match self.store.partitions_in(runs, &["canceled"]).await?.len() {
                 0 => String::new(),
+                1 => "; 1 was canceled, which --canceled repeats".to_owned(),
                 count => format!("; {count} were canceled, which --canceled repeats"),
             };
             return Err(ServiceError::NothingToDo(format!(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
+use axum::body::to_bytes;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -278,6 +279,9 @@ fn theme(headers: &HeaderMap) -> Theme {
     }
 }
 
+/// The most bytes of a refusal in plain words that are shown.
+const LONGEST_REFUSAL: usize = 4_096;
+
 /// Holds the language that was chosen.
 pub(super) const LANGUAGE_COOKIE: &str = "karat_language";
 
@@ -312,7 +316,7 @@ pub(super) async fn framed(State(app): State<Arc<App>>, request: Request, next: 
     let page = Page::new(&app, &parts);
     let wants_page = parts.method == Method::GET && accepts_pages(&parts.headers);
     let is_stranger = page.caller.is_none() && parts.extensions.get::<Origin>().is_none_or(|origin| !origin.is_local);
-    let response = next.run(Request::from_parts(parts, body)).await;
+    let response = with_failure(next.run(Request::from_parts(parts, body)).await).await;
     let Some(mut failure) = response.extensions().get::<Failure>().cloned() else { return response };
     let status = failure.status;
     if status == StatusCode::SERVICE_UNAVAILABLE && is_stranger {
@@ -340,6 +344,20 @@ pub(super) async fn framed(State(app): State<Arc<App>>, request: Request, next: 
             response
         }
     }
+}
+
+/// The response with the failure it stands for: what extractors refuse, they refuse in plain words.
+async fn with_failure(response: Response) -> Response {
+    let is_plain =
+        response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !response.status().is_client_error() || !is_plain || response.extensions().get::<Failure>().is_some() {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let sentence = to_bytes(body, LONGEST_REFUSAL).await.unwrap_or_default();
+    let sentence = String::from_utf8_lossy(&sentence).trim().to_owned();
+    parts.extensions.insert(Failure { status: parts.status, sentence: sentence.clone() });
+    Response::from_parts(parts, sentence.into())
 }
 
 /// Whether a person looks at what comes: a browser that opens a page, or htmx.

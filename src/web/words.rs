@@ -75,6 +75,7 @@ pub(crate) fn state<'a>(page: &Page, word: &'a str) -> &'a str {
         "fresh" => page.t("fresh", "frisch"),
         "stale" => page.t("stale", "veraltet"),
         "missing" => page.t("missing", "fehlt"),
+        "empty" => page.t("empty", "leer"),
         "external" => page.t("external", "von außen"),
         "not due" => page.t("not due", "nicht fällig"),
         "pass" => page.t("kept", "eingehalten"),
@@ -135,11 +136,11 @@ pub(crate) fn partitioned<'a>(page: &Page, word: &'a str) -> &'a str {
 pub(crate) fn cause<'a>(page: &Page, word: &'a str) -> &'a str {
     match word {
         "manual" => page.t("by hand", "von Hand"),
-        "backfill" => "Backfill",
+        "backfill" => page.t("backfill", "Backfill"),
         "retry" => page.t("retry", "Wiederholung"),
         "schedule" => page.t("schedule", "Zeitplan"),
         "automation" => page.t("automation", "Automatik"),
-        "sensor" => "Sensor",
+        "sensor" => page.t("sensor", "Sensor"),
         word => word,
     }
 }

@@ -1,11 +1,11 @@
 //! Backfills on pages: planned, launched, steered, retried.
 
-use insta::assert_snapshot;
 use karat::cli;
 use karat::service::Role;
 use reqwest::Method;
 
-use crate::server::{Server, command_lines, settings};
+use crate::look::{begin_first_step, shot};
+use crate::server::{Server, command_lines};
 use crate::service_lake::{APPLICATION, words};
 
 /// Launches by the dialog, and gives the new backfill's address.
@@ -18,19 +18,18 @@ async fn launched(server: &Server, fields: &[(&str, &str)]) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_is_planned_launched_steered_and_carried_out() {
     let server = Server::new().await;
-    let _guard = settings().bind_to_scope();
     server.lake.record(2, 19, 5).await;
-    assert_snapshot!("backfills_none", server.get("/backfills").await.main());
-    assert_snapshot!("backfills_new", server.get("/backfills/new").await.main());
+    shot("backfills_none", &server.get("/backfills").await);
+    shot("backfill_new_blank", &server.get("/backfills/new").await);
     let plan = server
         .get("/backfills/new?select=lake.daily%2B&from=2026-03-02&to=2026-03-15&scope=missing&upstream=yes")
         .await;
-    assert_snapshot!("backfills_plan", plan.main());
+    shot("backfill_new_plan", &plan);
 
     let address =
         launched(&server, &[("select", "lake.daily+"), ("partitions", "2026-03-02..2026-03-15"), ("upstream", "yes")])
             .await;
-    assert_snapshot!("backfills_queued", server.get(&format!("{address}?done=launched")).await.main());
+    shot("backfill_queued", &server.get(&format!("{address}?done=launched")).await);
     for (verb, fields, done) in [
         ("pause", vec![], "paused"),
         ("pause", vec![], "unchanged"),
@@ -40,46 +39,59 @@ async fn one_is_planned_launched_steered_and_carried_out() {
         let answer = server.post(&format!("{address}/{verb}"), &fields).await;
         assert_eq!((answer.status, answer.header("location")), (303, format!("{address}?done={done}").as_str()));
         if done == "limited" {
-            assert_snapshot!("backfills_paused", server.get(&address).await.main());
+            shot("backfill_paused", &server.get(&address).await);
         }
     }
     let id = address.rsplit('/').next().unwrap();
     let carried_out = server.lake.says(&format!("backfill resume {id}")).await;
     assert!(carried_out.ends_with("[0]"), "{carried_out}");
-    assert_snapshot!("backfills_succeeded", server.get(&address).await.main());
-    assert_snapshot!("backfills_one_listed", server.get("/backfills").await.main());
+    shot("backfill_succeeded", &server.get(&address).await);
+    shot("backfills_some", &server.get("/backfills").await);
     let answer = server.post(&format!("{address}/pause"), &[]).await;
-    assert!(answer.status == 409 && answer.main().contains("has ended already"), "{}", answer.text);
+    shot("backfill_refused", &answer);
+    shot("backfills_none_older", &server.get(&format!("/backfills?before={id}")).await);
+    let nothing = server.get("/backfills/new?select=lake.daily&from=2026-03-02&to=2026-03-03&scope=missing").await;
+    shot("backfill_new_nothing_to_do", &nothing);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_is_carried_out_says_how_far_it_is() {
+    let server = Server::new().await;
+    server.lake.record(2, 19, 5).await;
+    let address = launched(&server, &[("select", "lake.daily"), ("partitions", "2026-03-02..2026-03-04")]).await;
+    let worker = begin_first_step(&server).await;
+    shot("backfill_running", &server.get(&address).await);
+    let canceled = server.post(&format!("{address}/cancel"), &[]).await;
+    shot("backfill_canceling", &server.get(canceled.header("location")).await);
+    worker.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_canceled_or_failed_is_retried() {
     let server = Server::new().await;
-    let _guard = settings().bind_to_scope();
     server.lake.record(2, 10, 60).await;
     let address = launched(&server, &[("select", "lake.daily"), ("partitions", "2026-03-02..2026-03-10")]).await;
     assert_eq!(server.post(&format!("{address}/cancel"), &[]).await.status, 303);
-    assert_snapshot!("backfills_canceled", server.get(&address).await.main());
+    shot("backfill_canceled", &server.get(&address).await);
     assert_eq!(server.post(&format!("{address}/retry"), &[]).await.status, 409, "nothing failed");
     let retried = server.post(&format!("{address}/retry"), &[("canceled", "yes")]).await;
     assert_eq!(retried.header("location"), format!("{address}?done=retried"));
     let id = address.rsplit('/').next().unwrap();
     assert!(server.lake.says(&format!("backfill resume {id}")).await.ends_with("[1]"), "the check refuses them");
-    assert_snapshot!("backfills_failed", server.get(&address).await.main());
+    shot("backfill_failed", &server.get(&address).await);
     assert_eq!(server.post(&format!("{address}/retry"), &[]).await.status, 303);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_is_said_in_the_dialog_and_refused_by_the_server() {
     let server = Server::new().await;
-    let _guard = settings().bind_to_scope();
     server.lake.record(2, 19, 5).await;
     let hostile = server.get("/backfills/new?select=%3Cscript%3Ealert(1)%3C%2Fscript%3E&from=%22%3E%3Cb%3E").await;
     assert_eq!(hostile.status, 200);
     assert!(!hostile.text.contains("<script>alert") && !hostile.text.contains("\"><b>"), "{}", hostile.text);
-    assert_snapshot!("backfills_refused", hostile.main());
+    shot("backfill_new_refused", &hostile);
     let missing = server.get("/backfills/new?select=lake.weekly&scope=all").await;
-    assert_snapshot!("backfills_missing_upstream", missing.main());
+    shot("backfill_new_missing_upstream", &missing);
     for (fields, status) in [
         (vec![("select", "lake.weekly")], 409),
         (vec![("select", "nothing.there")], 404),
@@ -89,7 +101,9 @@ async fn what_cannot_be_is_said_in_the_dialog_and_refused_by_the_server() {
         let answer = server.post("/backfills", &fields).await;
         assert!(answer.status == status || (status == 404 && answer.status == 400), "{fields:?}: {}", answer.text);
     }
+    shot("backfill_new_launch_refused", &server.post("/backfills", &[("select", "lake.weekly")]).await);
     assert!(server.get("/backfills").await.text.contains("No backfill was ever started"), "nothing was launched");
+    shot("backfill_unknown", &server.get("/backfills/00000000-0000-0000-0000-000000000000").await);
     for path in ["/backfills/00000000-0000-0000-0000-000000000000", "/backfills/%3Cb%3E", "/backfills?before=x"] {
         let answer = server.get(path).await;
         assert!(matches!(answer.status, 400 | 404) && !answer.text.contains("<b>"), "{path}: {}", answer.text);
@@ -101,14 +115,14 @@ async fn what_cannot_be_is_said_in_the_dialog_and_refused_by_the_server() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_may_only_look_sees_plans_and_launches_nothing() {
     let server = Server::new().await;
-    let _guard = settings().bind_to_scope();
     server.lake.record(2, 19, 5).await;
     let address = launched(&server, &[("select", "lake.daily")]).await;
     let viewer = server.token(Role::Viewer).await;
     let plan = server.get_with(&viewer, "/backfills/new?select=lake.regions").await;
-    assert!(plan.text.contains("To start one takes the role of an operator"), "{}", plan.text);
+    shot("backfill_new_viewer", &plan);
+    shot("backfills_viewer", &server.get_with(&viewer, "/backfills").await);
     let page = server.get_with(&viewer, &address).await;
-    assert_eq!(page.text.matches("<button class=\"danger\" disabled").count(), 1, "{}", page.text);
+    shot("backfill_viewer", &page);
     for path in ["/backfills", &format!("{address}/pause"), &format!("{address}/cancel"), &format!("{address}/limit")] {
         let request = server.request(Method::POST, path).header("authorization", format!("Bearer {viewer}"));
         let answer = server

@@ -10,6 +10,8 @@ use karat::web::chart::{
 };
 use karat::web::language::Language;
 
+use crate::look::shot_of;
+
 const HOSTILE: &str = "<script>alert(1)</script>\"'&";
 
 fn caption(language: Language) -> Caption<'static> {
@@ -41,7 +43,7 @@ fn a_line_has_gaps_a_dashed_end_and_rings() {
     people.points[1].is_anomaly = true;
     people.points[7].is_provisional = true;
     let html = LineChart::new(&english(), &[people], Unit::Count, Berlin).render().unwrap();
-    insta::assert_snapshot!(html);
+    shot_of("chart_line", &html);
 }
 
 #[test]
@@ -137,7 +139,7 @@ fn stacked_bars_grow_up_and_down_from_zero() {
         Bar { label: "Wed".into(), values: vec![Some(20.0), Some(20.0)], is_provisional: true },
     ];
     let chart = BarChart::new(&english(), &["joined", "came back"], &bars, Unit::Count);
-    insta::assert_snapshot!(chart.render().unwrap());
+    shot_of("chart_bars", &chart.render().unwrap());
     insta::assert_snapshot!(chart.table().render().unwrap(), @r#"
         <details class="chart-table">
         <summary>Numbers as a table</summary>
@@ -167,7 +169,7 @@ fn a_triangle_has_nine_colours_and_its_numbers() {
     rows[2].cells[0].is_provisional = true;
     let columns = ["X+0", "X+1", "X+2"].map(str::to_owned);
     let table = HeatTable::new(&english(), "Week", &columns, &rows, Unit::Share).with_note_heading("Size");
-    insta::assert_snapshot!(table.render().unwrap());
+    shot_of("chart_heat", &table.render().unwrap());
 }
 
 #[test]
@@ -199,7 +201,7 @@ fn attempts_are_bars_over_time() {
         GanttRow { label: "lake.monthly".into(), link: None, bars: vec![bar(299, None, "running", "attempt 1")] },
         GanttRow { label: "lake.idle".into(), link: None, bars: vec![] },
     ];
-    insta::assert_snapshot!(Gantt::new(&english(), "Steps", &rows, Berlin, at(300)).render().unwrap());
+    shot_of("chart_gantt", &Gantt::new(&english(), "Steps", &rows, Berlin, at(300)).render().unwrap());
 }
 
 #[test]

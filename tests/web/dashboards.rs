@@ -5,7 +5,10 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use reqwest::Method;
 
-use crate::dashboard_lake::{Cohort, Happening, Snapshot, Utilization, append, calendar, create_tables, definitions};
+use crate::dashboard_lake::{
+    Cohort, Happening, Snapshot, Utilization, append, calendar, create_tables, definitions, without_watch,
+};
+use crate::look::shot;
 use crate::server::{Answer, Server};
 use crate::service_lake::{Lake, instant};
 
@@ -24,6 +27,8 @@ async fn watched() -> Server {
 async fn until(server: &Server, path: &str, text: &str) -> Answer {
     let asking = async {
         loop {
+            // This is answered when everything was looked at.
+            server.get("/api/v1/status").await;
             let page = server.get(path).await;
             if page.text.contains(text) {
                 return page;
@@ -38,8 +43,7 @@ async fn until(server: &Server, path: &str, text: &str) -> Answer {
 async fn without_dashboards_the_page_says_how_to_declare_one() {
     let server = Server::new().await;
     let page = server.get("/dashboards").await;
-    assert_eq!(page.status, 200);
-    assert!(page.main().contains("class=\"empty\"") && page.main().contains("Dashboard::new("), "{}", page.text);
+    shot("dashboards_none", &page);
 }
 
 #[tokio::test]
@@ -53,6 +57,7 @@ async fn the_list_has_every_dashboard_with_its_charts() {
         assert!(main.contains(&format!("<a href=\"/dashboards/{address}\">{title}</a>")), "{main}");
     }
     assert!(main.contains("Per day · Both · Newest") && !main.contains("waiting"), "{main}");
+    shot("dashboards_some", &page);
     let german = server.send(server.request(Method::GET, "/dashboards").header("accept-language", "de")).await;
     assert!(german.main().contains(">Menschen</a>") && german.main().contains("Wer da war."), "{}", german.text);
 }
@@ -76,6 +81,7 @@ async fn a_dashboard_shows_its_figures_their_table_and_how_far_they_can_be_relie
     let day_10 = cells.find("<td>2026-03-10</td><tdclass=\"number\">4</td>").unwrap();
     assert!(day_19 < day_10 && !cells.contains("2026-03-11"), "{cells}");
     assert!(main.contains("provisional: 2026-03-20") && main.contains("lake.daily"), "{main}");
+    shot("dashboard_lines_bars_numbers", &page);
     // What is taken away is what is looked at.
     let file = "/dashboards/people/per_day/rows.csv?from=2026-03-09&#38;to=2026-03-20&#38;what=events";
     assert!(main.contains(file), "{main}");
@@ -98,11 +104,24 @@ async fn a_dashboard_shows_its_figures_their_table_and_how_far_they_can_be_relie
 #[tokio::test]
 async fn what_has_no_figures_yet_says_so() {
     let server = watched().await;
-    for name in ["servers", "metrics", "retention"] {
-        let page = server.get(&format!("/dashboards/{name}")).await;
-        assert_eq!(page.status, 200, "{}", page.text);
-        assert!(page.main().contains("chart-empty") || page.main().contains("class=\"heat"), "{name}: {}", page.text);
+    for (dashboard, name) in [
+        ("servers", "dashboard_hours_empty"),
+        ("metrics", "dashboard_line_empty"),
+        ("retention", "dashboard_retention_empty"),
+    ] {
+        shot(name, &until(&server, &format!("/dashboards/{dashboard}"), "nothing there yet").await);
     }
+    shot("table_empty", &until(&server, "/tables/watch.happenings", "nothing there yet").await);
+    sqlx::query("alter table watch.cohorts rename to cohorts_away").execute(&server.lake.pool).await.unwrap();
+    shot("dashboard_table_away", &server.get("/dashboards/retention").await);
+}
+
+#[tokio::test]
+async fn what_waits_for_its_tables_is_named() {
+    let server = Server::with(Lake::new().await, without_watch(calendar())).await;
+    shot("dashboards_waiting", &until(&server, "/dashboards", "waiting for their tables").await);
+    shot("dashboard_waiting", &server.get("/dashboards/servers").await);
+    shot("dashboard_nothing_built", &until(&server, "/dashboards/people", "nothing there yet").await);
 }
 
 #[tokio::test]
@@ -124,6 +143,8 @@ async fn heat_maps_cohorts_and_anomalies_are_drawn() {
         })
         .collect();
     append(&server.lake, &counts).await;
+    let starts_at = instant("2026-03-19T18:00:00Z");
+    append(&server.lake, &[Happening { starts_at, title: "A <feast>".to_owned(), guests: None }]).await;
     let month = |text: &str| text.parse().unwrap();
     let cohort =
         |at, from, months_since, users| Cohort { month: month(at), cohort_month: month(from), months_since, users };
@@ -138,18 +159,21 @@ async fn heat_maps_cohorts_and_anomalies_are_drawn() {
     .await;
     let servers = server.get("/dashboards/servers").await;
     assert_eq!(servers.main().matches("<td class=\"heat-").count(), 168, "{}", servers.text);
-    let metrics = server.get("/dashboards/metrics").await;
+    shot("dashboard_hours", &until(&server, "/dashboards/servers", "as of").await);
+    let metrics = until(&server, "/dashboards/metrics", "as of").await;
+    shot("dashboard_anomalies", &metrics);
     assert!(metrics.main().contains("◎ 2026-03-18 01:00: 5\u{202f}000 (usually 100 ± 2)"), "{}", metrics.text);
     assert!(metrics.main().contains("times 1.4826") && metrics.main().contains("chart-anomaly"), "{}", metrics.text);
-    let retention = server.get("/dashboards/retention").await;
+    let retention = until(&server, "/dashboards/retention", "as of").await;
+    shot("dashboard_retention", &retention);
     assert!(retention.main().contains("40\u{202f}%") && retention.main().contains("2026-01"), "{}", retention.text);
 }
 
 #[tokio::test]
 async fn a_table_can_be_looked_at_page_by_page_and_taken_away() {
     let server = watched().await;
-    let list = server.get("/tables").await;
-    assert!(list.status == 200, "{}", list.text);
+    until(&server, "/tables/lake.events", "as of").await;
+    shot("tables_some", &server.get("/tables").await);
     let first = server.get("/tables/lake.events?sort=-event_id").await;
     let main = first.main();
     assert!(
@@ -162,6 +186,9 @@ async fn a_table_can_be_looked_at_page_by_page_and_taken_away() {
     assert!(second.main().contains(">1001<") && !second.main().contains(">19006<"), "{}", second.text);
     let some = server.get("/tables/events?partitions=2026-03-12&where.region=asia&where.person=2").await;
     assert_eq!(some.main().matches("<tr").count(), 2, "{}", some.text);
+    shot("table_filtered", &some);
+    shot("table_no_match", &server.get("/tables/lake.events?where.person=99").await);
+    shot("table_rows", &server.get("/tables/lake.daily").await);
     let csv = server.get("/tables/lake.events/rows.csv?partitions=2026-03-12").await;
     assert_eq!(csv.text.lines().count(), 7, "{}", csv.text);
     assert!(csv.text.starts_with("event_id,occurred_at,person,region\r\n"), "{}", csv.text);
@@ -216,5 +243,15 @@ async fn what_cannot_be_asked_for_has_a_page_that_says_so() {
         let page = server.get(path).await;
         assert_eq!(page.status, status, "{path}: {}", page.text);
         assert!(page.main().contains("class=\"banner failed\""), "{path}: {}", page.text);
+    }
+    for (path, name) in [
+        ("/dashboards/poeple", "dashboard_unknown"),
+        ("/dashboards/people?span=2y", "dashboard_refused"),
+        ("/dashboards/people/per_day/rows.xlsx", "dashboard_file_unknown"),
+        ("/tables/lake.nothing", "table_unknown"),
+        ("/tables/lake.events?sort=nothing", "table_refused"),
+        ("/tables/lake.events/rows.csv?where.nothing=1", "table_file_refused"),
+    ] {
+        shot(name, &server.get(path).await);
     }
 }

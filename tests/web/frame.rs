@@ -1,8 +1,29 @@
 //! What all pages have in common: the frame, the language, the look, failures, and what a browser may do with them.
 
 use reqwest::Method;
+use reqwest::header::COOKIE;
 
-use crate::server::Server;
+use crate::access::{cookie_of_root, with_people};
+use crate::look::{masks, shot_of, shot_with};
+use crate::server::{Answer, Server};
+
+/// What stands around the main part.
+fn frame(page: &Answer) -> String {
+    page.text.replace(page.main(), "<main id=\"content\"><h1>…</h1>")
+}
+
+#[tokio::test]
+async fn what_stands_around_a_page_fits_who_looks() {
+    let server = Server::new().await;
+    shot_of("frame_local", &frame(&server.get("/runs").await));
+    let german = server.request(Method::GET, "/runs").header("accept-language", "de");
+    shot_of("frame_german_dark", &frame(&server.send(german.header(COOKIE, "karat_theme=dark")).await));
+    let server = with_people().await;
+    shot_of("frame_stranger", &frame(&server.get("/login?next=/runs").await));
+    let cookie = cookie_of_root(&server).await;
+    let page = server.send(server.request(Method::GET, "/runs?state=live").header(COOKIE, cookie)).await;
+    shot_of("frame_session", &frame(&page));
+}
 
 #[tokio::test]
 async fn a_page_is_in_the_language_and_look_that_was_chosen() {
@@ -58,4 +79,13 @@ async fn a_page_may_load_nothing_from_elsewhere_and_run_nothing_of_its_own() {
     for forbidden in [" style=", "<style", "javascript:", " onclick=", "http://", "https://"] {
         assert!(!page.text.contains(forbidden), "{forbidden} in {}", page.text);
     }
+}
+
+#[tokio::test]
+async fn the_page_about_the_api_is_sound() {
+    let server = Server::new().await;
+    let mut settings = masks();
+    // Each operation is held against its answers elsewhere.
+    settings.add_filter("(?s)<details class=\"card operation\".*?</details>", "[operation]");
+    shot_with(settings, "api_page", &server.get("/api").await);
 }

@@ -11,6 +11,7 @@ use reqwest::{Method, RequestBuilder};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::access::{cookie_of_root, make_root, token_of, with_people};
+use crate::look::shot;
 use crate::server::{Answer, Server, encoded};
 
 const PASSWORD: &str = "correct horse battery";
@@ -35,10 +36,10 @@ async fn somebody_logs_in_looks_and_logs_out() {
     let server = with_people().await;
     let page = server.get("/login?next=%2Faudit").await;
     assert_eq!(page.status, 200);
-    assert!(page.main().contains("value=\"&#x2f;audit\"") || page.main().contains("value=\"/audit\""), "{}", page.text);
+    shot("login_form", &page);
     let wrong = server.post("/login", &[("name", "root"), ("password", "wrong"), ("next", "/audit")]).await;
     assert_eq!(wrong.status, 401);
-    assert!(wrong.main().contains("The name or the password is wrong."), "{}", wrong.text);
+    shot("login_wrong", &wrong);
     assert!(wrong.headers.get(SET_COOKIE).is_none() && !wrong.text.contains("\"wrong\""));
     let right = server.post("/login", &[("name", "Root"), ("password", PASSWORD), ("next", "/audit")]).await;
     assert_eq!((right.status, right.header("location")), (303, "/audit"));
@@ -49,11 +50,9 @@ async fn somebody_logs_in_looks_and_logs_out() {
     assert!(!set.contains("Secure"), "the connection is not encrypted: {set}");
     let cookie = set.split(';').next().unwrap().to_owned();
     let page = with_cookie(&server, &cookie, "/audit").await;
-    assert!(
-        page.status == 200 && page.text.contains("Log out") && page.main().contains("<td>login</td>"),
-        "{}",
-        page.text
-    );
+    assert!(page.text.contains("Log out"), "{}", page.text);
+    shot("audit_some", &page);
+    shot("audit_none_match", &with_cookie(&server, &cookie, "/audit?user=nobody").await);
     assert_eq!(with_cookie(&server, &cookie, "/login").await.status, 303, "who is in need not log in");
     let out = server.send(form(&server, &cookie, "/logout", &[])).await;
     assert_eq!((out.status, out.header("location")), (303, "/login"));
@@ -104,7 +103,7 @@ async fn too_many_failures_are_answered_with_how_long_to_wait() {
     }
     let throttled = server.post("/login", &wrong).await;
     assert_eq!((throttled.status, throttled.header("retry-after")), (429, "2"));
-    assert!(throttled.main().contains("The next try is possible in 2 s."), "{}", throttled.text);
+    shot("login_throttled", &throttled);
     let german = form(&server, "", "/login", &wrong).header("accept-language", "de");
     assert!(server.send(german).await.main().contains("Der nächste Versuch ist in 2 s möglich."));
     server.lake.clock.advance(Duration::from_secs(2));
@@ -163,10 +162,12 @@ async fn users_are_made_changed_and_disabled_on_a_page() {
     assert_eq!((made.status, made.header("location")), (303, "/settings/users?done=add&name=vera"));
     let generated = send("/settings/users", &[("name", "otto"), ("role", "operator"), ("password", "")]).await;
     assert_eq!(generated.status, 200);
+    shot("users_secret", &generated);
+    shot("users_some", &with_cookie(&server, &cookie, "/settings/users?done=add&name=vera").await);
     let secret = generated.text.split("<code class=\"secret\">").nth(1).unwrap().split('<').next().unwrap().to_owned();
     assert_eq!(server.post("/login", &[("name", "otto"), ("password", &secret)]).await.status, 303);
     let short = send("/settings/users", &[("name", "eve"), ("role", "viewer"), ("password", "short")]).await;
-    assert!(short.status == 422 && short.text.contains("a password has at least 12 characters"), "{}", short.text);
+    shot("users_refused", &short);
     for (path, fields, done) in [
         ("/settings/users/otto/role", vec![("role", "viewer")], "role"),
         ("/settings/users/otto/password", vec![("password", PASSWORD)], "passwd"),
@@ -177,10 +178,11 @@ async fn users_are_made_changed_and_disabled_on_a_page() {
         assert_eq!(answer.status, 303, "{path}: {}", answer.text);
         assert_eq!(answer.header("location"), format!("/settings/users?done={done}&name=otto"));
     }
-    assert_eq!(server.post("/login", &[("name", "otto"), ("password", PASSWORD)]).await.status, 401);
+    shot("login_disabled", &server.post("/login", &[("name", "otto"), ("password", PASSWORD)]).await);
+    shot("users_disabled", &with_cookie(&server, &cookie, "/settings/users?done=disable&name=otto").await);
     let last = send("/settings/users/root/disable", &[]).await;
     assert!(last.status == 422 && last.text.contains("root is the last admin who can log in"), "{}", last.text);
-    assert_eq!(send("/settings/users/nobody/disable", &[]).await.status, 404);
+    shot("users_unknown", &send("/settings/users/nobody/disable", &[]).await);
     assert_eq!(send("/settings/users/vera/role", &[("role", "emperor")]).await.status, 422);
     let page =
         with_cookie(&server, &cookie, "/settings/users?done=disable&name=%3Cscript%3Ealert(1)%3C/script%3E").await;
@@ -198,13 +200,16 @@ async fn everybody_has_a_password_and_tokens_of_their_own() {
     let login = server.post("/login", &[("name", "vera"), ("password", PASSWORD)]).await;
     let cookie = login.headers[SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
     let send = async |path: &str, fields: &[(&str, &str)]| server.send(form(&server, &cookie, path, fields)).await;
+    shot("tokens_none", &with_cookie(&server, &cookie, "/settings/tokens").await);
+    shot("account_own", &with_cookie(&server, &cookie, "/settings/account").await);
     let name = "<img src=x onerror=alert(1)>";
     let made = send("/settings/tokens", &[("name", name), ("role", "viewer"), ("days", "30")]).await;
     assert_eq!(made.status, 200);
-    assert!(!made.text.contains(name) && made.main().contains("karat_"), "{}", made.text);
+    assert!(!made.text.contains(name), "{}", made.text);
+    shot("tokens_secret", &made);
     let token = made.text.split("<code class=\"secret\">").nth(1).unwrap().split('<').next().unwrap().to_owned();
     assert_eq!(server.send(server.request(Method::GET, "/").bearer_auth(&token)).await.status, 200);
-    assert_eq!(send("/settings/tokens", &[("name", "more"), ("role", "admin"), ("days", "")]).await.status, 403);
+    shot("tokens_refused", &send("/settings/tokens", &[("name", "more"), ("role", "admin"), ("days", "")]).await);
     assert_eq!(send("/settings/tokens", &[("name", "x"), ("role", "viewer"), ("days", "-1")]).await.status, 400);
     let list = with_cookie(&server, &cookie, "/settings/tokens").await;
     let id = list.text.split("/settings/tokens/").nth(1).unwrap().split('/').next().unwrap().to_owned();
@@ -213,6 +218,7 @@ async fn everybody_has_a_password_and_tokens_of_their_own() {
     assert_eq!(send(&of_root, &[]).await.status, 404, "another's is not there");
     assert_eq!(send(&format!("/settings/tokens/{id}/revoke"), &[]).await.status, 303);
     assert_eq!(server.send(server.request(Method::GET, "/").bearer_auth(&token)).await.status, 401);
+    shot("tokens_revoked", &with_cookie(&server, &cookie, "/settings/tokens").await);
     assert!(!list.text.contains("of root") && !list.text.contains("/audit\""), "{}", list.text);
     // The password.
     let fields = |current, password, again| [("current", current), ("password", password), ("again", again)];
@@ -223,8 +229,13 @@ async fn everybody_has_a_password_and_tokens_of_their_own() {
         (fields(PASSWORD, "short", "short"), 422),
         (fields(PASSWORD, other, other), 303),
     ] {
-        assert_eq!(send("/settings/account/password", &fields).await.status, status, "{fields:?}");
+        let answer = send("/settings/account/password", &fields).await;
+        assert_eq!(answer.status, status, "{fields:?}");
+        if fields[0].1 == "wrong" {
+            shot("account_refused", &answer);
+        }
     }
+    shot("account_changed", &with_cookie(&server, &cookie, "/settings/account?done=passwd").await);
     let page = with_cookie(&server, &cookie, "/settings/account").await;
     assert!(page.status == 200 && page.main().contains("this one"), "{}", page.text);
     assert_eq!(server.post("/login", &[("name", "vera"), ("password", PASSWORD)]).await.status, 401);
@@ -233,15 +244,10 @@ async fn everybody_has_a_password_and_tokens_of_their_own() {
 #[tokio::test]
 async fn without_users_the_pages_about_them_say_how_to_begin() {
     let server = Server::new().await;
-    let users = server.get("/settings/users").await;
-    assert!(
-        users.main().contains("There are no users yet") && users.main().contains("lake user add"),
-        "{}",
-        users.text
-    );
-    assert!(server.get("/settings/tokens").await.main().contains("nobody is logged in"));
-    assert!(server.get("/settings/account").await.main().contains("no login is needed"));
-    assert!(server.get("/audit").await.main().contains("Nobody has done anything yet."));
+    shot("users_none", &server.get("/settings/users").await);
+    shot("tokens_local", &server.get("/settings/tokens").await);
+    shot("account_local", &server.get("/settings/account").await);
+    shot("audit_none", &server.get("/audit").await);
     assert_eq!(server.get("/login").await.status, 303);
     // The first one closes the door behind itself.
     let made = server.post("/settings/users", &[("name", "ada"), ("role", "admin"), ("password", PASSWORD)]).await;
@@ -354,7 +360,7 @@ async fn a_provider_sends_people_back_with_who_they_are() {
     let server = Server::with_providers(vec![Arc::new(Club)]).await;
     assert_eq!(server.get("/login/with/club").await.status, 403, "the first account is made by hand");
     make_root(&server).await;
-    assert!(server.get("/login").await.main().contains("/login/with/club\">Log in with The Club"));
+    shot("login_providers", &server.get("/login").await);
     let (cookie, state) = set_out(&server).await;
     let back = with_cookie(&server, &cookie, &format!("/login/from/club?code=grace&state={state}")).await;
     assert_eq!((back.status, back.header("location")), (303, "/"));
@@ -392,7 +398,13 @@ async fn nobody_is_let_in_by_an_answer_to_another_question() {
         let back = with_cookie(&server, &cookie, &format!("/login/from/club?code={code}&state={state}")).await;
         assert!(back.status == status && back.main().contains(said), "{code}: {} {}", back.status, back.text);
         assert!(back.headers.get(SET_COOKIE).is_none(), "{code}");
+        match code {
+            "stranger" => shot("login_from_stranger", &back),
+            "broken" => shot("login_from_broken", &back),
+            _ => shot("login_from_taken", &back),
+        }
     }
+    shot("login_with_unknown", &server.get("/login/with/nobody").await);
     assert_eq!(server.get("/login/with/nobody").await.status, 404);
     assert_eq!(server.get("/login/from/nobody?code=a&state=b").await.status, 404);
 }

@@ -5,6 +5,7 @@ mod access;
 mod api;
 mod asset;
 mod backfills;
+mod beginning;
 mod charts;
 #[allow(dead_code)]
 #[path = "../karat/dashboard_lake.rs"]
@@ -14,6 +15,8 @@ mod files;
 mod frame;
 mod generated;
 mod home;
+mod hostile;
+mod html;
 mod layout;
 mod lineage;
 mod live;
@@ -24,7 +27,9 @@ mod runs;
 mod schedules;
 mod server;
 mod settings;
+mod states;
 mod timeline;
+mod unwell;
 mod workers;
 mod workshop;
 

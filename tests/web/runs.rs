@@ -1,10 +1,9 @@
 //! Runs: the list, one of them, and what can be done with them.
 
-use insta::assert_snapshot;
 use karat::service::{Extent, LaunchKind, LaunchedView, Request};
 use uuid::Uuid;
 
-use crate::look::{Onlooker, hiding_ids, main_part};
+use crate::look::{Onlooker, begin_first_step, part_of, shot};
 use crate::server::Server;
 
 async fn launched(server: &Server, days: &str, kind: LaunchKind) -> LaunchedView {
@@ -32,11 +31,10 @@ async fn state(server: &Server, run_id: Uuid) -> String {
 #[tokio::test]
 async fn the_address_is_the_filter() {
     let server = Server::new().await;
-    let _guard = hiding_ids().bind_to_scope();
-    assert_snapshot!("runs_empty", main_part(&server.get("/runs").await));
+    shot("runs_none", &server.get("/runs").await);
     let failed = failed(&server).await;
     let waiting = launched(&server, "2026-03-06", LaunchKind::Materialize).await.run_id;
-    assert_snapshot!("runs", main_part(&server.get("/runs").await));
+    shot("runs_some", &server.get("/runs").await);
     let lists = async |path: &str| {
         let page = server.get(path).await;
         let has = |run_id: Uuid| page.main().contains(&format!("/runs/{run_id}"));
@@ -59,8 +57,9 @@ async fn the_address_is_the_filter() {
     ] {
         assert_eq!(lists(path).await, expected, "{path}");
     }
-    let nothing = server.get("/runs?state=succeeded").await;
-    assert!(nothing.main().contains("No run is like that."), "{}", nothing.text);
+    shot("runs_none_match", &server.get("/runs?state=succeeded").await);
+    shot("runs_refused", &server.get("/runs?from=yesterday").await);
+    shot("runs_part", &part_of(&server, "/runs?state=failed").await);
     for (path, status) in [("/runs?from=yesterday", 400), ("/runs?before=x", 400), ("/runs?asset=lake.nothing", 404)] {
         assert_eq!(server.get(path).await.status, status, "{path}");
     }
@@ -86,10 +85,9 @@ async fn a_list_goes_on_where_the_page_ends() {
 #[tokio::test]
 async fn a_failed_run_begins_with_its_error_and_can_be_repeated() {
     let server = Server::new().await;
-    let _guard = hiding_ids().bind_to_scope();
     let run_id = failed(&server).await;
     let page = server.get(&format!("/runs/{run_id}")).await;
-    assert_snapshot!("run_failed", main_part(&page));
+    shot("run_failed", &page);
     let main = page.main();
     assert!(main.find("plausible").unwrap() < main.find("Why did this run?").unwrap());
     let answer = server.post(&format!("/runs/{run_id}/retry"), &[]).await;
@@ -98,28 +96,46 @@ async fn a_failed_run_begins_with_its_error_and_can_be_repeated() {
     assert_eq!(answer.header("location"), format!("/runs/{again}"));
     assert!(again != run_id && state(&server, again).await == "queued");
     let live = server.post(&format!("/runs/{again}/retry"), &[]).await;
-    assert!(live.status == 409 && live.main().contains("still queued"), "{}", live.text);
+    assert!(live.main().contains("still queued"), "{}", live.text);
+    shot("run_retry_refused", &live);
     let page = server.get(&format!("/runs/{again}")).await;
     assert!(page.main().contains(&format!("/runs/{run_id}")), "it says what it repeats: {}", page.text);
+    shot("run_of_retry", &page);
 }
 
 #[tokio::test]
 async fn a_run_that_waits_is_canceled_and_a_paused_one_resumed() {
     let server = Server::new().await;
-    let _guard = hiding_ids().bind_to_scope();
     server.lake.record(2, 19, 5).await;
     let backfill = launched(&server, "2026-03-02..2026-03-09", LaunchKind::Backfill).await;
     let run = format!("/runs/{}", backfill.run_id);
-    assert_snapshot!("run_queued", main_part(&server.get(&run).await));
+    shot("run_queued", &server.get(&run).await);
     server.service.pause_backfill(backfill.backfill_id.unwrap()).await.unwrap();
-    assert_snapshot!("run_paused", main_part(&server.get(&run).await));
+    shot("run_paused", &server.get(&run).await);
     assert_eq!(server.post(&format!("{run}/resume"), &[]).await.status, 303);
     assert_eq!(state(&server, backfill.run_id).await, "queued");
     assert_eq!(server.post(&format!("{run}/cancel"), &[]).await.header("location"), run);
     assert_eq!(state(&server, backfill.run_id).await, "canceled");
-    assert_snapshot!("run_canceled", main_part(&server.get(&run).await));
+    shot("run_canceled", &server.get(&run).await);
     let again = server.post(&format!("{run}/cancel"), &[]).await;
     assert!(again.status == 409 && again.main().contains("it was canceled"), "{}", again.text);
+    shot("run_unknown", &server.get("/runs/00000000-0000-7000-8000-000000000000").await);
+}
+
+#[tokio::test]
+async fn a_run_says_how_far_it_is_and_what_it_made() {
+    let server = Server::new().await;
+    server.lake.record(2, 19, 5).await;
+    let built = server.lake.says("backfill lake.daily+1 2026-03-02..2026-03-08 --per-partition --concurrency 1").await;
+    assert!(built.ends_with("[0]"), "{built}");
+    let done = newest(&server).await;
+    shot("run_succeeded", &server.get(&format!("/runs/{done}")).await);
+    let run_id = launched(&server, "2026-03-09..2026-03-11", LaunchKind::Materialize).await.run_id;
+    let worker = begin_first_step(&server).await;
+    shot("run_running", &server.get(&format!("/runs/{run_id}")).await);
+    server.service.cancel_run(run_id).await.unwrap();
+    shot("run_canceling", &server.get(&format!("/runs/{run_id}")).await);
+    worker.close().await;
 }
 
 #[tokio::test]
@@ -129,14 +145,13 @@ async fn several_runs_are_steered_at_once_and_what_cannot_be_is_told() {
     let other = launched(&server, "2026-03-07", LaunchKind::Materialize).await.run_id;
     let (first, second) = (one.to_string(), other.to_string());
     let nothing = server.post("/runs/cancel", &[("back", "/runs")]).await;
-    assert!(nothing.status == 400 && nothing.main().contains("No run was picked."), "{}", nothing.text);
+    shot("runs_none_picked", &nothing);
     let fields = [("back", "/runs?state=live"), ("run", first.as_str()), ("run", second.as_str())];
     let done = server.post("/runs/cancel", &fields).await;
     assert_eq!((done.status, done.header("location")), (303, "/runs?state=live&done=canceled.2"));
     assert_eq!((state(&server, one).await, state(&server, other).await), ("canceled".into(), "canceled".into()));
-    assert!(server.get(done.header("location")).await.main().contains("2 asked to stop."));
-    let refused = server.post("/runs/retry", &fields).await;
-    assert!(refused.status == 409 && refused.main().matches("nothing to do").count() == 2, "{}", refused.text);
+    shot("runs_canceled", &server.get(done.header("location")).await);
+    shot("runs_retry_refused", &server.post("/runs/retry", &fields).await);
     let elsewhere = [("back", "//example.org"), ("run", first.as_str())];
     assert!(!server.post("/runs/cancel", &elsewhere).await.text.contains("example.org"));
 }
@@ -145,12 +160,15 @@ async fn several_runs_are_steered_at_once_and_what_cannot_be_is_told() {
 async fn a_log_is_filtered_downloaded_and_followed_until_the_run_ends() {
     let server = Server::new().await;
     let run_id = launched(&server, "2026-03-06", LaunchKind::Materialize).await.run_id;
+    shot("log_nothing_yet", &server.get(&format!("/runs/{run_id}/log")).await);
     say(&server, run_id, 1, "info", "reading <b>rows</b>").await;
     say(&server, run_id, 2, "error", "Too Many people").await;
     let lines = server.get(&format!("/runs/{run_id}")).await;
     assert!(lines.main().contains("reading &#60;b&#62;rows&#60;/b&#62;"), "{}", lines.text);
     let grave = server.get(&format!("/runs/{run_id}/log?level=warn")).await.text;
     assert!(grave.contains("Too Many") && !grave.contains("reading"), "{grave}");
+    shot("log_lines", &server.get(&format!("/runs/{run_id}/log")).await);
+    shot("log_none_match", &server.get(&format!("/runs/{run_id}/log?text=nothing")).await);
     let found = server.get(&format!("/runs/{run_id}/log?text=too+many")).await.text;
     assert!(found.contains("Too Many") && !found.contains("reading"), "{found}");
     assert!(found.contains(&format!("/runs/{run_id}/log.txt?text=too%20many")), "{found}");
@@ -173,6 +191,8 @@ async fn a_log_is_filtered_downloaded_and_followed_until_the_run_ends() {
         rest.push_str(&String::from_utf8_lossy(&chunk));
     }
     assert!(rest.contains("one more") && rest.contains("event: end"), "{rest}");
+    sqlx::query("delete from karat.log_line").execute(&server.lake.pool).await.unwrap();
+    shot("log_gone", &server.get(&format!("/runs/{run_id}/log")).await);
 }
 
 /// Keeps a line as an attempt at the run's first step would.
@@ -228,12 +248,11 @@ async fn hostile_text_is_text() {
 #[tokio::test]
 async fn whoever_may_only_look_has_no_buttons_and_is_refused() {
     let server = Server::new().await;
-    let _guard = hiding_ids().bind_to_scope();
     let run_id = launched(&server, "2026-03-06", LaunchKind::Materialize).await.run_id;
     let eve = Onlooker::of(&server).await;
-    assert_snapshot!("runs_viewer", main_part(&eve.get(&server, "/runs").await));
+    shot("runs_viewer", &eve.get(&server, "/runs").await);
     let page = eve.get(&server, &format!("/runs/{run_id}")).await;
-    assert!(page.main().contains("This needs the role of an operator."), "{}", page.text);
+    shot("run_viewer", &page);
     for path in [format!("/runs/{run_id}/cancel"), format!("/runs/{run_id}/retry"), format!("/runs/{run_id}/resume")] {
         assert_eq!(eve.post(&server, &path, "").await.status, 403, "{path}");
     }

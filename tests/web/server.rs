@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use karat::asset::calendar::Calendar;
 use karat::asset::definitions::Definitions;
@@ -61,12 +62,17 @@ impl Server {
     }
 
     pub(crate) async fn on(lake: Lake) -> Self {
-        Self::start(lake, Self::example(), Vec::new(), Vec::new()).await
+        Self::start(lake, Self::example(), Vec::new(), Vec::new(), Vec::new()).await
+    }
+
+    /// In a process that carries out these reconcilers, so often.
+    pub(crate) async fn reconciling(reconcilers: Vec<(&'static str, Duration)>) -> Self {
+        Self::start(Lake::new().await, Self::example(), Vec::new(), Vec::new(), reconcilers).await
     }
 
     /// With others who know people.
     pub(crate) async fn with_providers(providers: Vec<Arc<dyn LoginProvider>>) -> Self {
-        Self::start(Lake::new().await, Self::example(), Vec::new(), providers).await
+        Self::start(Lake::new().await, Self::example(), Vec::new(), providers, Vec::new()).await
     }
 
     fn example() -> Definitions {
@@ -75,12 +81,12 @@ impl Server {
 
     /// With other declarations, of whose tables none need be there.
     pub(crate) async fn with(lake: Lake, definitions: Definitions) -> Self {
-        Self::start(lake, definitions, Vec::new(), Vec::new()).await
+        Self::start(lake, definitions, Vec::new(), Vec::new(), Vec::new()).await
     }
 
     /// The same with places that alerts go to.
     pub(crate) async fn serving(lake: Lake, definitions: Definitions, channels: Vec<Arc<dyn AlertChannel>>) -> Self {
-        Self::start(lake, definitions, channels, Vec::new()).await
+        Self::start(lake, definitions, channels, Vec::new(), Vec::new()).await
     }
 
     async fn start(
@@ -88,6 +94,7 @@ impl Server {
         definitions: Definitions,
         channels: Vec<Arc<dyn AlertChannel>>,
         providers: Vec<Arc<dyn LoginProvider>>,
+        reconcilers: Vec<(&'static str, Duration)>,
     ) -> Self {
         let options = lake.database.connect_options();
         let service = Service::new(
@@ -106,6 +113,7 @@ impl Server {
             process: Process {
                 version: APPLICATION.version,
                 retention: Some(Retention::default()),
+                reconcilers,
                 ..Process::default()
             },
             channels,
@@ -175,15 +183,6 @@ impl Server {
 /// The days of the installation.
 pub(crate) fn calendar() -> Calendar {
     Calendar { zone: chrono_tz::Europe::Berlin, first_day: APPLICATION.first_day }
-}
-
-/// What differs from run to run in pages.
-pub(crate) fn settings() -> insta::Settings {
-    let mut settings = crate::service_lake::settings();
-    settings.add_filter(r"\?v=[0-9a-f]{16}", "?v=[version]");
-    settings.set_snapshot_path("snapshots");
-    settings.set_prepend_module_to_snapshot(false);
-    settings
 }
 
 /// The command lines on a page, as a shell gets them.

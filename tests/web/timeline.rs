@@ -1,19 +1,17 @@
 //! The timeline.
 
-use insta::assert_snapshot;
-
-use crate::server::{Server, settings};
+use crate::look::shot;
+use crate::server::Server;
 use crate::service_lake::instant;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_ran_and_what_is_due_lie_side_by_side() {
     let server = Server::new().await;
-    let _guard = settings().bind_to_scope();
     server.lake.record(2, 19, 60).await;
     assert!(server.lake.says("materialize lake.regions").await.ends_with("[0]"));
     assert!(server.lake.says("backfill lake.daily 2026-03-19").await.ends_with("[1]"), "the check refuses it");
     assert_eq!(server.post("/schedules/nightly/trigger", &[]).await.status, 303);
-    assert_snapshot!("timeline", server.get("/timeline").await.main());
+    shot("timeline_full", &server.get("/timeline").await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

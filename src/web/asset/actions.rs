@@ -86,7 +86,9 @@ async fn plan(
     let head = Head::of(&app, &name)?;
     let request = wanted.request(&head);
     let plan = app.service.plan(&request).await?;
-    let command = request.command_line(LaunchKind::suited_to(plan.partition_count).verb());
+    // With something missing upstream, the form launches only in spite of that.
+    let launched = Request { force: request.force || !plan.missing_upstream.is_empty(), ..request };
+    let command = launched.command_line(LaunchKind::suited_to(plan.partition_count).verb());
     let path = format!("/assets/{}/plan", head.spec.key);
     let pairs = [("from", wanted.from.as_str()), ("to", &wanted.to), ("what", &wanted.what), ("upstream", "true")];
     let with_upstream = address(&path, pairs);

@@ -132,6 +132,7 @@ struct Standing {
     bar: HeatBar,
     legend: HeatLegend,
     is_empty: bool,
+    is_loading: bool,
 }
 
 impl askama::filters::HtmlSafe for Standing {}
@@ -144,12 +145,13 @@ impl Standing {
             class: head.class(),
             key: head.spec.key.to_string(),
             kind: head.spec.kind.as_str(),
-            partitioned: head.spec.partitions.as_str(),
+            partitioned: words::partitioned(page, head.spec.partitions.as_str()),
             first: cells.first().map(|cell| cell.first.to_string()).unwrap_or_default(),
             last: cells.last().map(|cell| cell.last.to_string()).unwrap_or_default(),
             bar: HeatBar::picker(page, &cells),
             legend: HeatLegend::new(page, &cells),
             is_empty: cells.is_empty(),
+            is_loading: head.is_loading,
             page: page.clone(),
         }
     }
@@ -162,6 +164,7 @@ struct Partitions {
     page: Page,
     key: String,
     is_external: bool,
+    is_loading: bool,
     failure: Option<NewestStepView>,
     log: Option<LogLines>,
     rows: Vec<PartitionRowView>,
@@ -216,6 +219,7 @@ impl Partitions {
             older,
             states: states.into_iter().filter(|(_, count)| *count > 0).collect(),
             is_external: !head.spec.is_materializable(),
+            is_loading: head.is_loading,
             page: page.clone(),
             key,
             failure,

@@ -97,7 +97,7 @@ fn retry(page: &Page, policy: &RetryPolicy) -> String {
     format!(
         "{} {}, {} {growth}",
         page.t("attempts are repeated at most", "Versuche werden wiederholt, höchstens"),
-        page.number(policy.retries),
+        page.so_many(policy.retries, page.t("time", "Mal"), page.t("times", "Mal")),
         page.t("after", "nach"),
     )
 }

@@ -90,6 +90,10 @@ impl Panel {
         words::partitioned(&self.page, self.spec.partitions.as_str())
     }
 
+    fn is_overdue(&self, due_at: &DateTime<Utc>) -> bool {
+        *due_at <= self.page.now
+    }
+
     /// The first paragraph of the description.
     fn summary(&self) -> &str {
         self.spec.description.split("\n\n").next().unwrap_or_default()
@@ -103,7 +107,12 @@ fn counts(page: &Page, spec: &AssetSpec, picture: &AssetPicture) -> Vec<Count> {
     let sets = [
         ("state-failed", page.t("failed", "fehlgeschlagen"), given_up, reason),
         ("state-running", page.t("under way", "in Arbeit"), picture.under_way(), None),
-        ("state-missing", page.t("missing", "fehlen"), picture.missing.clone(), None),
+        (
+            "state-missing",
+            page.t("missing", if picture.missing.len() == 1 { "fehlt" } else { "fehlen" }),
+            picture.missing.clone(),
+            None,
+        ),
         ("state-stale", page.t("stale", "veraltet"), picture.stale.partitions(), None),
     ];
     let counts = sets.into_iter().filter(|(_, _, subset, _)| !subset.is_empty());
