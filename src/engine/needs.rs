@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use tokio::try_join;
 
 use super::inputs::{Inputs, mark_questions, ordinal_of, upstream_subsets};
 use super::status::{compare, late_rows, read_versions};
@@ -78,8 +79,7 @@ pub async fn partition_needs(
             found.push(Found { ordinal, need, version, reasons, late: late.map(|late| late.changes) });
         }
     }
-    let times = look.content_times(&found).await?;
-    let mut steps = look.newest_steps(&found).await?;
+    let (times, mut steps) = try_join!(look.content_times(&found), look.newest_steps(&found))?;
     let partitions = found
         .into_iter()
         .map(|found| {

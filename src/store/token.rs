@@ -1,7 +1,7 @@
 //! Tokens: what programs show instead of a password.
 
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
+use sqlx::{FromRow, PgExecutor};
 
 use super::audit::{NewAudit, record};
 use super::error::Context;
@@ -91,8 +91,10 @@ impl Store {
         .context("making a token")?;
         let Some(token_id) = token_id else { return Ok(None) };
         record(&mut transaction, audit).await?;
+        // Before it is there for good: who made it hears of it, or it was never made.
+        let created = one(&mut *transaction, token_id).await?;
         transaction.commit().await.context("making a token")?;
-        self.token(token_id).await
+        Ok(created)
     }
 
     /// The token of this number.
@@ -100,11 +102,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be used.
     pub async fn token(&self, token_id: i64) -> Result<Option<TokenRecord>, StoreError> {
-        sqlx::query_as(sqlx::AssertSqlSafe(format!("{TOKENS} t.token_id = $1")))
-            .bind(token_id)
-            .fetch_optional(&self.pool)
-            .await
-            .context("reading a token")
+        one(&self.pool, token_id).await
     }
 
     /// The tokens of an account, or of all, newest first, at most 10,000; revoked ones too.
@@ -200,4 +198,12 @@ impl Store {
         transaction.commit().await.context("revoking a token")?;
         Ok(true)
     }
+}
+
+async fn one(executor: impl PgExecutor<'_>, token_id: i64) -> Result<Option<TokenRecord>, StoreError> {
+    sqlx::query_as(sqlx::AssertSqlSafe(format!("{TOKENS} t.token_id = $1")))
+        .bind(token_id)
+        .fetch_optional(executor)
+        .await
+        .context("reading a token")
 }
