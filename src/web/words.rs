@@ -75,6 +75,7 @@ pub(crate) fn state<'a>(page: &Page, word: &'a str) -> &'a str {
         "fresh" => page.t("fresh", "frisch"),
         "stale" => page.t("stale", "veraltet"),
         "missing" => page.t("missing", "fehlt"),
+        "empty" => page.t("empty", "leer"),
         "external" => page.t("external", "von außen"),
         "not due" => page.t("not due", "nicht fällig"),
         "pass" => page.t("kept", "eingehalten"),

@@ -13,6 +13,7 @@ mod dashboards;
 mod files;
 mod frame;
 mod generated;
+mod german;
 mod home;
 mod layout;
 mod lineage;
