@@ -10,17 +10,20 @@ use crate::daemon::automation::Finding;
 use crate::web::page::Page;
 
 impl German for Automation {
-    fn german(&self, page: &Page) -> String {
-        let several =
-            |parts: &[Self], word: &str| parts.iter().map(|part| part.german(page)).collect::<Vec<_>>().join(word);
-        match self {
-            Self::Manual => "nur auf Anforderung".to_owned(),
-            Self::Cron(expression) => format!("cron {expression}"),
-            Self::Eager { .. } => "eager".to_owned(),
-            Self::OnClose { .. } => "on close".to_owned(),
-            Self::Any(parts) => several(parts, " oder "),
-            Self::All(parts) => several(parts, " und "),
-        }
+    fn german(&self, _: &Page) -> String {
+        in_short(self)
+    }
+}
+
+fn in_short(automation: &Automation) -> String {
+    let several = |parts: &[Automation], word: &str| parts.iter().map(in_short).collect::<Vec<_>>().join(word);
+    match automation {
+        Automation::Manual => "nur auf Anforderung".to_owned(),
+        Automation::Cron(expression) => format!("cron {expression}"),
+        Automation::Eager { .. } => "eager".to_owned(),
+        Automation::OnClose { .. } => "on close".to_owned(),
+        Automation::Any(parts) => several(parts, " oder "),
+        Automation::All(parts) => several(parts, " und "),
     }
 }
 
