@@ -244,7 +244,7 @@ fn asset_text(session: &Session, detail: &AssetDetailView) -> String {
         ("partitions", partitions),
         ("reads", reads.join(", ")),
         ("read by", list(&asset.downstream)),
-        ("automation", asset.automation.clone()),
+        ("automation", asset.automation.to_string()),
         ("owner", asset.owner.clone().unwrap_or_default()),
         ("tags", asset.tags.join(", ")),
         ("pool", asset.pool.clone().unwrap_or_default()),

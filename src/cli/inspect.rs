@@ -43,7 +43,7 @@ fn assets_text(assets: &[AssetView]) -> String {
             asset.asset.to_string(),
             asset.kind.as_str().to_owned(),
             asset.partitioned.to_owned(),
-            asset.automation.clone(),
+            asset.automation.to_string(),
             shortened(&one_line(asset.description.lines().next().unwrap_or_default()), DESCRIPTION_CHARACTERS),
         ]
     });

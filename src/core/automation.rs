@@ -6,15 +6,16 @@
 //! repeats what failed: a partition whose newest step failed, was blocked or was canceled is built again when something it
 //! reads changed after that step began, or at the next tick of a cron expression after it ended.
 
-use std::fmt::Write as _;
+mod condition;
+
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
+pub use self::condition::{Condition, Met};
 use crate::core::cron::{CronError, CronExpression};
 use crate::core::key::AssetKey;
-use crate::core::partition::{Cadence, PartitionsDefinition};
 use crate::core::policy::{Automation, WaitPolicy};
 use crate::core::subset::PartitionSubset;
 
@@ -234,43 +235,6 @@ impl Rule {
             }
         }
     }
-
-    /// The rule in words, with what is to be said of each of its conditions, one line for each.
-    #[must_use]
-    pub fn sentences(&self, situation: &Situation, now: DateTime<Utc>, zone: Tz) -> Vec<String> {
-        let waits = |due: Due| match due {
-            Due::Now => "is met".to_owned(),
-            Due::At(instant) => format!("will be met at {}", shown(instant, zone)),
-            Due::OnChange if situation.would_only_fail_again(now) && !matches!(self, Self::Manual) => {
-                "waits for a change: nothing has changed since the last step failed".to_owned()
-            }
-            Due::OnChange => "waits for a change".to_owned(),
-        };
-        let due = self.due(situation, now, zone);
-        match self {
-            Self::Manual => vec!["manual: it is built on request only".to_owned()],
-            Self::Cron(expression) => vec![format!("cron `{expression}` {}", waits(due))],
-            Self::Eager(debounce) => {
-                let mut sentence = format!("eager (after {} without a change) {}", span(*debounce), waits(due));
-                if situation.changes.newest > DateTime::UNIX_EPOCH {
-                    // Infallible: a `String` takes everything.
-                    let _ = write!(sentence, "; the newest change was at {}", shown(situation.changes.newest, zone));
-                }
-                vec![sentence]
-            }
-            Self::OnClose(_) if situation.need == Need::Stale => {
-                vec!["on_close is for the first build, and there is one".to_owned()]
-            }
-            Self::OnClose(grace) => {
-                vec![format!("on_close ({} after the window has ended) {}", span(*grace), waits(due))]
-            }
-            Self::Any(parts) | Self::All(parts) => {
-                let word = if matches!(self, Self::Any(_)) { "any of" } else { "all of" };
-                let inner = parts.iter().flat_map(|part| part.sentences(situation, now, zone));
-                inner.map(|sentence| format!("{word}: {sentence}")).collect()
-            }
-        }
-    }
 }
 
 /// Whether `upstreams` have what the policy asks for: `None` when they do not, else whether something is lacking.
@@ -305,26 +269,6 @@ pub fn decide(
     }
 }
 
-/// `waiting for 2 of 31 days of silver.user_activity: 2026-02-03, 2026-02-07`; `None` when nothing is lacking.
-#[must_use]
-pub fn lacking_sentence(state: &UpstreamState, partitions: &PartitionsDefinition) -> Option<String> {
-    if state.lacking.is_empty() {
-        return None;
-    }
-    let mut sentence = format!("waiting for {} of {} ", state.lacking.len(), state.required);
-    let noun = match partitions.cadence() {
-        Some(Cadence::Hourly) => "hour",
-        Some(Cadence::Daily) => "day",
-        Some(Cadence::Weekly) => "week",
-        Some(Cadence::Monthly) => "month",
-        None => "partition",
-    };
-    let plural = if state.required == 1 { "" } else { "s" };
-    // Infallible: a `String` takes everything.
-    let _ = write!(sentence, "{noun}{plural} of {}: {}", state.asset, partitions.describe_ranges(&state.lacking));
-    Some(sentence)
-}
-
 fn delta(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
@@ -340,16 +284,4 @@ fn known(instant: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
 
 fn before(instant: DateTime<Utc>) -> DateTime<Utc> {
     instant.checked_sub_signed(TimeDelta::nanoseconds(1)).unwrap_or(instant)
-}
-
-fn shown(instant: DateTime<Utc>, zone: Tz) -> String {
-    instant.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-/// `90 s`, `15 min`, `2 h`, `1 d`: in the largest unit that leaves no rest.
-fn span(delta: TimeDelta) -> String {
-    let seconds = delta.num_seconds();
-    let unit =
-        [(86_400, "d"), (3_600, "h"), (60, "min")].into_iter().find(|(size, _)| seconds > 0 && seconds % size == 0);
-    unit.map_or_else(|| format!("{seconds} s"), |(size, name)| format!("{} {name}", seconds / size))
 }

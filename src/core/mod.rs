@@ -18,5 +18,6 @@ pub mod stretches;
 pub mod subset;
 pub mod suggest;
 pub mod time;
+pub mod told;
 pub mod version;
 pub mod word;

@@ -5,6 +5,7 @@
 
 mod cadence;
 mod calendar_text;
+mod described;
 mod error;
 mod keys;
 mod selection;
@@ -19,6 +20,7 @@ use chrono_tz::Tz;
 use serde::{Serialize, Serializer};
 
 pub use self::cadence::Cadence;
+pub use self::described::Described;
 pub use self::error::PartitionError;
 use crate::core::key::PartitionKey;
 use crate::core::subset::PartitionSubset;

@@ -20,7 +20,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 pub use self::cause::{AutomationCause, CauseEntry};
-pub use self::explain::{Evaluation, explain};
+pub use self::explain::{Evaluation, Finding, explain};
 use self::memory::Memory;
 use super::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
 use crate::asset::definitions::Definitions;

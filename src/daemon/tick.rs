@@ -1,6 +1,7 @@
 //! One tick of a schedule: what it builds, and the run that does.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -9,11 +10,12 @@ use serde_json::json;
 use crate::asset::definitions::Definitions;
 use crate::asset::spec::AssetSpec;
 use crate::core::key::AssetKey;
+use crate::core::partition::Described;
 use crate::core::plan::{PartitionSets, Withheld, add_affected, withhold_incomplete};
 use crate::core::schedule::ScheduleSpec;
 use crate::core::subset::PartitionSubset;
 use crate::engine::extent::{self, ExtentError};
-use crate::engine::launch::{LaunchError, LaunchRequest, described, prepare, present};
+use crate::engine::launch::{LaunchError, LaunchRequest, prepare, present};
 use crate::engine::needs::partition_needs;
 use crate::store::launch::{NewRun, NewSteps, RunCause};
 use crate::store::schedule::{NewTick, TickKind, TickOutcome};
@@ -47,32 +49,68 @@ impl TickPlan {
 
     /// What is left out and why, or why there is nothing to build; `None` when everything due is built.
     #[must_use]
-    pub fn message(&self, definitions: &Definitions, schedule: &ScheduleSpec) -> Option<String> {
+    pub fn message(&self, definitions: &Definitions, schedule: &ScheduleSpec) -> Option<TickMessage> {
         if let Some(problem) = &self.problem {
-            return Some(problem.to_string());
+            return Some(TickMessage::Problem(problem.to_string()));
         }
         if self.withheld.is_empty() {
-            return self
-                .sets
-                .is_empty()
-                .then(|| "nothing to do: what it would build is there, and nothing it was made of changed".to_owned());
+            return self.sets.is_empty().then_some(TickMessage::NothingToDo);
         }
-        let told = self.withheld.iter().take(TOLD_ASSETS).map(|(key, withheld)| {
-            let partitions =
-                definitions.asset(key).map_or_else(String::new, |spec| spec.partitions.describe(&withheld.partitions));
-            let missing: Vec<String> = described(definitions, &withheld.missing)
-                .into_iter()
-                .map(|(key, partitions)| format!("{key} {partitions}"))
-                .collect();
-            format!("{key} {partitions} needs {}", missing.join(" and "))
-        });
-        let more = match self.withheld.len().saturating_sub(TOLD_ASSETS) {
-            0 => String::new(),
-            more => format!("; and {more} more"),
+        let described = |key: &AssetKey, subset: &PartitionSubset| {
+            let partitions = definitions.asset(key).map(|spec| spec.partitions.described(subset));
+            (key.clone(), partitions.unwrap_or_default())
         };
-        let told = told.collect::<Vec<_>>().join("; ");
-        let remedy = format!("`backfill '{}' --missing` builds what is missing", schedule.selection);
-        Some(format!("not built, because something is missing: {told}{more}. {remedy}"))
+        let told = self.withheld.iter().take(TOLD_ASSETS).map(|(key, withheld)| {
+            let missing = withheld.missing.iter().map(|(key, subset)| described(key, subset)).collect();
+            (described(key, &withheld.partitions), missing)
+        });
+        Some(TickMessage::Withheld {
+            told: told.collect(),
+            more: self.withheld.len().saturating_sub(TOLD_ASSETS),
+            selection: schedule.selection.to_string(),
+        })
+    }
+}
+
+/// An asset and partitions of it.
+type Partitions = (AssetKey, Described);
+
+/// What is left out of a tick and why, or why there is nothing to build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TickMessage {
+    /// It cannot be made out which partitions are meant.
+    Problem(String),
+    /// Everything is there, and made of what there is now.
+    NothingToDo,
+    /// Something that is read is missing.
+    Withheld {
+        /// What is not built, each with what is missing of what it reads.
+        told: Vec<(Partitions, Vec<Partitions>)>,
+        /// How many more assets there are of which something is not built.
+        more: usize,
+        /// The schedule's selection.
+        selection: String,
+    },
+}
+
+impl fmt::Display for TickMessage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Problem(problem) => formatter.write_str(problem),
+            Self::NothingToDo => {
+                formatter.write_str("nothing to do: what it would build is there, and nothing it was made of changed")
+            }
+            Self::Withheld { told, more, selection } => {
+                let told = told.iter().map(|((key, partitions), missing)| {
+                    let missing = missing.iter().map(|(key, partitions)| format!("{key} {partitions}"));
+                    format!("{key} {partitions} needs {}", missing.collect::<Vec<_>>().join(" and "))
+                });
+                let told = told.collect::<Vec<_>>().join("; ");
+                let more = if *more == 0 { String::new() } else { format!("; and {more} more") };
+                let remedy = format!("`backfill '{selection}' --missing` builds what is missing");
+                write!(formatter, "not built, because something is missing: {told}{more}. {remedy}")
+            }
+        }
     }
 }
 
@@ -165,7 +203,8 @@ pub async fn prepare_tick(
     now: DateTime<Utc>,
 ) -> Result<PreparedTick, StoreError> {
     let plan = plan_tick(store, definitions, schedule, at, now).await?;
-    let (outcome, message) = (plan.outcome(), plan.message(definitions, schedule));
+    let outcome = plan.outcome();
+    let message = plan.message(definitions, schedule).map(|message| message.to_string());
     if outcome != TickOutcome::Launched {
         return Ok(PreparedTick { outcome, message, launch: None });
     }

@@ -233,8 +233,7 @@ pub async fn prepare(
 }
 
 /// The sets with their partitions in words.
-#[must_use]
-pub fn described(definitions: &Definitions, sets: &PartitionSets) -> Vec<(AssetKey, String)> {
+fn described(definitions: &Definitions, sets: &PartitionSets) -> Vec<(AssetKey, String)> {
     sets.iter()
         .map(|(key, subset)| {
             let text = definitions.asset(key).map_or_else(String::new, |spec| spec.partitions.describe(subset));

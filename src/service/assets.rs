@@ -13,6 +13,7 @@ use crate::asset::definitions::Definitions;
 use crate::asset::spec::{AssetKind, AssetSpec};
 use crate::core::key::{AssetKey, PartitionKey};
 use crate::core::policy::Automation;
+use crate::core::told::Told;
 use crate::core::word::{self, Word};
 
 /// An asset in a list.
@@ -40,7 +41,8 @@ pub struct AssetView {
     /// What reads it directly.
     pub downstream: Vec<AssetKey>,
     /// When it runs by itself, in words.
-    pub automation: String,
+    #[schema(value_type = String)]
+    pub automation: Told<Automation>,
     /// Who answers for it.
     pub owner: Option<String>,
     /// Words for selections.
@@ -86,7 +88,7 @@ pub(super) fn asset_view(definitions: &Definitions, spec: &AssetSpec) -> AssetVi
         end: spec.partitions.as_time().and_then(|time| time.end()),
         upstream: owned(graph.upstream(&spec.key)),
         downstream: owned(graph.downstream(&spec.key)),
-        automation: automation_text(&spec.automation),
+        automation: Told::new(automation_text(&spec.automation), spec.automation.clone()),
         owner: spec.owner.clone(),
         tags: spec.tags.clone(),
         checks: spec.checks.iter().map(|check| check.name.clone()).collect(),

@@ -7,10 +7,11 @@ use utoipa::ToSchema;
 use super::picture::AssetPicture;
 use super::{Service, ServiceError};
 use crate::asset::spec::AssetSpec;
-use crate::core::automation::Rule;
+use crate::core::automation::{Condition, Rule};
 use crate::core::key::{AssetKey, PartitionKey};
 use crate::core::subset::PartitionSubset;
-use crate::daemon::automation::explain;
+use crate::core::told::Told;
+use crate::daemon::automation::{Finding, explain};
 
 /// What automation makes of one partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -18,9 +19,11 @@ pub struct PartitionEvaluationView {
     /// The partition.
     pub partition: PartitionKey,
     /// In one sentence.
-    pub verdict: String,
+    #[schema(value_type = String)]
+    pub verdict: Told<Finding>,
     /// The conditions, one sentence each: `waiting for 2 of 31 days: …`.
-    pub conditions: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub conditions: Vec<Told<Condition>>,
     /// When time alone leads to a build, if nothing changes.
     pub next_at: Option<DateTime<Utc>>,
 }

@@ -1,5 +1,6 @@
 //! Whether a process can do its work.
 
+use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Process;
+use crate::core::told::Told;
 use crate::store::observe::HealthRecord;
 
 /// A reconciler may be late by this many of its intervals, and by this much more, before it counts as stuck: an
@@ -33,12 +35,66 @@ pub struct PartHealth {
     /// Whether it is in order.
     pub ok: bool,
     /// What is wrong, and what to do.
-    pub problem: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub problem: Option<Told<HealthProblem>>,
+}
+
+/// What is wrong with a part of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HealthProblem {
+    /// What the database, or whoever looks at its version, says.
+    Said(String),
+    /// Something that is not told to whoever asks.
+    Untold,
+    /// The worker of this process is not known.
+    NotRegistered,
+    /// The lease of its worker is over, since so many seconds.
+    LeaseOver(i64),
+    /// No process leads.
+    NobodyLeads,
+    /// The lease of the process that leads is over, since so many seconds.
+    LeaderLeaseOver(i64),
+    /// The reconciler was never activated.
+    NeverRan,
+    /// No activation of the reconciler succeeded; this is the newest error.
+    NeverSucceeded(String),
+    /// The reconciler does not succeed as often as it ought to.
+    Overdue {
+        /// How long ago it last did, in seconds.
+        age: i64,
+        /// How often it ought to, in seconds.
+        interval: u64,
+        /// The newest error, if there was one since.
+        error: Option<String>,
+    },
+}
+
+impl fmt::Display for HealthProblem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Said(text) => formatter.write_str(text),
+            Self::Untold => formatter.write_str("out of order"),
+            Self::NotRegistered => {
+                formatter.write_str("this process is not registered: its steps, if it had any, were given to others")
+            }
+            Self::LeaseOver(seconds) => write!(formatter, "its lease is over since {seconds} s"),
+            Self::NobodyLeads => formatter.write_str("no process leads: no reconciler runs anywhere"),
+            Self::LeaderLeaseOver(seconds) => {
+                write!(formatter, "the lease of the process that leads is over since {seconds} s")
+            }
+            Self::NeverRan => formatter.write_str("it never ran"),
+            Self::NeverSucceeded(error) => write!(formatter, "it never succeeded: {error}"),
+            Self::Overdue { age, interval, error } => {
+                write!(formatter, "it last succeeded {age} s ago, and ought to every {interval} s")?;
+                error.as_ref().map_or(Ok(()), |error| write!(formatter, ": {error}"))
+            }
+        }
+    }
 }
 
 impl PartHealth {
-    fn new(part: impl Into<String>, problem: Option<String>) -> Self {
-        Self { part: part.into(), ok: problem.is_none(), problem }
+    fn new(part: impl Into<String>, problem: Option<HealthProblem>) -> Self {
+        Self { part: part.into(), ok: problem.is_none(), problem: problem.map(Told::from) }
     }
 }
 
@@ -49,7 +105,7 @@ impl HealthView {
 
     /// Nothing is known without the database.
     pub(super) fn without_database(at: DateTime<Utc>, reason: String) -> Self {
-        Self::new(at, vec![PartHealth::new("database", Some(reason))])
+        Self::new(at, vec![PartHealth::new("database", Some(HealthProblem::Said(reason)))])
     }
 }
 
@@ -64,7 +120,8 @@ pub(super) struct Judged<'a> {
 
 impl Judged<'_> {
     pub(super) fn health(self) -> HealthView {
-        let mut parts = vec![PartHealth::new("database", None), PartHealth::new("migrations", self.schema.clone())];
+        let schema = self.schema.clone().map(HealthProblem::Said);
+        let mut parts = vec![PartHealth::new("database", None), PartHealth::new("migrations", schema)];
         if self.process.worker_id.is_some() {
             parts.push(PartHealth::new("worker", self.worker_problem()));
         }
@@ -77,43 +134,30 @@ impl Judged<'_> {
         HealthView::new(self.now, parts)
     }
 
-    fn worker_problem(&self) -> Option<String> {
+    fn worker_problem(&self) -> Option<HealthProblem> {
         match self.record.lease_ends_at {
-            None => Some("this process is not registered: its steps, if it had any, were given to others".to_owned()),
-            Some(end) if end <= self.now => {
-                Some(format!("its lease is over since {} s", (self.now - end).num_seconds()))
-            }
+            None => Some(HealthProblem::NotRegistered),
+            Some(end) if end <= self.now => Some(HealthProblem::LeaseOver((self.now - end).num_seconds())),
             Some(_) => None,
         }
     }
 
-    fn leader_problem(&self) -> Option<String> {
+    fn leader_problem(&self) -> Option<HealthProblem> {
         match self.record.leader_lease_ends_at {
-            None => Some("no process leads: no reconciler runs anywhere".to_owned()),
-            Some(end) if end <= self.now => {
-                Some(format!("the lease of the process that leads is over since {} s", (self.now - end).num_seconds()))
-            }
+            None => Some(HealthProblem::NobodyLeads),
+            Some(end) if end <= self.now => Some(HealthProblem::LeaderLeaseOver((self.now - end).num_seconds())),
             Some(_) => None,
         }
     }
 
-    fn reconciler_problem(&self, name: &str, interval: Duration) -> Option<String> {
+    fn reconciler_problem(&self, name: &str, interval: Duration) -> Option<HealthProblem> {
         let found = self.record.reconcilers.iter().find(|reconciler| reconciler.name == name);
+        let error = found.and_then(|reconciler| reconciler.error.clone());
         let Some(succeeded_at) = found.and_then(|reconciler| reconciler.succeeded_at) else {
-            return Some(match found.and_then(|reconciler| reconciler.error.as_deref()) {
-                Some(error) => format!("it never succeeded: {error}"),
-                None => "it never ran".to_owned(),
-            });
+            return Some(error.map_or(HealthProblem::NeverRan, HealthProblem::NeverSucceeded));
         };
         let age = self.now - succeeded_at;
         let limit = TimeDelta::from_std(interval * LATE_INTERVALS + LATE_MARGIN).unwrap_or(TimeDelta::MAX);
-        (age > limit).then(|| {
-            let last =
-                format!("it last succeeded {} s ago, and ought to every {} s", age.num_seconds(), interval.as_secs());
-            match found.and_then(|reconciler| reconciler.error.as_deref()) {
-                Some(error) => format!("{last}: {error}"),
-                None => last,
-            }
-        })
+        (age > limit).then(|| HealthProblem::Overdue { age: age.num_seconds(), interval: interval.as_secs(), error })
     }
 }

@@ -8,11 +8,12 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::cause::partition_cause_text;
+use super::cause::{Because, partition_cause_text};
 use super::run::command_of;
 use super::{Service, ServiceError};
 use crate::core::key::AssetKey;
 use crate::core::partition::Ordinal;
+use crate::core::told::Told;
 use crate::store::history::{AttemptHistory, CheckRecord, MaterializationRecord, StepRecord};
 
 /// A version of a partition.
@@ -105,7 +106,8 @@ pub struct StepView {
     /// Why the run exists.
     pub cause: String,
     /// The same in words, as far as it concerns this partition.
-    pub because: String,
+    #[schema(value_type = String)]
+    pub because: Told<Because>,
     /// What was asked for.
     pub command: String,
     /// When it was asked for.

@@ -28,6 +28,7 @@ mod mark;
 mod metrics;
 mod newest_step;
 mod observer;
+mod obstacle;
 mod obstacles;
 mod overview;
 mod partitions;
@@ -71,6 +72,7 @@ pub use self::asset::AssetDetailView;
 pub use self::assets::{AssetView, asset_views, list_assets};
 pub use self::automation::{AutomationView, PartitionEvaluationView, is_automated, unfresh};
 pub use self::backfill::{BackfillAssetView, BackfillDetailView, BackfillProgressView, BackfillView, ControlledView};
+pub use self::cause::{Because, Matter};
 pub use self::column_lineage::{ColumnLineageView, ColumnSourceView, ReadColumnsView, UpstreamColumnView};
 pub use self::condition::AssetCondition;
 pub use self::dashboards::{
@@ -81,7 +83,7 @@ pub use self::error::{ErrorKind, ServiceError};
 pub use self::estimate::EstimateView;
 pub use self::garbage::{GarbageRows, GarbageView, Retention};
 pub use self::graph::{GraphEdge, GraphNode, GraphView, graph, graph_of};
-pub use self::health::{HealthView, PartHealth};
+pub use self::health::{HealthProblem, HealthView, PartHealth};
 pub use self::history::{AttemptView, CheckView, MaterializationView, StepView};
 pub use self::idempotency::{Once, RecordedAnswer, RequestKey};
 pub use self::instance::InstanceView;
@@ -91,7 +93,7 @@ pub use self::mark::{MarkedView, mark_command};
 pub use self::metrics::{MetricFamily, MetricKind, Sample, Value};
 pub use self::newest_step::NewestStepView;
 pub use self::observer::Observer;
-pub use self::obstacles::{ObstacleKind, ObstacleView};
+pub use self::obstacle::{Obstacle, ObstacleKind, ObstacleView, PoolHolder};
 pub use self::overview::{FailingCheckView, OverviewView, RanView};
 pub use self::partitions::{
     PartitionPageView, PartitionQuery, PartitionRowView, PartitionStepView, PartitionVersionView, SeriesPointView,

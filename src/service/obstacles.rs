@@ -3,12 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::cause::instant_text;
-use super::ids::short;
+use super::obstacle::{Obstacle, ObstacleView, PoolHolder};
 use super::{Service, ServiceError};
 use crate::asset::spec::AssetSpec;
 use crate::core::key::AssetKey;
@@ -16,62 +13,13 @@ use crate::core::partition::Ordinal;
 use crate::core::plan::PartitionSets;
 use crate::core::subset::PartitionSubset;
 use crate::store::history::StepRecord;
-use crate::store::waiting::{COUNTED_BEFORE, RunningStep, Surroundings};
+use crate::store::waiting::{RunningStep, Surroundings};
 
 /// How many of those that hold a pool, or of the failures upstream, are told.
 const TOLD: usize = 5;
 
 /// How many partitions of an asset are looked at for a failure.
 const LOOKED_AT: usize = 1_000;
-
-/// One thing that keeps a partition waiting.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ObstacleView {
-    /// What kind of thing.
-    pub kind: ObstacleKind,
-    /// In words.
-    pub sentence: String,
-    /// The command that removes it, if one does.
-    pub command: Option<String>,
-}
-
-/// What keeps a partition waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ObstacleKind {
-    /// Something it reads failed, or was kept from running by something that did.
-    FailedUpstream,
-    /// Its run was asked to stop.
-    Canceling,
-    /// Its run is paused.
-    Paused,
-    /// Other steps of its run come first: it reads what they build.
-    Inputs,
-    /// It failed and is tried again at a later time.
-    Delay,
-    /// Another run builds the same partition.
-    SamePartition,
-    /// Its pool is full.
-    PoolFull,
-    /// So many steps of its run are running as may.
-    RunLimit,
-    /// No worker is alive.
-    NoWorker,
-    /// The workers are busy.
-    Busy,
-    /// Other steps are before it.
-    Queued,
-}
-
-impl ObstacleView {
-    fn new(kind: ObstacleKind, sentence: impl Into<String>) -> Self {
-        Self { kind, sentence: sentence.into(), command: None }
-    }
-
-    fn with_command(self, command: String) -> Self {
-        Self { command: Some(command), ..self }
-    }
-}
 
 impl Service {
     /// What keeps the partition's newest step from being begun, the most decisive first; nothing when it waits for
@@ -88,28 +36,21 @@ impl Service {
         }
         let Some(around) = self.store.surroundings(step.step_id, now).await? else { return Ok(Vec::new()) };
         let zone = self.definitions.calendar().zone;
-        let run = short(step.run_id);
+        let run_id = step.run_id;
         let mut obstacles = Vec::new();
         if around.cancel_requested_at.is_some() {
-            let sentence = format!("Its run {run} was asked to stop: nothing of it begins any more.");
-            return Ok(vec![ObstacleView::new(ObstacleKind::Canceling, sentence)]);
+            return Ok(vec![ObstacleView::new(Obstacle::Canceling { run_id }, zone)]);
         }
-        if let Some(since) = around.paused_at {
-            let sentence = format!("Its run {run} is paused since {}.", instant_text(since, zone));
-            obstacles.push(ObstacleView::new(ObstacleKind::Paused, sentence).with_command(format!("run resume {run}")));
-        }
+        obstacles.extend(around.paused_at.map(|since| Obstacle::Paused { run_id, since }));
         if step.state == "pending" {
-            obstacles.extend(self.unfinished_inputs(spec, ordinal, step.run_id, now).await?);
-            return Ok(obstacles);
+            obstacles.extend(self.unfinished_inputs(spec, ordinal, run_id, now).await?);
+        } else {
+            obstacles.extend(step.retry_at.filter(|at| *at > now).map(|at| Obstacle::Delay { at }));
+            let running = self.store.running_steps().await?;
+            obstacles.extend(self.held_by_others(spec, step, &running));
+            obstacles.extend(limits(step, &around, &running));
         }
-        if let Some(at) = step.retry_at.filter(|at| *at > now) {
-            let sentence = format!("It is tried again at {}.", instant_text(at, zone));
-            obstacles.push(ObstacleView::new(ObstacleKind::Delay, sentence));
-        }
-        let running = self.store.running_steps().await?;
-        obstacles.extend(self.held_by_others(spec, step, &running));
-        obstacles.extend(limits(step, &around, &running));
-        Ok(obstacles)
+        Ok(obstacles.into_iter().map(|obstacle| ObstacleView::new(obstacle, zone)).collect())
     }
 
     /// The steps of the same run that build what the partition reads.
@@ -119,7 +60,7 @@ impl Service {
         ordinal: Ordinal,
         run_id: Uuid,
         now: DateTime<Utc>,
-    ) -> Result<Option<ObstacleView>, ServiceError> {
+    ) -> Result<Option<Obstacle>, ServiceError> {
         let mut open: BTreeMap<String, Vec<(Ordinal, Ordinal)>> = BTreeMap::new();
         for range in self.store.step_ranges(run_id).await? {
             if matches!(range.state.as_str(), "pending" | "ready" | "running") {
@@ -132,11 +73,11 @@ impl Service {
             let Some(ranges) = open.remove(key.as_str()) else { continue };
             let unfinished = PartitionSubset::from_ranges(ranges).intersection(&required);
             if !unfinished.is_empty() {
-                waits.push(format!("{key} {}", upstream.partitions.describe(&unfinished)));
+                let partitions = upstream.partitions.described(&unfinished);
+                waits.push((key, partitions));
             }
         }
-        let sentence = format!("It waits for what run {} builds first: {}.", short(run_id), waits.join("; "));
-        Ok((!waits.is_empty()).then(|| ObstacleView::new(ObstacleKind::Inputs, sentence)))
+        Ok((!waits.is_empty()).then_some(Obstacle::Inputs { run_id, waits }))
     }
 
     /// What `subset` needs of each of its upstreams.
@@ -148,19 +89,14 @@ impl Service {
         required.collect()
     }
 
-    fn held_by_others(&self, spec: &AssetSpec, step: &StepRecord, running: &[RunningStep]) -> Vec<ObstacleView> {
-        let zone = self.definitions.calendar().zone;
-        let since = |step: &RunningStep| {
-            step.started_at.map_or_else(String::new, |at| format!(" since {}", instant_text(at, zone)))
-        };
+    fn held_by_others(&self, spec: &AssetSpec, step: &StepRecord, running: &[RunningStep]) -> Vec<Obstacle> {
         let mut obstacles = Vec::new();
         let same = running.iter().find(|other| {
             other.run_id != step.run_id
                 && (&other.asset_key, &other.partition_key) == (&step.asset_key, &step.partition_key)
         });
         if let Some(other) = same {
-            let sentence = format!("Run {} builds the same partition{}.", short(other.run_id), since(other));
-            obstacles.push(ObstacleView::new(ObstacleKind::SamePartition, sentence));
+            obstacles.push(Obstacle::SamePartition { run_id: other.run_id, since: other.started_at });
         }
         let Some((pool, &limit)) = spec.pool.as_ref().and_then(|pool| self.definitions.pools().get_key_value(pool))
         else {
@@ -168,24 +104,18 @@ impl Service {
         };
         let holders: Vec<&RunningStep> = running.iter().filter(|other| other.pool.as_ref() == Some(pool)).collect();
         if holders.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
-            let told: Vec<String> = holders
-                .iter()
-                .take(TOLD)
-                .map(|other| {
-                    let (asset, partition) = (&other.asset_key, &other.partition_key);
-                    format!("{asset} {partition} (run {}{})", short(other.run_id), since(other))
-                })
-                .collect();
-            let more = match holders.len().saturating_sub(TOLD) {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            let sentence = format!(
-                "The pool {pool} is full, {} of {limit} at once: it is held by {}{more}.",
-                holders.len(),
-                told.join(", ")
-            );
-            obstacles.push(ObstacleView::new(ObstacleKind::PoolFull, sentence));
+            let told = holders.iter().take(TOLD).map(|other| PoolHolder {
+                asset: other.asset_key.clone(),
+                partition: other.partition_key.clone(),
+                run_id: other.run_id,
+                since: other.started_at,
+            });
+            obstacles.push(Obstacle::PoolFull {
+                pool: pool.clone(),
+                limit,
+                holders: told.collect(),
+                more: holders.len().saturating_sub(TOLD),
+            });
         }
         obstacles
     }
@@ -198,6 +128,7 @@ impl Service {
         ordinal: Ordinal,
         now: DateTime<Utc>,
     ) -> Result<Vec<ObstacleView>, ServiceError> {
+        let zone = self.definitions.calendar().zone;
         let mut obstacles = Vec::new();
         let mut seen: BTreeSet<AssetKey> = BTreeSet::new();
         let mut waiting = self.required_upstream(spec, &PartitionSubset::single(ordinal), now);
@@ -216,11 +147,13 @@ impl Service {
                 match step.state.as_str() {
                     "blocked" => blocked.push(step.ordinal),
                     "failed" if obstacles.len() < TOLD => {
-                        let reason = step.reason.as_deref().unwrap_or("no reason is known");
-                        let sentence =
-                            format!("{key} {} failed in run {}: {reason}", step.partition_key, short(step.run_id));
-                        let command = format!("why {key} {}", step.partition_key);
-                        obstacles.push(ObstacleView::new(ObstacleKind::FailedUpstream, sentence).with_command(command));
+                        let failed = Obstacle::FailedUpstream {
+                            asset: key.clone(),
+                            partition: step.partition_key,
+                            run_id: step.run_id,
+                            reason: step.reason,
+                        };
+                        obstacles.push(ObstacleView::new(failed, zone));
                     }
                     _ => {}
                 }
@@ -235,31 +168,20 @@ impl Service {
 }
 
 /// What concerns all steps of a run, or all of all runs.
-fn limits(step: &StepRecord, around: &Surroundings, running: &[RunningStep]) -> Vec<ObstacleView> {
+fn limits(step: &StepRecord, around: &Surroundings, running: &[RunningStep]) -> Vec<Obstacle> {
+    let run_id = step.run_id;
     let mut obstacles = Vec::new();
     if let Some(limit) = around.concurrency_limit.filter(|limit| around.running_in_run >= i64::from(*limit)) {
-        let sentence = format!(
-            "Its run {} carries out at most {limit} at once, and {} are running.",
-            short(step.run_id),
-            around.running_in_run
-        );
-        obstacles.push(ObstacleView::new(ObstacleKind::RunLimit, sentence));
+        obstacles.push(Obstacle::RunLimit { run_id, limit, running: around.running_in_run });
     }
     let busy = i64::try_from(running.len()).unwrap_or(i64::MAX);
     if around.workers == 0 {
-        let sentence = "No worker is alive: start one with `up` or `worker`, or work on the run from here.";
-        let command = format!("run resume {}", short(step.run_id));
-        obstacles.push(ObstacleView::new(ObstacleKind::NoWorker, sentence).with_command(command));
+        obstacles.push(Obstacle::NoWorker { run_id });
     } else if around.slots > 0 && busy >= around.slots {
-        let sentence = format!("All {} slots of the {} worker(s) are taken.", around.slots, around.workers);
-        obstacles.push(ObstacleView::new(ObstacleKind::Busy, sentence));
+        obstacles.push(Obstacle::Busy { slots: around.slots, workers: around.workers });
     }
     if around.before > 0 {
-        let count = match around.before {
-            COUNTED_BEFORE.. => format!("{COUNTED_BEFORE} or more"),
-            before => before.to_string(),
-        };
-        obstacles.push(ObstacleView::new(ObstacleKind::Queued, format!("{count} other step(s) come before it.")));
+        obstacles.push(Obstacle::queued(around.before));
     }
     obstacles
 }

@@ -11,10 +11,11 @@ use uuid::Uuid;
 
 use super::accounts::{Done, Role};
 use super::backfill::ended;
-use super::cause::cause_text;
+use super::cause::{Because, cause_text};
 use super::{ControlledView, FailureView, PartitionsView, Service, ServiceError};
 use crate::core::partition::Ordinal;
 use crate::core::subset::PartitionSubset;
+use crate::core::told::Told;
 use crate::store::run::{Control, RunRecord, StepCounts};
 use crate::store::run_list::{LiveState, RunFilter};
 
@@ -30,7 +31,8 @@ pub struct RunView {
     /// Why it exists: `manual`, `backfill`, `retry`, `schedule`, `automation` or `sensor`.
     pub cause: String,
     /// The same in words, with what belongs to it: the tick, the late rows, the sensor's key.
-    pub because: String,
+    #[schema(value_type = String)]
+    pub because: Told<Because>,
     /// The same as data, by cause.
     pub cause_detail: Option<Value>,
     /// `queued`, `running`, `paused`, `canceling`, `succeeded`, `failed` or `canceled`.

@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use super::{AttemptView, LogLineView, RunView, Service, ServiceError};
 use crate::core::key::AssetKey;
+use crate::core::partition::Described;
 use crate::core::subset::PartitionSubset;
+use crate::core::told::Told;
 use crate::store::run_detail::{AttemptRecord, LogFilter, LogRecord};
 
 /// How many attempts are told one by one.
@@ -51,7 +53,8 @@ pub struct RunTimeView {
     /// The asset.
     pub asset: String,
     /// The partitions, in words.
-    pub partitions: String,
+    #[schema(value_type = String)]
+    pub partitions: Told<Described>,
     /// How many.
     pub count: i64,
     /// Which try it was, from 1.
@@ -149,14 +152,13 @@ impl Service {
         let spec = record.asset_key.parse::<AssetKey>().ok().and_then(|key| self.definitions.asset(&key));
         let partitions = match spec {
             Some(spec) if !is_by_asset => {
-                spec.partitions.describe(&PartitionSubset::from_range(record.first, record.last))
+                spec.partitions.described(&PartitionSubset::from_range(record.first, record.last))
             }
-            _ if record.partitions == 1 => "1 partition".to_owned(),
-            _ => format!("{} partitions", record.partitions),
+            _ => Described { count: u64::try_from(record.partitions).unwrap_or(0), ..Described::default() },
         };
         RunTimeView {
             asset: record.asset_key,
-            partitions,
+            partitions: partitions.into(),
             count: record.partitions,
             attempt: record.attempt,
             started_at: record.started_at,

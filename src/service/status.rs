@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::cause::instant_text;
 use super::picture::{AssetPicture, Unbuilt};
 use super::{PartitionsView, Service, ServiceError};
 use crate::asset::spec::{AssetKind, AssetSpec};
@@ -17,6 +18,7 @@ use crate::core::policy::FreshnessPolicy;
 use crate::core::status::{Staleness, late_rows_sentence};
 use crate::core::stretches::Stretches;
 use crate::core::subset::PartitionSubset;
+use crate::core::told::Told;
 use crate::core::word::{self, Word};
 use crate::engine::freshness::freshness_of;
 use crate::engine::status::asset_statuses;
@@ -136,7 +138,8 @@ pub struct StaleReasonView {
     #[schema(value_type = String)]
     pub reason: Word,
     /// In words, times in the calendar's zone.
-    pub sentence: String,
+    #[schema(value_type = String)]
+    pub sentence: Told<Staleness>,
     /// The upstream that changed, if it is one.
     pub asset: Option<AssetKey>,
 }
@@ -147,7 +150,8 @@ pub struct FreshnessView {
     /// `unknown`, `pass`, `warn` or `fail`.
     pub state: FreshnessState,
     /// The policy in words.
-    pub policy: String,
+    #[schema(value_type = String)]
+    pub policy: Told<FreshnessPolicy>,
     /// From when on the policy is broken unless something newer is published; in the past exactly when it is broken.
     pub due_at: Option<DateTime<Utc>>,
     /// Since when the policy is broken; `None` when it is kept.
@@ -158,7 +162,7 @@ impl FreshnessView {
     pub(super) fn new(policy: FreshnessPolicy, freshness: Freshness) -> Self {
         Self {
             state: freshness.state,
-            policy: policy.to_string(),
+            policy: policy.into(),
             due_at: freshness.due_at,
             overdue_since: freshness.due_at.filter(|_| freshness.state == FreshnessState::Fail),
         }
@@ -315,12 +319,16 @@ pub(super) fn reason_view(reason: &Staleness, zone: Tz) -> StaleReasonView {
         Staleness::PublishedEarly => ("published_early", None),
         Staleness::IncompleteInputs => ("incomplete_inputs", None),
     };
-    let sentence = match reason {
+    let sentence = Told::new(staleness_sentence(reason, zone), reason.clone());
+    StaleReasonView { reason: word, sentence, asset: asset.cloned() }
+}
+
+/// The reason in words, times in `zone`.
+pub(super) fn staleness_sentence(reason: &Staleness, zone: Tz) -> String {
+    match reason {
         Staleness::LateRows { asset, rows, removed, since, writers } => {
-            let since = since.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S%:z").to_string();
-            late_rows_sentence(asset, *rows, *removed, &since, writers)
+            late_rows_sentence(asset, *rows, *removed, &instant_text(*since, zone), writers)
         }
         reason => reason.sentence(),
-    };
-    StaleReasonView { reason: word, sentence, asset: asset.cloned() }
+    }
 }

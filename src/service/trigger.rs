@@ -11,8 +11,9 @@ use super::request::quoted;
 use super::view::sets_view;
 use super::{AssetPartitionsView, LaunchedView, Service, ServiceError};
 use crate::core::key::AssetKey;
+use crate::core::told::Told;
 use crate::core::word::{self, Word};
-use crate::daemon::tick::{plan_tick, prepare_tick};
+use crate::daemon::tick::{TickMessage, plan_tick, prepare_tick};
 use crate::engine::extent::ExtentError;
 use crate::store::launch::RunCause;
 use crate::store::schedule::TickKind;
@@ -31,7 +32,8 @@ pub struct TickPlanView {
     /// What would be built, upstream first.
     pub partitions: Vec<AssetPartitionsView>,
     /// What is left out and why, or why nothing is built.
-    pub message: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub message: Option<Told<TickMessage>>,
 }
 
 /// What a manual tick came to.
@@ -69,7 +71,7 @@ impl Service {
             tick_at: at,
             outcome: plan.outcome().as_str(),
             partitions,
-            message: plan.message(&self.definitions, schedule),
+            message: plan.message(&self.definitions, schedule).map(Told::from),
         })
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::cause::partition_cause_text;
+use super::cause::{Because, partition_cause_text};
 use super::history::{CheckView, MaterializationView, StepView};
 use super::run::command_of;
 use super::status::{StaleReasonView, reason_view};
@@ -18,6 +18,7 @@ use crate::core::plan::{PartitionSets, partitions_read};
 use crate::core::status::Staleness;
 use crate::core::subset::PartitionSubset;
 use crate::core::time::TimeWindow;
+use crate::core::told::Told;
 use crate::daemon::automation::{Evaluation, explain};
 use crate::engine::extent::ExtentError;
 use crate::engine::freshness::freshness_of;
@@ -121,7 +122,8 @@ pub struct BuiltByView {
     /// The kind of cause: `manual`, `backfill`, `retry`, `schedule`, `automation` or `sensor`.
     pub cause: String,
     /// Why it built this partition.
-    pub because: String,
+    #[schema(value_type = String)]
+    pub because: Told<Because>,
     /// What was asked for.
     pub command: String,
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::App;
 use super::access::Viewer;
 use super::failure::PageError;
-use super::page::{Page, PageResult, rendered};
+use super::page::{Language, Page, PageResult, rendered};
 use crate::service::{AlertDetailView, AlertView};
 
 /// How many alerts a page lists.
@@ -66,6 +66,25 @@ impl Page {
             "quarantine_grew" => self.t("rows came too late", "Zeilen kamen zu spät"),
             other => other,
         }
+    }
+
+    /// What an alert says in German, where that follows from its kind; in English it says so itself.
+    pub(super) fn alert_in_german(&self, alert: &AlertView) -> Option<String> {
+        if self.language == Language::English {
+            return None;
+        }
+        let subject = &alert.subject;
+        Some(match alert.kind.as_str() {
+            "run_failed" => format!("{subject} wurde nicht gebaut"),
+            "check_failed" => {
+                let (asset, check) = subject.split_once(' ')?;
+                format!("Prüfung `{check}` von {asset} schlug fehl")
+            }
+            "freshness_failed" => format!("{subject} ist überfällig"),
+            "scheduler_stalled" => format!("{subject} steht still"),
+            "quarantine_grew" => format!("Zeilen von {subject} kamen zu spät und sind in Quarantäne"),
+            _ => return None,
+        })
     }
 
     /// What was said on a channel, in words.

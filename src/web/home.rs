@@ -154,7 +154,7 @@ fn notes(page: &Page, spec: &AssetSpec, picture: &AssetPicture, overview: &Overv
     let failure = picture.failed.iter().find(|(first, last, _)| !given_up.clip(*first, *last).is_empty());
     let reason = failure.and_then(|(_, _, unbuilt)| unbuilt.reason.clone()).unwrap_or_default();
     counted(given_up.len(), page.t("failed", "fehlgeschlagen"), reason);
-    let described = |subset: &PartitionSubset| spec.partitions.describe(subset);
+    let described = |subset: &PartitionSubset| page.partitions_of(&spec.partitions, subset);
     let under_way = picture.under_way();
     counted(under_way.len(), page.t("under way", "in Arbeit"), described(&under_way));
     let missing = picture.missing.len();

@@ -19,6 +19,7 @@ mod dashboards;
 mod download;
 mod failure;
 mod files;
+mod german;
 mod heat;
 mod home;
 mod identity;

@@ -12,7 +12,7 @@ use axum::{Json, Router};
 
 use super::access::Viewer;
 use super::{App, metrics};
-use crate::service::{HealthView, Origin};
+use crate::service::{HealthProblem, HealthView, Origin};
 
 async fn healthz() -> &'static str {
     "ok\n"
@@ -23,7 +23,7 @@ async fn readyz(Extension(origin): Extension<Origin>, State(app): State<Arc<App>
     if !origin.is_local {
         // What is wrong names addresses and databases: that is told on this very machine only.
         for problem in health.parts.iter_mut().filter_map(|part| part.problem.as_mut()) {
-            "out of order".clone_into(problem);
+            *problem = HealthProblem::Untold.into();
         }
     }
     (if health.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(health))

@@ -86,7 +86,7 @@ impl RunPart {
 fn gantt(page: &Page, times: &RunTimesView) -> Gantt {
     let mut rows: Vec<GanttRow> = Vec::new();
     for entry in &times.entries {
-        let label = format!("{} {}", entry.asset, entry.partitions);
+        let label = format!("{} {}", entry.asset, page.told(&entry.partitions));
         let outcome = words::state(page, &entry.outcome);
         let text = match (times.is_by_asset, entry.attempt) {
             (true, _) => format!("{} {outcome}", page.number(entry.count)),

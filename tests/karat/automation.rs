@@ -183,8 +183,8 @@ impl Robot {
         let ordinal = spec.partitions.ordinal(&partition.parse().unwrap()).unwrap();
         let evaluation =
             explain(&self.lake.store, &self.lake.definitions, spec, ordinal, self.lake.clock.now()).await.unwrap();
-        let mut lines = vec![evaluation.verdict];
-        lines.extend(evaluation.conditions);
+        let mut lines = vec![evaluation.verdict.to_string()];
+        lines.extend(evaluation.conditions.iter().map(ToString::to_string));
         lines.extend(evaluation.next_at.map(|instant| format!("next at {instant}")));
         lines.join("\n")
     }

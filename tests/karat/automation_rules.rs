@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Europe::Berlin;
 use karat::core::automation::{
-    Changes, Due, Failure, Need, Rule, Situation, UpstreamState, Verdict, decide, lacking_sentence, readiness,
+    Changes, Condition, Due, Failure, Need, Rule, Situation, UpstreamState, Verdict, decide, readiness,
 };
 use karat::core::partition::{Cadence, PartitionsDefinition};
 use karat::core::policy::{Automation, WaitPolicy};
@@ -170,28 +170,35 @@ fn everything_that_is_read_is_waited_for_unless_less_is_enough() {
 #[test]
 fn what_is_waited_for_is_named() {
     let days = PartitionsDefinition::time(Cadence::Daily, Berlin, "2026-01-01".parse().unwrap(), None).unwrap();
+    let sentence = |state: &UpstreamState, partitions: &PartitionsDefinition| {
+        Condition::lacking(state, partitions).map(|condition| condition.sentence(Berlin))
+    };
     assert_eq!(
-        lacking_sentence(&upstream(31, &[20_487, 20_491]), &days).unwrap(),
+        sentence(&upstream(31, &[20_487, 20_491]), &days).unwrap(),
         "waiting for 2 of 31 days of silver.user_activity: 2026-02-03, 2026-02-07"
     );
     assert_eq!(
-        lacking_sentence(&upstream(1, &[0]), &PartitionsDefinition::Unpartitioned).unwrap(),
+        sentence(&upstream(1, &[0]), &PartitionsDefinition::Unpartitioned).unwrap(),
         "waiting for 1 of 1 partition of silver.user_activity: all"
     );
-    assert_eq!(lacking_sentence(&upstream(31, &[]), &days), None);
+    assert_eq!(sentence(&upstream(31, &[]), &days), None);
 }
 
 #[test]
 fn each_condition_is_told() {
     let rule = Rule::new(&Automation::Any(&[NIGHTLY, EAGER, ON_CLOSE])).unwrap();
+    let sentences = |situation: &Situation, now: &str| {
+        let conditions = rule.conditions(situation, instant(now), Berlin);
+        conditions.iter().map(|condition| condition.sentence(Berlin)).collect::<Vec<_>>().join("\n")
+    };
     let late = stale("2026-03-20T10:00:00Z", "2026-03-20T10:00:50Z");
-    insta::assert_snapshot!(rule.sentences(&late, instant("2026-03-20T10:01:00Z"), Berlin).join("\n"), @r"
+    insta::assert_snapshot!(sentences(&late, "2026-03-20T10:01:00Z"), @r"
     any of: cron `15 3 * * *` will be met at 2026-03-21T03:15:00+01:00
     any of: eager (after 1 min without a change) will be met at 2026-03-20T11:01:50+01:00; the newest change was at 2026-03-20T11:00:50+01:00
     any of: on_close is for the first build, and there is one
     ");
     let broken = failed(missing(), "2026-03-09T23:01:00Z", "2026-03-09T23:02:00Z");
-    insta::assert_snapshot!(rule.sentences(&broken, instant("2026-03-09T23:03:00Z"), Berlin).join("\n"), @r"
+    insta::assert_snapshot!(sentences(&broken, "2026-03-09T23:03:00Z"), @r"
     any of: cron `15 3 * * *` will be met at 2026-03-10T03:15:00+01:00
     any of: eager (after 1 min without a change) waits for a change: nothing has changed since the last step failed; the newest change was at 2026-03-10T00:00:00+01:00
     any of: on_close (1 h after the window has ended) waits for a change: nothing has changed since the last step failed

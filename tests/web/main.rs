@@ -14,6 +14,7 @@ mod dashboards;
 mod files;
 mod frame;
 mod generated;
+mod german;
 mod home;
 mod hostile;
 mod html;

@@ -9,7 +9,7 @@ use crate::routes;
 /// is missing here fails the tests, and so does a state without its snapshot or a snapshot without its state.
 const PAGES: &str = "
     / home: loading no_assets nothing_built fresh under_way failing unwell database_away viewer part_german
-    /alerts alerts: none none_open none_older open all
+    /alerts alerts: none none_open none_older open all german
     /alerts/{id} alert: open over unknown
     /api api: page
     /assets assets: loading none none_match some
@@ -17,11 +17,12 @@ const PAGES: &str = "
         partitions_none columns columns_refused checks checks_none checks_unevaluated checks_failed metadata \
         metadata_none policies policies_external standing_part partitions_part database_away unknown
     /assets/{name}/mark mark: preview nothing_built refused viewer
-    /assets/{name}/plan plan: possible missing_upstream nothing_to_do bad_range refused viewer
-    /assets/{name}/why why: external running queued failed blocked stale fresh missing not_due refused
+    /assets/{name}/plan plan: possible missing_upstream nothing_to_do bad_range refused viewer german
+    /assets/{name}/why why: external running queued failed blocked stale fresh missing not_due refused \
+        failed_german stale_german queued_german
     /audit audit: none none_match some
     /automation automation: loading none some
-    /automation/{asset} automated: waiting nothing unknown
+    /automation/{asset} automated: waiting nothing unknown german
     /automation/{asset}/evaluations evaluations: waiting nothing
     /backfills backfills: none none_older some viewer
     /backfills/new backfill_new: blank plan missing_upstream nothing_to_do refused launch_refused viewer
@@ -38,12 +39,12 @@ const PAGES: &str = "
     /login/with/{provider} login_with: unknown
     /quarantine quarantine: none some of_asset discarded refused viewer
     /quarantine/{id} quarantined: waiting released discarded viewer unknown
-    /runs runs: none none_match some part canceled none_picked retry_refused refused viewer
+    /runs runs: none none_match some part canceled none_picked retry_refused refused viewer german
     /runs/{run_id} run: queued running paused canceling canceled failed succeeded of_retry retry_refused viewer unknown
     /runs/{run_id}/log log: nothing_yet lines none_match gone
     /schedules schedules: none some viewer
     /schedules/{name} schedule: on off unchanged triggered ticks gone german viewer unknown
-    /schedules/{name}/trigger trigger: plan nothing refused viewer
+    /schedules/{name}/trigger trigger: plan nothing refused viewer german
     /sensors sensors: none some failing
     /sensors/{name} sensor: new skipped off failing_viewer unknown
     /settings settings: alone busy delivered operator

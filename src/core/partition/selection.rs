@@ -4,12 +4,9 @@ use chrono::{DateTime, Utc};
 
 use super::calendar_text::CalendarText;
 use super::keys::malformed;
-use super::{Ordinal, PartitionError, PartitionsDefinition};
+use super::{Described, Ordinal, PartitionError, PartitionsDefinition};
 use crate::core::key::PartitionKey;
 use crate::core::subset::PartitionSubset;
-
-/// How many ranges [`PartitionsDefinition::describe`] spells out.
-const DESCRIBED_RANGES: usize = 8;
 
 impl PartitionsDefinition {
     /// The partitions that a text selects, among those that have begun at `now`.
@@ -36,7 +33,7 @@ impl PartitionsDefinition {
     fn parse_item(&self, text: &str, item: &str, now: DateTime<Utc>) -> Result<PartitionSubset, PartitionError> {
         let nothing_selected = || {
             let (first, newest) = (self.first(), self.existing(now).last().unwrap_or(self.first()));
-            let example = if first == newest { self.key(first).to_string() } else { self.range_text(first, newest) };
+            let example = self.describe_ranges(&PartitionSubset::from_range(first, newest));
             PartitionError::NothingSelected { text: text.to_owned(), example }
         };
         if item.is_empty() {
@@ -97,28 +94,19 @@ impl PartitionsDefinition {
     /// says how many more there are.
     #[must_use]
     pub fn describe(&self, subset: &PartitionSubset) -> String {
-        match subset.len() {
-            0 => "no partitions".to_owned(),
-            1 => format!("{} (1 partition)", self.describe_ranges(subset)),
-            count => format!("{} ({count} partitions)", self.describe_ranges(subset)),
-        }
+        self.described(subset).to_string()
     }
 
     /// The same without the count; empty for no partitions.
     #[must_use]
     pub fn describe_ranges(&self, subset: &PartitionSubset) -> String {
-        let ranges = subset.ranges();
-        let mut parts: Vec<String> =
-            ranges.iter().take(DESCRIBED_RANGES).map(|&(first, last)| self.range_text(first, last)).collect();
-        match ranges.len().saturating_sub(DESCRIBED_RANGES) {
-            0 => {}
-            1 => parts.push("and 1 more range".to_owned()),
-            more => parts.push(format!("and {more} more ranges")),
-        }
-        parts.join(", ")
+        self.described(subset).ranges()
     }
 
-    fn range_text(&self, first: Ordinal, last: Ordinal) -> String {
-        if first == last { self.key(first).to_string() } else { format!("{}..{}", self.key(first), self.key(last)) }
+    /// What [`Self::describe`] says, for whoever words it otherwise.
+    #[must_use]
+    pub fn described(&self, subset: &PartitionSubset) -> Described {
+        let ranges = subset.ranges().iter().map(|&(first, last)| (self.key(first), self.key(last)));
+        Described::new(ranges, subset.len())
     }
 }

@@ -8,7 +8,7 @@ use super::AssetPicture;
 use crate::core::key::PartitionKey;
 use crate::core::partition::{Ordinal, PartitionsDefinition};
 use crate::core::subset::PartitionSubset;
-use crate::service::status::reason_view;
+use crate::service::status::staleness_sentence;
 
 /// How a partition stands, or the worst of several; the first is the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -226,7 +226,7 @@ impl AssetPicture {
     pub fn reasons(&self, ordinal: Ordinal, zone: Tz) -> Vec<String> {
         let unbuilt = self.failed.get(ordinal).and_then(|unbuilt| unbuilt.reason.clone());
         let stale = self.stale.get(ordinal).into_iter().flatten();
-        unbuilt.into_iter().chain(stale.map(|reason| reason_view(reason, zone).sentence)).collect()
+        unbuilt.into_iter().chain(stale.map(|reason| staleness_sentence(reason, zone))).collect()
     }
 }
 

@@ -80,7 +80,7 @@ async fn assets(_: Viewer, State(app): State<Arc<App>>, page: Page, Query(filter
             Some(Row {
                 key: key.clone(),
                 condition: picture.asset(key).map(|asset| asset.condition()),
-                kind: spec.kind.as_str(),
+                kind: words::state(&page, spec.kind.as_str()),
                 partitioned: words::partitioned(&page, spec.partitions.as_str()),
                 description: spec.description.lines().next().unwrap_or_default().to_owned(),
             })

@@ -248,7 +248,7 @@ impl Partitions {
     /// What is the matter with a partition.
     fn matter(&self, row: &PartitionRowView) -> String {
         let failed = row.step.as_ref().filter(|_| row.state == HeatState::Failed).and_then(|step| step.reason.clone());
-        let stale = row.stale.iter().map(|reason| reason.sentence.as_str()).collect::<Vec<_>>().join("; ");
+        let stale = self.page.told_all(row.stale.iter().map(|reason| &reason.sentence), "; ");
         self.page.shortened(&failed.unwrap_or(stale), 300)
     }
 

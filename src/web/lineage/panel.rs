@@ -118,7 +118,7 @@ fn counts(page: &Page, spec: &AssetSpec, picture: &AssetPicture) -> Vec<Count> {
     let counts = sets.into_iter().filter(|(_, _, subset, _)| !subset.is_empty());
     counts
         .map(|(class, word, subset, reason)| {
-            let text = spec.partitions.describe(&subset);
+            let text = page.partitions_of(&spec.partitions, &subset);
             Count { class, count: subset.len(), word, text, reason }
         })
         .collect()
