@@ -22,6 +22,7 @@ mod history;
 mod idempotency;
 mod ids;
 mod instance;
+mod known;
 mod launch;
 mod log_tail;
 mod mark;

@@ -85,7 +85,7 @@ async fn plan(
 ) -> PageResult {
     let head = Head::of(&app, &name)?;
     let request = wanted.request(&head);
-    let plan = app.service.plan(&request).await?;
+    let plan = app.service.plan_as_pictured(&*app.newest_picture().await, &request).await?;
     let command = request.command_line(LaunchKind::suited_to(plan.partition_count).verb());
     let path = format!("/assets/{}/plan", head.spec.key);
     let pairs = [("from", wanted.from.as_str()), ("to", &wanted.to), ("what", &wanted.what), ("upstream", "true")];

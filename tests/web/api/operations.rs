@@ -27,13 +27,18 @@ async fn assets_are_told_as_the_command_line_tells_them() {
         ("/lineage", "graph --format json"),
         ("/assets/daily/why?partition=2026-03-03", "why lake.daily 2026-03-03 --json"),
         ("/assets/lake.daily/why?partition=2026-03-09", "why lake.daily 2026-03-09 --json"),
-        ("/status?selection=lake.daily", "status lake.daily --json"),
         ("/ticks?around=2026-03-29&count=4", "schedule next --around 2026-03-29 --count 4 --json"),
         ("/schedules/nightly/plan", "schedule trigger nightly --dry-run --json"),
     ] {
         let (told, _) = split(&server.lake.says(command).await);
         assert_eq!(server.asked(path).await, told, "{path}");
     }
+    let (told, _) = split(&server.lake.says("status lake.daily --json").await);
+    let status = server.asked("/status?selection=lake.daily").await;
+    assert_eq!(
+        (&status["items"], &status["at"], &status["is_fresh"]),
+        (&told["assets"], &told["at"], &told["is_fresh"])
+    );
     for (path, command) in [
         ("/assets", "ls --json"),
         ("/assets?selection=state:failed", "ls state:failed --json"),
