@@ -122,7 +122,7 @@ pub use self::sensors::{ChangedSensorView, EvaluationView, SensorDetailView, Sen
 pub use self::status::{
     AssetState, AssetStatusView, FailedView, FreshnessView, StaleReasonView, StaleView, StatusView,
 };
-pub use self::storage::{ReconcilerView, TableSizeView, VersionsView};
+pub use self::storage::{ReconcilerView, TableSizeView, TableSizesView, VersionsView};
 pub use self::timeline::{LaneKind, LaneView, SpanView, TimelineView};
 pub use self::trigger::{TickPlanView, TriggeredView};
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};

@@ -229,11 +229,15 @@ async fn what_only_pages_show_is_read_as_well() {
     let lanes = timeline["lanes"].as_array().unwrap();
     let backfills = lanes.iter().find(|lane| lane["kind"] == "backfill").unwrap();
     assert_eq!((&backfills["runs"][0]["run_id"], &backfills["runs"][0]["state"]), (&json!(run), &json!("failed")));
-    let tables = server.asked("/tables").await;
-    let tables = tables["items"].as_array().unwrap();
+    let measured = server.asked("/tables").await;
+    let tables = measured["items"].as_array().unwrap();
     for (table, own) in [("lake.daily", false), ("karat.step", true)] {
         assert!(tables.iter().any(|size| size["table"] == table && size["own"] == own), "{table}: {tables:?}");
     }
+    // They are not measured again at once.
+    assert_eq!((&measured["measured_at"], &measured["next"]), (&json!("2026-03-20T10:00:00Z"), &Value::Null));
+    server.lake.clock.advance(std::time::Duration::from_secs(30));
+    assert_eq!(server.asked("/tables").await, measured);
 }
 
 #[tokio::test]
