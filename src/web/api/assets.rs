@@ -8,7 +8,6 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -467,8 +466,7 @@ async fn figures(
         Some(figure) => vec![figure],
         None => figures.iter().take(USUAL_FIGURES).cloned().collect(),
     };
-    let (service, name) = (&app.service, spec.key.as_str());
-    let series = try_join_all(chosen.iter().map(|figure| service.series(name, figure, range, points))).await?;
+    let series = app.service.series(spec.key.as_str(), &chosen, range, points).await?;
     Ok(Json(FiguresView { asset: spec.key.clone(), figures, series }))
 }
 
