@@ -178,6 +178,7 @@ async fn what_a_run_did_is_found_in_the_tables_of_its_days() {
         let detail = service.run(run_id).await.unwrap();
         let kinds: Vec<&str> = detail.events.iter().map(|event| event.kind.as_str()).collect();
         assert_eq!(kinds, ["run_launched", "run_finished"]);
+        assert_eq!(service.run_events(run_id).await.unwrap(), detail.events);
         assert_ne!(detail.events[0].at.date_naive(), detail.events[1].at.date_naive());
         let times = service.run_times(&detail.run).await.unwrap();
         assert_eq!(times.entries.iter().map(|entry| entry.count).sum::<i64>(), 2, "{times:?}");
@@ -190,6 +191,7 @@ async fn what_a_run_did_is_found_in_the_tables_of_its_days() {
     }
     assert!(lake.store.attempts(&[]).await.unwrap().is_empty());
     assert!(lake.store.run_events(uuid::Uuid::nil(), 10).await.unwrap().is_empty());
+    assert!(service.run_events(uuid::Uuid::nil()).await.unwrap_err().to_string().contains("there is no run"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

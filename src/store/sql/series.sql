@@ -12,17 +12,17 @@ with newest as (
     from newest v
     left join karat.step s on s.step_id = v.step_id and 'seconds' = any ($5)
 )
-select f.place as figure, min(v.ordinal) as first, max(v.ordinal) as last, count(*) as count, min(f.value) as least,
-       avg(f.value) as average, max(f.value) as most
-from versions v
-cross join lateral (
-    select place,
-           case when name = 'rows' then v.row_count::double precision
-                when name = 'seconds' then v.seconds
-                when jsonb_typeof(v.metadata -> name) = 'number' then (v.metadata ->> name)::double precision
+select place as figure, min(ordinal) as first, max(ordinal) as last, count(*) as count, min(value) as least,
+       avg(value) as average, max(value) as most
+from (
+    select place, ordinal, bucket,
+           case when name = 'rows' then row_count::double precision
+                when name = 'seconds' then seconds
+                when jsonb_typeof(metadata -> name) = 'number' then (metadata ->> name)::double precision
            end as value
-    from unnest($5::text[]) with ordinality as wanted (name, place)
-) f
-where f.value is not null
-group by f.place, v.bucket
-order by f.place, first
+    from versions
+    cross join unnest($5::text[]) with ordinality as wanted (name, place)
+) figures
+where value is not null
+group by place, bucket
+order by place, first
