@@ -2,9 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
 use super::exit::{Exit, Failure};
+use super::instance::Instance;
 use super::output::{counted, grouped, one_line, shortened, table, time_text, toned};
-use super::remote::Call;
+use super::remote::{Call, Remote};
 use super::session::Session;
 use super::verb::{GraphArguments, GraphFormat, SelectionArguments, StatusArguments, selection_text};
 use crate::asset::spec::AssetKind;
@@ -52,10 +56,37 @@ fn assets_text(assets: &[AssetView]) -> String {
 
 pub(super) async fn status(session: &Session, arguments: &StatusArguments) -> Result<Exit, Failure> {
     let selection = selection_text(&arguments.selection.selection, &arguments.selection.exclude);
-    let there = Call::get(["status"]).with("selection", selection.as_deref());
-    let status = session.ask(async |service| service.status(selection.as_deref()).await, there).await?;
+    let status = session
+        .instance(async |instance| match instance {
+            Instance::Here(connected) => Ok(connected.service.status(selection.as_deref()).await?),
+            Instance::There(remote) => remote_status(remote, selection.as_deref()).await,
+        })
+        .await?;
     session.output.result(&status, |status| status_text(session, status, selection.as_deref()))?;
     Ok(if arguments.exit_code && !status.is_fresh { Exit::NotFresh } else { Exit::Ok })
+}
+
+/// A page of how assets stand, as a server tells it.
+#[derive(Deserialize)]
+struct StatusPage {
+    at: DateTime<Utc>,
+    /// Of all assets, on this page or not.
+    is_fresh: bool,
+    items: Vec<AssetStatusView>,
+    next: Option<String>,
+}
+
+/// All pages of how assets stand; at the time of the first, and fresh when each page says so.
+async fn remote_status(remote: &Remote, selection: Option<&str>) -> Result<StatusView, Failure> {
+    let page = Call::get(["status"]).with("selection", selection);
+    let StatusPage { at, mut is_fresh, items: mut assets, mut next } = remote.call(&page).await?;
+    while let Some(cursor) = next {
+        let more: StatusPage = remote.call(&page.clone().with("cursor", Some(cursor))).await?;
+        is_fresh &= more.is_fresh;
+        assets.extend(more.items);
+        next = more.next;
+    }
+    Ok(StatusView { at, assets, is_fresh })
 }
 
 fn status_text(session: &Session, status: &StatusView, selection: Option<&str>) -> String {

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::accounts::{Done, Role};
+use super::known::Known;
 use super::{PlanView, Request, Service, ServiceError};
 use crate::core::word::{self, Word};
 use crate::engine::launch::{LaunchError, LaunchRequest, Launched, prepare};
@@ -71,7 +72,7 @@ impl Service {
     /// launched then.
     pub async fn launch(&self, request: &Request, kind: LaunchKind) -> Result<LaunchedView, ServiceError> {
         self.authorize(Role::Operator)?;
-        let plan = self.resolve(request).await?;
+        let plan = self.resolve(request, Known::by_database(self)).await?;
         if !request.force && !plan.view.missing_upstream.is_empty() {
             let missing = plan.view.missing_upstream.iter();
             return Err(ServiceError::Launch(LaunchError::MissingInputs(

@@ -22,6 +22,7 @@ mod history;
 mod idempotency;
 mod ids;
 mod instance;
+mod known;
 mod launch;
 mod log_tail;
 mod mark;
@@ -124,7 +125,7 @@ pub use self::sensors::{ChangedSensorView, EvaluationView, SensorDetailView, Sen
 pub use self::status::{
     AssetState, AssetStatusView, FailedView, FreshnessView, StaleReasonView, StaleView, StatusView,
 };
-pub use self::storage::{ReconcilerView, TableSizeView, VersionsView};
+pub use self::storage::{ReconcilerView, TableSizeView, TableSizesView, VersionsView};
 pub use self::timeline::{LaneKind, LaneView, SpanView, TimelineView};
 pub use self::trigger::{TickPlanView, TriggeredView};
 pub use self::view::{AssetPartitionsView, PartitionRangeView, PartitionsView};

@@ -1,5 +1,6 @@
 //! Who watches the process from outside, and how often the database is asked for it.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use tokio::sync::Mutex;
 
 use super::health::Judged;
 use super::metrics::{derived_families, process_families, state_families};
-use super::{HealthView, MetricFamily, Process, Service, ServiceError};
+use super::{HealthView, MetricFamily, Process, Service, ServiceError, TableSizesView};
 use crate::store::Store;
 use crate::store::migrate::SchemaError;
 
@@ -24,6 +25,7 @@ const HEALTH_AGE: Duration = Duration::from_secs(1);
 const SCHEMA_AGE: Duration = Duration::from_secs(60);
 const STATE_AGE: Duration = Duration::from_secs(5);
 const DERIVED_AGE: Duration = Duration::from_secs(60);
+const SIZES_AGE: Duration = Duration::from_secs(60);
 
 /// Answers questions about a process and its installation, on connections of its own: a busy process still answers, and
 /// whoever asks cannot keep it from its work.
@@ -39,6 +41,7 @@ pub struct Observer {
     schema: Remembered<Option<String>>,
     state: Remembered<Gathered>,
     derived: Remembered<Gathered>,
+    sizes: Remembered<Arc<TableSizesView>>,
 }
 
 /// Metrics of the state; `None` when it could not be read.
@@ -67,6 +70,7 @@ impl Observer {
             schema: Remembered::default(),
             state: Remembered::default(),
             derived: Remembered::default(),
+            sizes: Remembered::default(),
         }
     }
 
@@ -102,6 +106,15 @@ impl Observer {
             Ok(result) => result.map_err(|error: SchemaError| error.to_string()),
             Err(_) => Err(format!("the database did not answer within {} s", PATIENCE.as_secs())),
         }
+    }
+
+    /// What the tables take, measured once a minute at most: the server looks at every file for that.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn table_sizes(&self) -> Result<Arc<TableSizesView>, ServiceError> {
+        let measure = async || self.service.table_sizes().await.map(Arc::new);
+        self.sizes.try_get(|_| SIZES_AGE, measure).await
     }
 
     /// The metrics: those of the process, and those of the state if it can be read.
@@ -144,14 +157,20 @@ impl<T> Default for Remembered<T> {
 impl<T: Clone> Remembered<T> {
     /// The last answer if it is younger than the `age` for such an answer, or a fresh one.
     async fn get(&self, age: impl Fn(&T) -> Duration, find: impl AsyncFnOnce() -> T) -> T {
+        let Ok(value) = self.try_get(age, async || Ok::<_, Infallible>(find().await)).await;
+        value
+    }
+
+    /// The same where there may be no answer, which is not remembered.
+    async fn try_get<E>(&self, age: impl Fn(&T) -> Duration, find: impl AsyncFnOnce() -> Result<T, E>) -> Result<T, E> {
         let mut last = self.last.lock().await;
         if let Some((at, value)) = &*last
             && at.elapsed() < age(value)
         {
-            return value.clone();
+            return Ok(value.clone());
         }
-        let value = find().await;
+        let value = find().await?;
         *last = Some((Instant::now(), value.clone()));
-        value
+        Ok(value)
     }
 }

@@ -11,7 +11,7 @@ use super::{Service, ServiceError, StaleReasonView};
 use crate::core::key::PartitionKey;
 use crate::core::partition::{Ordinal, PartitionsDefinition};
 use crate::core::time::TimeWindow;
-use crate::store::asset_list::Figure;
+use crate::store::asset_list::SeriesBucket;
 
 /// The most rows of a page.
 const MOST_ROWS: u32 = 500;
@@ -200,28 +200,23 @@ impl Service {
         Ok(figures)
     }
 
-    /// A figure of an asset over the partitions `range` (first and last number, inclusive; all without one): at most four
-    /// hundred points, made of the newest four thousand versions there.
+    /// Figures of an asset over the partitions `range` (first and last number, inclusive; all without one), in the order in
+    /// which they are asked for: at most four hundred points of each, made of the newest four thousand versions there.
     ///
     /// # Errors
     /// When there is no such asset, or the state cannot be read.
     pub async fn series(
         &self,
         asset: &str,
-        figure: &str,
+        figures: &[String],
         range: Option<(Ordinal, Ordinal)>,
         points: u32,
-    ) -> Result<SeriesView, ServiceError> {
+    ) -> Result<Vec<SeriesView>, ServiceError> {
         let spec = self.definitions.find(asset)?;
-        let wanted = match figure {
-            "rows" => Figure::Rows,
-            "seconds" => Figure::Seconds,
-            name => Figure::Noted(name),
-        };
         let range = range.unwrap_or((Ordinal::MIN, Ordinal::MAX));
         let points = i64::from(points.clamp(1, MOST_POINTS));
-        let buckets = self.store.series(spec.key.as_str(), wanted, range, points).await?;
-        let point = |bucket: crate::store::asset_list::SeriesBucket| SeriesPointView {
+        let buckets = self.store.series(spec.key.as_str(), figures, range, points).await?;
+        let point = |bucket: &SeriesBucket| SeriesPointView {
             first: key_of(&spec.partitions, bucket.first),
             last: key_of(&spec.partitions, bucket.last),
             partitions: bucket.count,
@@ -229,7 +224,11 @@ impl Service {
             average: bucket.average,
             most: bucket.most,
         };
-        Ok(SeriesView { figure: figure.to_owned(), points: buckets.into_iter().map(point).collect() })
+        let series = figures.iter().zip(1..).map(|(figure, place)| {
+            let own = buckets.iter().filter(|bucket| bucket.figure == place);
+            SeriesView { figure: figure.clone(), points: own.map(point).collect() }
+        });
+        Ok(series.collect())
     }
 }
 

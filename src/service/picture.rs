@@ -28,11 +28,11 @@ use chrono_tz::Tz;
 
 pub use self::heat::{HeatCell, HeatCounts, HeatState, heat};
 pub use self::keeper::PictureKeeper;
-use super::status::{is_fresh, status_view};
+use super::status::status_view;
 use super::{AssetState, AssetStatusView, StatusView};
 use crate::asset::definitions::Definitions;
 use crate::asset::spec::AssetSpec;
-use crate::core::freshness::Freshness;
+use crate::core::freshness::{Freshness, FreshnessState};
 use crate::core::key::AssetKey;
 use crate::core::partition::Ordinal;
 use crate::core::status::Staleness;
@@ -107,6 +107,12 @@ impl Picture {
         self.assets.get(key)
     }
 
+    /// Whether nothing of these assets is failed, missing, stale or overdue, as far as they are known.
+    #[must_use]
+    pub fn is_fresh<'a>(&self, assets: impl IntoIterator<Item = &'a Arc<AssetSpec>>) -> bool {
+        assets.into_iter().filter_map(|spec| self.asset(&spec.key)).all(|asset| asset.is_fresh())
+    }
+
     /// How these assets stand, in their order; those that are not known yet are left out.
     #[must_use]
     pub fn status<'a>(
@@ -115,9 +121,9 @@ impl Picture {
         assets: impl IntoIterator<Item = &'a Arc<AssetSpec>>,
     ) -> StatusView {
         let zone = definitions.calendar().zone;
-        let assets: Vec<AssetStatusView> =
-            assets.into_iter().filter_map(|spec| Some(self.asset(&spec.key)?.view(spec, zone))).collect();
-        StatusView { at: self.at, is_fresh: is_fresh(&assets), assets }
+        let specs: Vec<&Arc<AssetSpec>> = assets.into_iter().collect();
+        let assets = specs.iter().filter_map(|spec| Some(self.asset(&spec.key)?.view(spec, zone))).collect();
+        StatusView { at: self.at, is_fresh: self.is_fresh(specs), assets }
     }
 }
 
@@ -180,6 +186,13 @@ impl AssetPicture {
         } else {
             AssetState::Fresh
         }
+    }
+
+    /// Whether nothing is failed, missing, stale or overdue.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        let is_overdue = self.freshness.is_some_and(|freshness| freshness.state == FreshnessState::Fail);
+        matches!(self.state(), AssetState::Fresh | AssetState::Empty) && !is_overdue
     }
 
     /// The same for people and programs, with the keys of partitions instead of their numbers.

@@ -1,20 +1,19 @@
 //! From a request to the partitions that would be built: what a preview shows and a launch starts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::known::Known;
 use super::view::sets_view;
-use super::{AssetPartitionsView, Extent, PartitionState, PartitionsView, Request, Service, ServiceError};
+use super::{AssetPartitionsView, Extent, PartitionState, PartitionsView, Picture, Request, Service, ServiceError};
 use crate::asset::spec::{AssetKind, AssetSpec};
 use crate::core::key::AssetKey;
 use crate::core::plan::{PartitionSets, add_affected, add_missing_inputs};
 use crate::core::subset::PartitionSubset;
 use crate::engine::extent::{self, ExtentError};
-use crate::engine::launch::{missing_upstream, present};
-use crate::engine::status::asset_statuses;
 
 /// What a request comes to, before anything is launched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -75,12 +74,21 @@ impl Service {
     /// When the request is wrong ([`ErrorKind::Request`](super::ErrorKind)), when nothing is in the states asked for
     /// ([`ServiceError::NothingToDo`]), or when the state cannot be read. What is missing upstream is no error here.
     pub async fn plan(&self, request: &Request) -> Result<PlanView, ServiceError> {
-        Ok(self.resolve(request).await?.view)
+        Ok(self.resolve(request, Known::by_database(self)).await?.view)
     }
 
-    pub(super) async fn resolve(&self, request: &Request) -> Result<Plan, ServiceError> {
+    /// The same by what the picture shows, so that no partition is looked at: for showing what would be launched. What is
+    /// launched is decided by the database.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub async fn plan_as_pictured(&self, picture: &Picture, request: &Request) -> Result<PlanView, ServiceError> {
+        Ok(self.resolve(request, Known::by_picture(self, picture)).await?.view)
+    }
+
+    pub(super) async fn resolve(&self, request: &Request, known: Known<'_>) -> Result<Plan, ServiceError> {
         let now = self.now();
-        let selected = self.select(&request.selection).await?;
+        let selected = known.select(&request.selection).await?;
         let (built, external): (Vec<Arc<AssetSpec>>, Vec<Arc<AssetSpec>>) =
             selected.into_iter().partition(|spec| spec.is_materializable());
         if let ([], [first, ..]) = (built.as_slice(), external.as_slice()) {
@@ -93,18 +101,18 @@ impl Service {
             Err(ExtentError::NoPartitions(_)) if by_state && *extent == Extent::All => PartitionSets::new(),
             within => within?,
         };
-        let chosen = if by_state { self.in_states(request, extent, &built, &within).await? } else { within.clone() };
+        let chosen = if by_state { in_states(known, request, extent, &built, &within).await? } else { within.clone() };
         let mut sets = chosen.clone();
         if by_state {
             add_affected(&*self.definitions, &mut sets, &within, now);
         }
         if request.upstream {
             let ancestors = self.definitions.graph().ancestors(sets.keys(), None);
-            let present = present(&self.store, &self.definitions, &ancestors).await?;
+            let present = known.built(&ancestors).await?;
             add_missing_inputs(&*self.definitions, &mut sets, &present, now);
         }
-        let missing = missing_upstream(&self.store, &self.definitions, &sets, now).await?;
-        let present = present(&self.store, &self.definitions, sets.keys()).await?;
+        let missing = known.missing_upstream(&sets, now).await?;
+        let present = known.built(&sets.keys().cloned().collect()).await?;
         let selected: BTreeSet<&AssetKey> = built.iter().map(|spec| &spec.key).collect();
         // Partitions in a state are never fresh, so the test costs them nothing and stops where content stays equal.
         let only_if_stale: BTreeSet<AssetKey> = match by_state {
@@ -138,47 +146,45 @@ impl Service {
         };
         Ok(Plan { sets, only_if_stale, view })
     }
+}
 
-    /// The partitions in one of the states asked for.
-    async fn in_states(
-        &self,
-        request: &Request,
-        extent: &Extent,
-        assets: &[Arc<AssetSpec>],
-        within: &PartitionSets,
-    ) -> Result<PartitionSets, ServiceError> {
-        let keys: Vec<AssetKey> = assets.iter().map(|spec| spec.key.clone()).collect();
-        let statuses = asset_statuses(&self.store, &self.definitions, &keys, self.now()).await?;
-        let mut chosen: BTreeMap<AssetKey, PartitionSubset> = BTreeMap::new();
-        for (key, status) in statuses {
-            let nothing = PartitionSubset::empty();
-            let within = within.get(&key).unwrap_or(&nothing);
-            let mut subset = PartitionSubset::empty();
-            for state in &request.states {
-                let in_state = match state {
-                    PartitionState::Missing => status.missing.intersection(within),
-                    PartitionState::Stale => status.stale_partitions().intersection(within),
-                    // An open partition that failed was asked for by its name once.
-                    PartitionState::Failed if *extent == Extent::All => status.failed_partitions(),
-                    PartitionState::Failed => status.failed_partitions().intersection(within),
-                };
-                subset = subset.union(&in_state);
-            }
-            if !subset.is_empty() {
-                chosen.insert(key, subset);
-            }
-        }
-        if chosen.is_empty() {
-            let states: Vec<&str> = request.states.iter().map(|state| state.as_str()).collect();
-            let whose = match assets {
-                [one] => one.key.to_string(),
-                several => format!("the {} selected assets", several.len()),
+/// The partitions in one of the states asked for.
+async fn in_states(
+    known: Known<'_>,
+    request: &Request,
+    extent: &Extent,
+    assets: &[Arc<AssetSpec>],
+    within: &PartitionSets,
+) -> Result<PartitionSets, ServiceError> {
+    let mut chosen = PartitionSets::new();
+    for (key, asset) in known.standings(assets).await? {
+        let nothing = PartitionSubset::empty();
+        let within = within.get(&key).unwrap_or(&nothing);
+        let mut subset = PartitionSubset::empty();
+        for state in &request.states {
+            let in_state = match state {
+                PartitionState::Missing => asset.missing.intersection(within),
+                PartitionState::Stale => asset.stale.partitions().intersection(within),
+                // An open partition that failed was asked for by its name once.
+                PartitionState::Failed if *extent == Extent::All => asset.failed.partitions(),
+                PartitionState::Failed => asset.failed.partitions().intersection(within),
             };
-            return Err(ServiceError::NothingToDo(format!(
-                "nothing to do: no partition of {whose} is {}",
-                states.join(" or ")
-            )));
+            subset = subset.union(&in_state);
         }
-        Ok(chosen)
+        if !subset.is_empty() {
+            chosen.insert(key, subset);
+        }
     }
+    if chosen.is_empty() {
+        let states: Vec<&str> = request.states.iter().map(|state| state.as_str()).collect();
+        let whose = match assets {
+            [one] => one.key.to_string(),
+            several => format!("the {} selected assets", several.len()),
+        };
+        return Err(ServiceError::NothingToDo(format!(
+            "nothing to do: no partition of {whose} is {}",
+            states.join(" or ")
+        )));
+    }
+    Ok(chosen)
 }

@@ -313,9 +313,22 @@ impl Service {
         });
         let partitions = partitions.collect();
         let failures = self.first_failures(&[run_id]).await?;
+        Ok(RunDetailView { run, partitions, failures, events: self.events_of(run_id).await? })
+    }
+
+    /// What happened to a run, oldest first, the last hundred events.
+    ///
+    /// # Errors
+    /// When there is none of that id, or the state cannot be read.
+    pub async fn run_events(&self, run_id: Uuid) -> Result<Vec<EventView>, ServiceError> {
+        self.require_run(run_id).await?;
+        self.events_of(run_id).await
+    }
+
+    async fn events_of(&self, run_id: Uuid) -> Result<Vec<EventView>, ServiceError> {
         let events = self.store.run_events(run_id, SHOWN_EVENTS).await?.into_iter();
-        let events = events.map(|event| EventView { at: event.occurred_at, kind: event.kind, detail: event.detail });
-        Ok(RunDetailView { run, partitions, failures, events: events.collect() })
+        let view = events.map(|event| EventView { at: event.occurred_at, kind: event.kind, detail: event.detail });
+        Ok(view.collect())
     }
 
     /// What assets said while they were computed in a run, oldest first.

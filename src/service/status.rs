@@ -184,23 +184,15 @@ impl Service {
         let zone = self.definitions.calendar().zone;
         let mut statuses = asset_statuses(&self.store, &self.definitions, &keys, now).await?;
         let freshness = freshness_of(&self.store, &self.definitions, &specs, now).await?;
-        let assets: Vec<AssetStatusView> = specs
-            .iter()
-            .filter_map(|spec| {
-                let status = statuses.remove(&spec.key)?;
-                Some(AssetPicture::new(status, freshness.get(&spec.key).copied()).view(spec, zone))
-            })
-            .collect();
-        Ok(StatusView { at: now, is_fresh: is_fresh(&assets), assets })
+        let (mut assets, mut is_fresh) = (Vec::new(), true);
+        for spec in &specs {
+            let Some(status) = statuses.remove(&spec.key) else { continue };
+            let picture = AssetPicture::new(status, freshness.get(&spec.key).copied());
+            is_fresh &= picture.is_fresh();
+            assets.push(picture.view(spec, zone));
+        }
+        Ok(StatusView { at: now, assets, is_fresh })
     }
-}
-
-/// Whether nothing is failed, missing, stale or overdue.
-pub(super) fn is_fresh(assets: &[AssetStatusView]) -> bool {
-    assets.iter().all(|asset| {
-        matches!(asset.state, AssetState::Fresh | AssetState::Empty)
-            && asset.freshness.as_ref().is_none_or(|freshness| freshness.overdue_since.is_none())
-    })
 }
 
 pub(super) fn status_view(spec: &AssetSpec, status: &AssetPicture, zone: Tz) -> AssetStatusView {

@@ -6,6 +6,15 @@ use utoipa::ToSchema;
 
 use super::{Service, ServiceError};
 
+/// What the tables take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableSizesView {
+    /// When they were measured.
+    pub measured_at: DateTime<Utc>,
+    /// The tables of the state and those of the assets, the largest first.
+    pub tables: Vec<TableSizeView>,
+}
+
 /// What a table takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TableSizeView {
@@ -58,7 +67,8 @@ impl Service {
     ///
     /// # Errors
     /// When the state cannot be read.
-    pub async fn table_sizes(&self) -> Result<Vec<TableSizeView>, ServiceError> {
+    pub(super) async fn table_sizes(&self) -> Result<TableSizesView, ServiceError> {
+        let measured_at = self.now();
         let tables: Vec<&str> = self.definitions.assets().map(|asset| asset.key.as_str()).collect();
         let sizes = self.store.table_sizes(&tables).await?;
         let count = |number: i64| u64::try_from(number).unwrap_or(0);
@@ -69,7 +79,7 @@ impl Service {
             rows: count(size.rows),
             days: count(size.parts),
         });
-        Ok(views.collect())
+        Ok(TableSizesView { measured_at, tables: views.collect() })
     }
 
     /// Which versions of what are at work.

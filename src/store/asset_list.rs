@@ -1,7 +1,7 @@
 //! Lists and figures of one asset's partitions, by their present versions.
 
 use chrono::{DateTime, Utc};
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::error::Context;
@@ -32,20 +32,11 @@ pub struct VersionRow {
     pub seconds: Option<f64>,
 }
 
-/// A figure that versions have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Figure<'a> {
-    /// Their rows.
-    Rows,
-    /// How long their steps took, in seconds.
-    Seconds,
-    /// A number that the asset noted under this name.
-    Noted(&'a str),
-}
-
 /// A figure over neighbouring partitions.
 #[derive(Clone, Debug, PartialEq, FromRow)]
 pub struct SeriesBucket {
+    /// Which figure, by its place among those that were asked for, from 1.
+    pub figure: i64,
     /// The first partition's ordinal as stored.
     pub first: i64,
     /// The last one's.
@@ -87,56 +78,29 @@ impl Store {
         .context("reading the versions of partitions")
     }
 
-    /// A figure of the present versions with ordinals from `first` to `last`, as at most `buckets` buckets of neighbours;
-    /// of the newest [`SERIES_VERSIONS`] of them.
+    /// Figures of the present versions with ordinals from `first` to `last`, each as at most `buckets` buckets of
+    /// neighbours; of the newest [`SERIES_VERSIONS`] of them. A figure is `rows`, `seconds` (how long the step took), or the
+    /// name under which the asset notes a number. In the order of `figures`, and of ordinals.
     ///
     /// # Errors
     /// When the database cannot be used.
     pub async fn series(
         &self,
         asset_key: &str,
-        figure: Figure<'_>,
+        figures: &[String],
         (first, last): (i64, i64),
         buckets: i64,
     ) -> Result<Vec<SeriesBucket>, StoreError> {
-        let (value, join, name) = match figure {
-            Figure::Rows => ("m.row_count::double precision", "", None),
-            Figure::Seconds => (
-                "extract(epoch from s.finished_at - s.started_at)::double precision",
-                "join karat.step s on s.step_id = m.step_id",
-                None,
-            ),
-            Figure::Noted(name) => (
-                "case when jsonb_typeof(m.metadata -> $5) = 'number' then (m.metadata ->> $5)::double precision end",
-                "",
-                Some(name),
-            ),
-        };
-        sqlx::query_as(AssertSqlSafe(format!(
-            "select min(ordinal) as first, max(ordinal) as last, count(*) as count, min(value) as least,
-                    avg(value) as average, max(value) as most
-             from (
-                 select m.ordinal, {value} as value, min(m.ordinal) over () as lowest, max(m.ordinal) over () as highest
-                 from (
-                     select ordinal, row_count, step_id, metadata from karat.materialization
-                     where asset_key = $1 and current and ordinal between $2 and $3
-                     order by ordinal desc limit $6
-                 ) m
-                 {join}
-             ) versions
-             where value is not null
-             group by (ordinal - lowest) * $4 / (highest - lowest + 1)
-             order by 1"
-        )))
-        .bind(asset_key)
-        .bind(first)
-        .bind(last)
-        .bind(buckets.max(1))
-        .bind(name)
-        .bind(SERIES_VERSIONS)
-        .fetch_all(&self.pool)
-        .await
-        .context("reading the figures of versions")
+        sqlx::query_as(include_str!("sql/series.sql"))
+            .bind(asset_key)
+            .bind(first)
+            .bind(last)
+            .bind(buckets.max(1))
+            .bind(figures)
+            .bind(SERIES_VERSIONS)
+            .fetch_all(&self.pool)
+            .await
+            .context("reading the figures of versions")
     }
 
     /// The names under which the newest versions of the asset note numbers.

@@ -55,8 +55,8 @@ pub struct StepStretch {
     pub first: i64,
     /// Last ordinal as stored, inclusive.
     pub last: i64,
-    /// The partition's key, where it is one.
-    pub first_key: String,
+    /// The partition's key, of an asset not partitioned by time.
+    pub key: Option<String>,
 }
 
 /// A partition that something happened to.

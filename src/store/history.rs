@@ -316,19 +316,16 @@ impl Store {
     /// # Errors
     /// When the database cannot be used.
     pub async fn attempts(&self, steps: &[i64]) -> Result<Vec<AttemptHistory>, StoreError> {
+        let Some(span) = self.span_of_steps(steps).await? else { return Ok(Vec::new()) };
         sqlx::query_as(
             "select step_id, lease_epoch, worker_id, range_size, started_at, finished_at, outcome, error_kind, error, backtrace
              from karat.attempt
-             where step_id = any($1)
-               -- attempts begin after their run and end with it, give or take what clocks differ by: other days are not
-               -- looked at
-               and finished_at >= (select min(r.requested_at) from karat.run r join karat.step s using (run_id)
-                                   where s.step_id = any($1))
-               and finished_at <= (select max(coalesce(r.finished_at, 'infinity')) + interval '1 day'
-                                   from karat.run r join karat.step s using (run_id) where s.step_id = any($1))
+             where step_id = any($1) and finished_at >= $2 and finished_at <= $3
              order by step_id, lease_epoch",
         )
         .bind(steps)
+        .bind(span.first)
+        .bind(span.last)
         .fetch_all(&self.pool)
         .await
         .context("reading the attempts")

@@ -95,10 +95,11 @@ impl Store {
             #[sqlx(flatten)]
             line: LogLine,
         }
+        let Some(span) = self.run_span(run_id).await? else { return Ok(Vec::new()) };
         let mut rows: Vec<Row> = sqlx::query_as(
             "select s.asset_key, s.partition_key, l.logged_at, l.run_id, l.step_id, l.lease_epoch, l.sequence, l.level, l.target, l.message, l.fields
              from karat.log_line l join karat.step s on s.step_id = l.step_id
-             where l.run_id = $1 and l.logged_at >= (select requested_at - interval '1 hour' from karat.run where run_id = $1)
+             where l.run_id = $1 and l.logged_at >= $5 and l.logged_at <= $6
                and ($2::text is null or s.asset_key = $2) and ($3::text is null or s.partition_key = $3)
              order by l.logged_at desc, l.step_id desc, l.lease_epoch desc, l.sequence desc
              limit $4",
@@ -107,6 +108,8 @@ impl Store {
         .bind(asset_key)
         .bind(partition_key)
         .bind(limit)
+        .bind(span.first)
+        .bind(span.last)
         .fetch_all(&self.pool)
         .await
         .context("reading the log")?;
@@ -119,13 +122,15 @@ impl Store {
     /// # Errors
     /// When the database cannot be used.
     pub async fn run_log_bytes(&self, run_id: Uuid) -> Result<u64, StoreError> {
-        // No line is older than the run: days before it are not looked at.
+        let Some(span) = self.run_span(run_id).await? else { return Ok(0) };
         let bytes: i64 = sqlx::query_scalar(
             "select coalesce(sum(octet_length(l.message) + octet_length(l.fields::text)), 0)::bigint
              from karat.log_line l
-             where l.run_id = $1 and l.logged_at >= (select requested_at from karat.run where run_id = $1)",
+             where l.run_id = $1 and l.logged_at >= $2 and l.logged_at <= $3",
         )
         .bind(run_id)
+        .bind(span.first)
+        .bind(span.last)
         .fetch_one(&self.pool)
         .await
         .context("measuring the log")?;
@@ -137,16 +142,17 @@ impl Store {
     /// # Errors
     /// When the database cannot be used.
     pub async fn run_events(&self, run_id: Uuid, limit: i64) -> Result<Vec<EventRecord>, StoreError> {
+        let Some(span) = self.run_span(run_id).await? else { return Ok(Vec::new()) };
         let mut events: Vec<EventRecord> = sqlx::query_as(
             "select occurred_at, kind, run_id, step_id, detail from karat.event
-             where run_id = $1
-               -- nothing happened in it before it was asked for, give or take what clocks differ by
-               and occurred_at >= (select requested_at - interval '1 day' from karat.run where run_id = $1)
+             where run_id = $1 and occurred_at >= $3 and occurred_at <= $4
              -- what happened at one instant in the order in which it was written: nothing is ever changed here
              order by occurred_at desc, ctid desc limit $2",
         )
         .bind(run_id)
         .bind(limit)
+        .bind(span.first)
+        .bind(span.last)
         .fetch_all(&self.pool)
         .await
         .context("reading the events")?;

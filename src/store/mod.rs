@@ -41,6 +41,7 @@ pub mod reconciler;
 pub mod run;
 pub mod run_detail;
 pub mod run_list;
+mod run_span;
 pub mod schedule;
 pub mod sensor;
 pub mod session;

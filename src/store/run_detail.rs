@@ -54,31 +54,23 @@ pub struct PublishedRecord {
 /// How many of the last lines of a log are looked through for those that are asked for.
 pub const SEARCHED_LINES: i64 = 5_000;
 
-/// The last lines of a run by time. A line is not much older than its run nor much younger than its end, whatever the
-/// clocks of the workers: other days are not looked at.
+/// The last lines of a run by time.
 const LINES_OF_RUN: &str = "
-    with bounds as materialized (
-        select requested_at - interval '1 hour' as first_at, coalesce(finished_at, 'infinity') + interval '1 hour' as last_at
-        from karat.run where run_id = $1
-    ), lines as not materialized (
+    with lines as not materialized (
         select * from karat.log_line l
-        where l.run_id = $1
-          and l.logged_at >= (select first_at from bounds) and l.logged_at <= (select last_at from bounds)
+        where l.run_id = $1 and l.logged_at >= $8 and l.logged_at <= $9
         order by logged_at desc, step_id desc, lease_epoch desc, sequence desc
         limit $7
     )";
 
 /// Those of a partition, by its steps.
 const LINES_OF_PARTITION: &str = "
-    with bounds as materialized (
-        select requested_at - interval '1 hour' as first_at, coalesce(finished_at, 'infinity') + interval '1 hour' as last_at
-        from karat.run where run_id = $1
-    ), lines as not materialized (
+    with lines as not materialized (
         select l.* from karat.log_line l
         where l.step_id = any(array(
                   select step_id from karat.step
                   where run_id = $1 and partition_key = $3 and ($2::text is null or asset_key = $2)))
-          and l.logged_at >= (select first_at from bounds) and l.logged_at <= (select last_at from bounds)
+          and l.logged_at >= $8 and l.logged_at <= $9
         order by logged_at desc, step_id desc, lease_epoch desc, sequence desc
         limit $7
     )";
@@ -114,9 +106,12 @@ impl Store {
     /// # Errors
     /// When the database cannot be used.
     pub async fn run_attempts(&self, run_id: Uuid, limit: i64) -> Result<Vec<AttemptRecord>, StoreError> {
+        let Some(span) = self.run_span(run_id).await? else { return Ok(Vec::new()) };
         sqlx::query_as(include_str!("sql/run_attempts.sql"))
             .bind(run_id)
             .bind(limit)
+            .bind(span.first)
+            .bind(span.last)
             .fetch_all(self.pool())
             .await
             .context("reading the attempts of the run")
@@ -158,6 +153,7 @@ impl Store {
         filter: &LogFilter,
         limit: i64,
     ) -> Result<Vec<LogRecord>, StoreError> {
+        let Some(span) = self.run_span(run_id).await? else { return Ok(Vec::new()) };
         let is_notable = |levels: &Vec<&str>| levels.iter().all(|level| matches!(*level, "error" | "warn"));
         let source = match (&filter.partition_key, &filter.levels) {
             (Some(_), _) => LINES_OF_PARTITION.to_owned(),
@@ -175,6 +171,8 @@ impl Store {
             .bind(&filter.text)
             .bind(limit)
             .bind(SEARCHED_LINES)
+            .bind(span.first)
+            .bind(span.last)
             .fetch_all(self.pool())
             .await
             .context("reading the log")?;
@@ -193,9 +191,10 @@ impl Store {
         after: (DateTime<Utc>, i64, i64, i64),
         limit: i64,
     ) -> Result<Vec<LogRecord>, StoreError> {
+        let Some(span) = self.run_span(run_id).await? else { return Ok(Vec::new()) };
         sqlx::query_as(include_str!("sql/run_log_after.sql"))
             .bind(run_id)
-            .bind(after.0)
+            .bind(after.0.max(span.first))
             .bind(after.1)
             .bind(after.2)
             .bind(after.3)
@@ -204,6 +203,7 @@ impl Store {
             .bind(&filter.levels)
             .bind(&filter.text)
             .bind(limit)
+            .bind(span.last)
             .fetch_all(self.pool())
             .await
             .context("reading the log")

@@ -8,11 +8,14 @@ use tokio_util::sync::CancellationToken;
 use super::access::Caller;
 use crate::daemon::alert_channel::AlertChannel;
 use crate::engine::{Subscription, Wakeups};
-use crate::service::{LoginPolicy, LoginProvider, Observer, PictureKeeper, Service};
+use crate::service::{LoginPolicy, LoginProvider, Observer, Picture, PictureKeeper, Service};
 use crate::store::signal::Signal;
 
 /// How long a stream goes on at most without it being asked whether its reader may still read.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(300);
+
+/// How long the newest picture is waited for; after that it is taken as it is.
+const PICTURE_LIMIT: Duration = Duration::from_secs(2);
 
 /// What handlers share: everything they can ask, and what belongs to the process.
 pub(crate) struct App {
@@ -38,6 +41,14 @@ pub(crate) struct App {
 }
 
 impl App {
+    /// How everything stands, with what was committed before this was called unless that takes too long.
+    pub(crate) async fn newest_picture(&self) -> Arc<Picture> {
+        match tokio::time::timeout(PICTURE_LIMIT, self.picture.up_to_date()).await {
+            Ok(picture) => picture,
+            Err(_) => self.picture.current(),
+        }
+    }
+
     /// What happens in the database from now on.
     pub(crate) fn wakeups(&self) -> Subscription {
         self.wakeups.as_ref().map_or_else(Subscription::silent, Wakeups::subscribe)

@@ -19,7 +19,7 @@ use super::page::{Page, PageResult, rendered};
 use super::parts::Action;
 use crate::service::{
     BackfillProgressView, BackfillView, ErrorKind, EstimateView, Extent, LaunchKind, PartitionState, PlanView, Request,
-    Service, ServiceError,
+    ServiceError,
 };
 
 /// How many backfills a page lists.
@@ -196,7 +196,7 @@ async fn new(_: Viewer, State(app): State<Arc<App>>, page: Page, Query(wish): Qu
     } else {
         match wish.request() {
             Ok(request) => {
-                let preview = preview(&app.service, &request).await?;
+                let preview = preview(&app, &request).await?;
                 (Some(request), preview)
             }
             Err(sentence) => (None, Preview::Refused(sentence)),
@@ -207,14 +207,14 @@ async fn new(_: Viewer, State(app): State<Arc<App>>, page: Page, Query(wish): Qu
     rendered(&New { page, wish, request, preview, assets })
 }
 
-async fn preview(service: &Service, request: &Request) -> Result<Preview, ServiceError> {
-    let plan = match service.plan(request).await {
+async fn preview(app: &App, request: &Request) -> Result<Preview, ServiceError> {
+    let plan = match app.service.plan_as_pictured(&*app.newest_picture().await, request).await {
         Ok(plan) => plan,
         Err(error) if error.kind() == ErrorKind::Database => return Err(error),
         Err(error) => return Ok(Preview::Refused(error.to_string())),
     };
     let partitions = plan.assets.iter().map(|asset| (asset.asset.clone(), asset.partitions.count)).collect();
-    let estimate = service.estimate(&partitions, request.concurrency_limit).await?;
+    let estimate = app.service.estimate(&partitions, request.concurrency_limit).await?;
     Ok(Preview::Plan(Box::new((plan, estimate))))
 }
 

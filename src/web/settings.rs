@@ -13,7 +13,7 @@ use super::access::{Admin, Viewer};
 use super::failure::PageError;
 use super::page::{Page, PageResult, rendered};
 use super::parts::Action;
-use crate::service::{AlertView, HealthView, ReconcilerView, Retention, TableSizeView, VersionsView};
+use crate::service::{AlertView, HealthView, ReconcilerView, Retention, TableSizeView, TableSizesView, VersionsView};
 
 /// How many tables are listed, the largest first.
 const TABLES: usize = 40;
@@ -36,7 +36,7 @@ struct Settings {
     version: &'static str,
     retention: Option<Retention>,
     reconcilers: Vec<ReconcilerView>,
-    tables: Vec<TableSizeView>,
+    sizes: Arc<TableSizesView>,
     own_bytes: u64,
     data_bytes: u64,
     omitted: usize,
@@ -52,6 +52,10 @@ impl Settings {
         Action::new(&self.page, path, title, &format!("alert test {}", channel.name)).for_administrators()
     }
 
+    fn largest(&self) -> impl Iterator<Item = &TableSizeView> {
+        self.sizes.tables.iter().take(TABLES)
+    }
+
     fn waiting(&self) -> i64 {
         self.quarantine.iter().map(|(_, rows)| rows).sum()
     }
@@ -59,11 +63,9 @@ impl Settings {
 
 async fn settings(_: Viewer, State(app): State<Arc<App>>, page: Page) -> PageResult {
     let service = &app.service;
-    let mut tables = service.table_sizes().await?;
-    let bytes = |own: bool| tables.iter().filter(|table| table.own == own).map(|table| table.bytes).sum();
+    let sizes = app.observer.table_sizes().await?;
+    let bytes = |own: bool| sizes.tables.iter().filter(|table| table.own == own).map(|table| table.bytes).sum();
     let (own_bytes, data_bytes) = (bytes(true), bytes(false));
-    let omitted = tables.len().saturating_sub(TABLES);
-    tables.truncate(TABLES);
     let channels =
         app.channels.iter().map(|channel| Channel { name: channel.name().to_owned(), place: channel.url().place() });
     rendered(&Settings {
@@ -72,10 +74,10 @@ async fn settings(_: Viewer, State(app): State<Arc<App>>, page: Page) -> PageRes
         version: app.version,
         retention: app.observer.process().retention,
         reconcilers: service.reconcilers().await?,
-        tables,
+        omitted: sizes.tables.len().saturating_sub(TABLES),
+        sizes,
         own_bytes,
         data_bytes,
-        omitted,
         channels: channels.collect(),
         alerts: service.alerts(true, None, ALERTS).await?,
         quarantine: service.quarantine_counts().await?,

@@ -161,6 +161,71 @@ async fn the_cursor_outlives_its_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_run_did_is_found_in_the_tables_of_its_days() {
+    let lake = Lake::open().await;
+    lake.add_event_a_day("2026-04-01", 20).await;
+    lake.clock.advance(std::time::Duration::from_secs(11 * 3_600 + 59 * 60));
+    // It begins a minute before midnight in UTC and ends after it; another one forty days later is of other days.
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        lake.store.ensure_log_partitions(lake.clock.now().date_naive()).await.unwrap();
+        let launched = lake.launch(lake.request(&[("lake.daily_totals", "2026-04-02..2026-04-03")])).await;
+        lake.clock.advance(std::time::Duration::from_secs(120));
+        lake.work_off(launched).await.unwrap();
+        runs.push(launched.run_id);
+        lake.clock.advance(std::time::Duration::from_secs(40 * 86_400 - 120));
+    }
+    let service = service(&lake);
+    for run_id in runs {
+        let detail = service.run(run_id).await.unwrap();
+        let kinds: Vec<&str> = detail.events.iter().map(|event| event.kind.as_str()).collect();
+        assert_eq!(kinds, ["run_launched", "run_finished"]);
+        assert_eq!(service.run_events(run_id).await.unwrap(), detail.events);
+        assert_ne!(detail.events[0].at.date_naive(), detail.events[1].at.date_naive());
+        let times = service.run_times(&detail.run).await.unwrap();
+        assert_eq!(times.entries.iter().map(|entry| entry.count).sum::<i64>(), 2, "{times:?}");
+        let steps: Vec<i64> = sqlx::query_scalar("select step_id from karat.step where run_id = $1")
+            .bind(run_id)
+            .fetch_all(&lake.pool)
+            .await
+            .unwrap();
+        assert_eq!(lake.store.attempts(&steps).await.unwrap().len(), 2);
+    }
+    assert!(lake.store.attempts(&[]).await.unwrap().is_empty());
+    assert!(lake.store.run_events(uuid::Uuid::nil(), 10).await.unwrap().is_empty());
+    assert!(service.run_events(uuid::Uuid::nil()).await.unwrap_err().to_string().contains("there is no run"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_has_the_same_counts_by_asset_whether_its_run_tells_them_or_its_steps() {
+    let lake = Lake::open().await;
+    lake.add_event_a_day("2026-04-01", 20).await;
+    lake.add_events(&[("2026-04-03T10:00:00Z", 900, -5)]).await;
+    let backfill_id = uuid::Uuid::now_v7();
+    let mut request = lake.request(&[("lake.daily_totals", "2026-04-01..2026-04-20")]);
+    request.backfill_id = Some(backfill_id);
+    let launched = lake.launch(request).await;
+    lake.work_off(launched).await.unwrap();
+    let service = service(&lake);
+    let told = service.backfill_progress(backfill_id).await.unwrap().assets;
+    let [asset] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!((asset.steps.total, asset.steps.succeeded, asset.steps.failed), (20, 19, 1));
+    // Of a run that skipped something, or ended before runs told it, the steps are counted.
+    let nothing = "succeeded_steps = null, skipped_steps = null, failed_steps = null, blocked_steps = null, canceled_steps = null";
+    for unknown in ["skipped_steps = 1", nothing] {
+        sqlx::query(sqlx::AssertSqlSafe(format!("update karat.run set {unknown}"))).execute(&lake.pool).await.unwrap();
+        assert_eq!(service.backfill_progress(backfill_id).await.unwrap().assets, told, "{unknown}");
+    }
+    // So they are where some are not kept any more: what is gone did not succeed for that.
+    let as_it_ended =
+        "succeeded_steps = 19, skipped_steps = 0, failed_steps = 1, blocked_steps = 0, canceled_steps = 0";
+    sqlx::query(sqlx::AssertSqlSafe(format!("update karat.run set {as_it_ended}"))).execute(&lake.pool).await.unwrap();
+    sqlx::query("delete from karat.step where state = 'failed'").execute(&lake.pool).await.unwrap();
+    let kept = service.backfill_progress(backfill_id).await.unwrap().assets;
+    assert_eq!((kept[0].steps.total, kept[0].steps.succeeded, kept[0].steps.failed), (19, 19, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn partitions_figures_and_checks_come_in_pages() {
     let lake = Lake::open().await;
     lake.add_event_a_day("2026-04-01", 29).await;
@@ -204,17 +269,21 @@ async fn partitions_figures_and_checks_come_in_pages() {
         assert!(page.partitions.iter().all(|row| row.state == state));
     }
     // Nineteen versions in five buckets.
-    let series = service.series(&name, "rows", None, 5).await.unwrap();
+    let series = service.series(&name, &["rows".to_owned()], None, 5).await.unwrap().remove(0);
     assert!(series.points.len() <= 5);
     assert_eq!(series.points.iter().map(|point| point.partitions).sum::<i64>(), 19);
     assert!(series.points.iter().all(|point| point.least == 1.0 && point.most == 1.0));
     assert_eq!(series.points[0].first.as_str(), "2026-04-01");
-    assert_eq!(service.series(&name, "seconds", None, 400).await.unwrap().points.len(), 19);
     let report = MonthlyReport::KEY.to_string();
     assert_eq!(service.figures(&report).await.unwrap(), ["rows", "seconds", "days"]);
-    let noted = service.series(&report, "days", None, 400).await.unwrap();
-    assert_eq!(noted.points.iter().map(|point| point.average).collect::<Vec<_>>(), [19.0]);
-    assert!(service.series(&report, "what nobody notes", None, 400).await.unwrap().points.is_empty());
+    let noted = service.series(&report, &["days".to_owned()], None, 400).await.unwrap();
+    assert_eq!(noted[0].points.iter().map(|point| point.average).collect::<Vec<_>>(), [19.0]);
+    // Several at once are told in the order asked for.
+    let figures = ["seconds", "what nobody notes", "rows"].map(str::to_owned);
+    let several = service.series(&name, &figures, None, 400).await.unwrap();
+    let lengths: Vec<_> = several.iter().map(|series| (series.figure.as_str(), series.points.len())).collect();
+    assert_eq!(lengths, [("seconds", 19), ("what nobody notes", 0), ("rows", 19)]);
+    assert_eq!(service.series(&name, &figures[2..], None, 400).await.unwrap(), several[2..]);
     // Checks.
     let failed = service.check_results(&name, None, true, 10).await.unwrap();
     assert_eq!(failed.iter().map(|result| result.partition.as_str()).collect::<Vec<_>>(), ["2026-04-03"]);

@@ -12,7 +12,7 @@ use karat::engine::Subscription;
 use karat::engine::freshness::freshness_of;
 use karat::engine::status::asset_statuses;
 use karat::prelude::*;
-use karat::service::{AssetPicture, HeatState, PictureKeeper, Service, heat};
+use karat::service::{AssetPicture, Extent, HeatState, PartitionState, Picture, PictureKeeper, Request, Service, heat};
 use karat::store::migrate::Migrations;
 use karat::store::run::Control;
 use karat::testing::TestDatabase;
@@ -141,6 +141,24 @@ async fn assert_same(lake: &Lake, keeper: &PictureKeeper, after: &str) {
         let kept = kept.asset(&key).unwrap();
         assert_eq!(**kept, made, "{key} after {after}");
         assert_heat(lake, &key, kept);
+    }
+    assert_plans(lake, &kept, after).await;
+}
+
+/// What would be launched is the same by the picture and by the database.
+async fn assert_plans(lake: &Lake, picture: &Picture, after: &str) {
+    let service = service(lake);
+    let states = [PartitionState::Missing, PartitionState::Failed, PartitionState::Stale];
+    for selection in ["*", "lake.daily_totals+", "state:stale", "lake.monthly_report"] {
+        for states in std::iter::once(&[][..]).chain(states.chunks(1)).chain([&states[..]]) {
+            for (extent, upstream) in [(Extent::All, false), (Extent::Newest, true)] {
+                let states = states.iter().copied().collect();
+                let request = Request { states, upstream, ..Request::new(selection, extent) };
+                let by_database = service.plan(&request).await.map_err(|error| error.to_string());
+                let by_picture = service.plan_as_pictured(picture, &request).await.map_err(|error| error.to_string());
+                assert_eq!(by_picture, by_database, "{request:?} after {after}");
+            }
+        }
     }
 }
 
@@ -325,6 +343,21 @@ async fn nothing_is_asked_twice_for_nothing() {
     assert_eq!(kept.current().generation, after.generation);
     let untouched = Overall::KEY;
     assert!(Arc::ptr_eq(before.asset(&untouched).unwrap(), after.asset(&untouched).unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_picture_shows_is_planned_without_the_database_once_all_is_known() {
+    let lake = open().await;
+    let picture = keeper(&lake).up_to_date().await;
+    let missing = Request { states: [PartitionState::Missing].into(), ..Request::new("picture.hours", Extent::All) };
+    let planned = service(&lake).plan(&missing).await.unwrap();
+    assert!(planned.partition_count > 0, "{planned:?}");
+    let unknown = Picture { loading: true, assets: BTreeMap::new(), ..(*picture).clone() };
+    assert_eq!(service(&lake).plan_as_pictured(&unknown, &missing).await.unwrap(), planned);
+    sqlx::query("alter table karat.materialization rename to gone").execute(&lake.pool).await.unwrap();
+    assert_eq!(service(&lake).plan_as_pictured(&picture, &missing).await.unwrap(), planned);
+    let troubled = Picture { problem: Some("the database is away".to_owned()), ..(*picture).clone() };
+    assert!(service(&lake).plan_as_pictured(&troubled, &missing).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -192,7 +192,8 @@ impl Memory {
             let range = if spec.partitions.as_time().is_some() {
                 Some((stretch.first, stretch.last))
             } else {
-                let ordinal = stretch.first_key.parse().ok().and_then(|key| spec.partitions.ordinal(&key).ok());
+                let key = stretch.key.as_deref().and_then(|key| key.parse().ok());
+                let ordinal = key.and_then(|key| spec.partitions.ordinal(&key).ok());
                 ordinal.map(|ordinal| (ordinal, ordinal))
             };
             match open.get_mut(&stretch.run_id).filter(|_| stretch.state != "ended") {

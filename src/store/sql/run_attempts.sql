@@ -1,5 +1,5 @@
--- $1 run, $2 limit. Attempts by what was carried out together, and what is being carried out. Attempts end with their run at
--- the latest, give or take what the clocks of two machines differ by: other days are not looked at.
+-- $1 run, $2 limit, $3 and $4 from when to when anything of it can have happened. Attempts by what was carried out together,
+-- and what is being carried out.
 select asset_key, min(rank) as rank, min(ordinal) as first, max(ordinal) as last, count(*) as partitions,
        min(attempt) as attempt, started_at, finished_at, outcome
 from (
@@ -7,9 +7,8 @@ from (
            row_number() over (partition by s.step_id order by a.lease_epoch) as attempt
     from karat.step s
     join karat.attempt a using (step_id)
-    where s.run_id = $1
-      and a.finished_at >= (select requested_at from karat.run where run_id = $1)
-      and a.finished_at <= (select coalesce(finished_at, 'infinity') + interval '1 day' from karat.run where run_id = $1)
+    -- what was never claimed has no attempt
+    where s.run_id = $1 and s.lease_epoch > 0 and a.finished_at >= $3 and a.finished_at <= $4
     union all
     select asset_key, rank, ordinal, worker_id, started_at, null, 'running', attempts + 1
     from karat.step

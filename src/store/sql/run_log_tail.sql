@@ -1,5 +1,5 @@
 -- $1 run, $2 asset, $3 partition, $4 levels, $5 text in small letters, $6 how many of the last, $7 how many are looked
--- through. Follows `with lines as (…)`, which names the lines by one index or another, the last first.
+-- through, $8 and $9 from when to when lines can have been said. Follows `with lines as (…)`, which names the lines by one index or another, the last first.
 select s.asset_key, s.partition_key, l.logged_at, l.run_id, l.step_id, l.lease_epoch, l.sequence, l.level, l.target, l.message,
        l.fields
 from lines l

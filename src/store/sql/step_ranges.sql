@@ -1,10 +1,10 @@
--- $1 run; gaps and islands over the ordinals of each asset and state
-select asset_key, state, min(ordinal) as first, max(ordinal) as last
+-- $1 run; the ordinals of each asset and state, as stretches
+select asset_key, state, lower(stretch) as first, upper(stretch) - 1 as last
 from (
-    select asset_key, state, ordinal,
-           ordinal - row_number() over (partition by asset_key, state order by ordinal) as island
+    select asset_key, state, range_agg(int8range(ordinal, ordinal, '[]')) as stretches
     from karat.step
     where run_id = $1
-) steps
-group by asset_key, state, island
+    group by asset_key, state
+) sets
+cross join lateral unnest(stretches) as stretch
 order by asset_key, first

@@ -1,29 +1,31 @@
 //! Assets: what there is, how it stands, and why.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use futures_util::future::try_join_all;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::Answer;
 use super::input::{LARGEST_LIMIT, Listed, Paging, Parameters, at_most, up_to};
 use super::kept;
 use super::problem::Problem;
-use super::{Answer, picture};
+use crate::asset::definitions::Definitions;
 use crate::asset::spec::AssetSpec;
 use crate::core::key::{AssetKey, PartitionKey};
 use crate::core::partition::Ordinal;
 use crate::core::time::TimeWindow;
 use crate::service::{
     AssetDetailView, AssetPicture, AssetStatusView, AssetView, AutomationView, CheckView, ColumnLineageView, GraphView,
-    HeatCell, HeatState, MaterializationView, SeriesView, StatusView, WhyView, asks_for_states, asset_views, graph,
-    heat, list_assets,
+    HeatCell, HeatState, MaterializationView, SeriesView, WhyView, asks_for_states, asset_views, graph, heat,
+    list_assets,
 };
 use crate::web::App;
 use crate::web::access::Viewer;
@@ -62,7 +64,7 @@ async fn assets(
 ) -> Result<Response, Problem> {
     let (definitions, selection) = (app.service.definitions(), selected.selection.as_deref());
     if let Some(selection) = selection.filter(|selection| asks_for_states(selection)) {
-        let picture = picture(&app).await;
+        let picture = app.newest_picture().await;
         return kept::unless_known(&headers, Some(picture.generation), async || {
             let specs = picture.select(definitions, selection)?;
             Ok::<_, Problem>(Listed::whole(asset_views(definitions, &specs)))
@@ -81,29 +83,60 @@ async fn assets(
     extensions(("x-command" = json!("asset show ASSET"))))]
 async fn asset(Viewer(_): Viewer, State(app): State<Arc<App>>, Path(asset): Path<String>) -> Answer<AssetDetailView> {
     let spec = spec(&app, &asset)?;
-    let picture = picture(&app).await;
+    let picture = app.newest_picture().await;
     Ok(Json(app.service.asset_as_pictured(&spec, pictured(picture.asset(&spec.key))?).await?))
+}
+
+/// A page of how assets stand.
+#[derive(Debug, Serialize, ToSchema)]
+struct StatusPage {
+    /// When this was so.
+    at: DateTime<Utc>,
+    /// Whether nothing is failed, missing, stale or overdue: of all selected assets, on this page or not.
+    is_fresh: bool,
+    /// The assets, upstream before downstream.
+    items: Vec<AssetStatusView>,
+    /// The cursor of the page after this one; `null` on the last.
+    next: Option<String>,
 }
 
 /// How assets stand
 ///
-/// The partitions of each asset by how they stand, as ranges, with reasons.
-#[utoipa::path(get, path = "/status", tag = "assets", params(Selected),
-    responses((status = 200, description = "How they stand", body = StatusView)),
+/// The partitions of each asset by how they stand, as ranges, with reasons; upstream before downstream.
+#[utoipa::path(get, path = "/status", tag = "assets", params(Selected, Paging),
+    responses((status = 200, description = "A page of how they stand", body = StatusPage)),
     extensions(("x-command" = json!("status [SELECTION]")), ("x-kept" = json!(true))))]
 async fn status(
     Viewer(_): Viewer,
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     Parameters(selected): Parameters<Selected>,
+    Parameters(paging): Parameters<Paging>,
 ) -> Result<Response, Problem> {
-    let picture = picture(&app).await;
+    let definitions = app.service.definitions();
+    let told = match paging.after::<AssetKey>("status")? {
+        Some(last) => told_up_to(definitions, &last)?,
+        None => BTreeSet::new(),
+    };
+    let picture = app.newest_picture().await;
     kept::unless_known(&headers, Some(picture.generation), async || {
-        let definitions = app.service.definitions();
         let specs = picture.select(definitions, selected.selection.as_deref().unwrap_or("*"))?;
-        Ok::<_, Problem>(picture.status(definitions, &specs))
+        let rest = specs.iter().filter(|spec| !told.contains(&spec.key));
+        let some = rest.take(usize::try_from(paging.one_more()).unwrap_or(usize::MAX));
+        let assets = picture.status(definitions, some).assets;
+        let Listed { items, next } = paging.page("status", assets, |asset| asset.asset.clone());
+        Ok::<_, Problem>(StatusPage { at: picture.at, is_fresh: picture.is_fresh(&specs), items, next })
     })
     .await
+}
+
+/// The assets up to `last` in the order of lists; those that were told before, and those that do not fit now.
+fn told_up_to<'d>(definitions: &'d Definitions, last: &AssetKey) -> Result<BTreeSet<&'d AssetKey>, Problem> {
+    let order = definitions.graph().topological_order();
+    let place = order.iter().position(|key| key == last).ok_or_else(|| {
+        Problem::bad_request(format!("The cursor is of {last}, which is not declared any more: begin the list again."))
+    })?;
+    Ok(order.iter().take(place + 1).collect())
 }
 
 /// How an asset stands
@@ -118,7 +151,7 @@ async fn asset_status(
     Path(asset): Path<String>,
 ) -> Result<Response, Problem> {
     let spec = spec(&app, &asset)?;
-    let picture = picture(&app).await;
+    let picture = app.newest_picture().await;
     kept::unless_known(&headers, Some(picture.generation), async || {
         let zone = app.service.definitions().calendar().zone;
         Ok::<_, Problem>(pictured(picture.asset(&spec.key))?.view(&spec, zone))
@@ -143,7 +176,7 @@ async fn lineage(
         })
         .await;
     };
-    let picture = picture(&app).await;
+    let picture = app.newest_picture().await;
     kept::unless_known(&headers, Some(picture.generation), async || {
         let keys: Vec<String> =
             picture.select(definitions, selection)?.iter().map(|spec| spec.key.to_string()).collect();
@@ -193,7 +226,7 @@ async fn partitions(
 ) -> Answer<Listed<PartitionView>> {
     let spec = spec(&app, &asset)?;
     let after: Option<Ordinal> = paging.after("partitions")?;
-    let picture = picture(&app).await;
+    let picture = app.newest_picture().await;
     let pictured = pictured(picture.asset(&spec.key))?;
     let mut subset = match wanted.state {
         Some(state) => pictured.in_state(state),
@@ -250,7 +283,7 @@ async fn heat_bar(
     let cells = up_to(LARGEST_LIMIT, "cells", wanted.cells.unwrap_or(USUAL_CELLS))?;
     let cells = usize::try_from(cells).unwrap_or(1);
     let range = range(&app, &spec, wanted.partitions.as_deref())?;
-    let picture = picture(&app).await;
+    let picture = app.newest_picture().await;
     kept::unless_known(&headers, Some(picture.generation), async || {
         Ok::<_, Problem>(Listed::whole(heat(pictured(picture.asset(&spec.key))?, &spec.partitions, range, cells)))
     })
@@ -367,7 +400,7 @@ async fn automation(
     let count = up_to(MOST_EVALUATIONS, "count", wanted.count.unwrap_or(USUAL_EVALUATIONS))?;
     let count = usize::try_from(count).unwrap_or(1);
     let spec = spec(&app, &asset)?;
-    let picture = picture(&app).await;
+    let picture = app.newest_picture().await;
     let stands = pictured(picture.asset(&spec.key))?;
     Ok(Json(app.service.automation(spec.key.as_str(), stands, count).await?))
 }
@@ -433,8 +466,7 @@ async fn figures(
         Some(figure) => vec![figure],
         None => figures.iter().take(USUAL_FIGURES).cloned().collect(),
     };
-    let (service, name) = (&app.service, spec.key.as_str());
-    let series = try_join_all(chosen.iter().map(|figure| service.series(name, figure, range, points))).await?;
+    let series = app.service.series(spec.key.as_str(), &chosen, range, points).await?;
     Ok(Json(FiguresView { asset: spec.key.clone(), figures, series }))
 }
 

@@ -10,9 +10,9 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::Answer;
 use super::input::{Listed, Parameters, up_to};
 use super::problem::Problem;
-use super::{Answer, picture};
 use crate::core::key::AssetKey;
 use crate::service::{
     ChartView, DashboardRequest, DashboardSummaryView, DashboardView, FreshnessView, MOST_ROWS, RowsRequest, RowsView,
@@ -86,7 +86,7 @@ async fn rows(
     Parameters(wanted): Parameters<RowsWanted>,
 ) -> Answer<RowsView> {
     let request = wanted.request()?;
-    Ok(Json(app.service.rows(&*picture(&app).await, &asset, &request).await?))
+    Ok(Json(app.service.rows(&*app.newest_picture().await, &asset, &request).await?))
 }
 
 /// The dashboards
@@ -130,7 +130,7 @@ async fn dashboard(
     Path(dashboard): Path<String>,
     Parameters(wanted): Parameters<LookedAt>,
 ) -> Answer<DashboardView> {
-    Ok(Json(app.service.dashboard(&*picture(&app).await, &dashboard, &wanted.request()).await?))
+    Ok(Json(app.service.dashboard(&*app.newest_picture().await, &dashboard, &wanted.request()).await?))
 }
 
 /// A chart of a dashboard
@@ -148,7 +148,7 @@ async fn chart(
     Path((dashboard, chart)): Path<(String, String)>,
     Parameters(wanted): Parameters<LookedAt>,
 ) -> Answer<ChartView> {
-    Ok(Json(app.service.chart(&*picture(&app).await, &dashboard, &chart, &wanted.request()).await?))
+    Ok(Json(app.service.chart(&*app.newest_picture().await, &dashboard, &chart, &wanted.request()).await?))
 }
 
 /// An asset that is filled from outside.
@@ -175,7 +175,7 @@ struct CollectorView {
     responses((status = 200, description = "The assets", body = Listed<CollectorView>)),
     extensions(("x-command" = json!("status kind:external"))))]
 async fn collectors(Viewer(_): Viewer, State(app): State<Arc<App>>) -> Json<Listed<CollectorView>> {
-    let picture = picture(&app).await;
+    let picture = app.newest_picture().await;
     let definitions = app.service.definitions();
     let external = definitions.assets().filter(|spec| !spec.is_materializable());
     let views = external.filter_map(|spec| {

@@ -22,7 +22,7 @@ use crate::web::access::{Operator, Viewer};
     responses((status = 200, description = "What would be built", body = PlanView)),
     extensions(("x-command" = json!("plan SELECTION [PARTITIONS]")), ("x-safe" = json!(true))))]
 async fn plan(Viewer(_): Viewer, State(app): State<Arc<App>>, Body(request): Body<Request>) -> Answer<PlanView> {
-    Ok(Json(app.service.plan(&request).await?))
+    Ok(Json(app.service.plan_as_pictured(&*app.newest_picture().await, &request).await?))
 }
 
 /// Materialize partitions

@@ -207,7 +207,7 @@ impl Following {
     extensions(("x-command" = json!("run show RUN"))))]
 async fn events(Viewer(_): Viewer, State(app): State<Arc<App>>, Path(run): Path<String>) -> Answer<Listed<EventView>> {
     let run_id = app.service.run_id(&run).await?;
-    Ok(Json(Listed::whole(app.service.run(run_id).await?.events)))
+    Ok(Json(Listed::whole(app.service.run_events(run_id).await?)))
 }
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {

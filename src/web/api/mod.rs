@@ -24,7 +24,6 @@ mod system;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{Method, StatusCode, header};
@@ -37,16 +36,13 @@ use self::problem::{Problem, ProblemKind};
 use super::App;
 use super::access::Caller;
 use super::connection::REQUEST_BYTES;
-use crate::service::{Picture, Service};
+use crate::service::Service;
 
 /// Where the API is.
 const BASE: &str = "/api/v1";
 
 /// The largest body: what else a request has comes on top.
 const LARGEST_BODY: usize = REQUEST_BYTES - 4 * 1024;
-
-/// How long the newest state is waited for; after that the state is told as it is known.
-const PICTURE_LIMIT: Duration = Duration::from_secs(2);
 
 /// What a handler answers with JSON.
 type Answer<T> = Result<Json<T>, Problem>;
@@ -109,14 +105,6 @@ async fn sensible(names: Arc<ParameterNames>, request: Request, next: Next) -> R
         }
     }
     next.run(request).await
-}
-
-/// How everything stands, with what was committed before the request.
-async fn picture(app: &App) -> Arc<Picture> {
-    match tokio::time::timeout(PICTURE_LIMIT, app.picture.up_to_date()).await {
-        Ok(picture) => picture,
-        Err(_) => app.picture.current(),
-    }
 }
 
 /// An asset is not known yet.

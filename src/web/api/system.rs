@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -58,13 +59,26 @@ async fn pools(Viewer(_): Viewer, State(app): State<Arc<App>>) -> Answer<Listed<
     Ok(Json(Listed::whole(app.service.load().await?.pools)))
 }
 
+/// The tables and what they take.
+#[derive(Debug, Serialize, ToSchema)]
+struct TablesMeasured {
+    /// When they were measured.
+    measured_at: DateTime<Utc>,
+    /// The tables.
+    items: Vec<TableSizeView>,
+    /// Always `null`: the list comes as a whole.
+    next: Option<String>,
+}
+
 /// What tables take
 ///
-/// Those of the state and those of the assets, the largest first. Rows are what the server thinks there are.
+/// Those of the state and those of the assets, the largest first, measured once a minute at most. Rows are what the server
+/// thinks there are.
 #[utoipa::path(get, path = "/tables", tag = "installation",
-    responses((status = 200, description = "The tables", body = Listed<TableSizeView>)))]
-async fn tables(Viewer(_): Viewer, State(app): State<Arc<App>>) -> Answer<Listed<TableSizeView>> {
-    Ok(Json(Listed::whole(app.service.table_sizes().await?)))
+    responses((status = 200, description = "The tables", body = TablesMeasured)))]
+async fn tables(Viewer(_): Viewer, State(app): State<Arc<App>>) -> Answer<TablesMeasured> {
+    let sizes = app.observer.table_sizes().await?;
+    Ok(Json(TablesMeasured { measured_at: sizes.measured_at, items: sizes.tables.clone(), next: None }))
 }
 
 /// What ran and what is due

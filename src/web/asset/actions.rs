@@ -85,7 +85,7 @@ async fn plan(
 ) -> PageResult {
     let head = Head::of(&app, &name)?;
     let request = wanted.request(&head);
-    let plan = app.service.plan(&request).await?;
+    let plan = app.service.plan_as_pictured(&*app.newest_picture().await, &request).await?;
     // With something missing upstream, the form launches only in spite of that.
     let launched = Request { force: request.force || !plan.missing_upstream.is_empty(), ..request };
     let command = launched.command_line(LaunchKind::suited_to(plan.partition_count).verb());

@@ -12,7 +12,6 @@ use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::routing::get;
-use futures_util::future::try_join_all;
 use serde::Deserialize;
 
 use self::charts::{Drawing, MetadataCharts};
@@ -361,9 +360,9 @@ async fn asset(
         }
         "metadata" => {
             let (service, name) = (&app.service, head.spec.key.as_str());
-            let figures = service.figures(name).await?;
-            let drawn = figures.iter().take(DRAWN_FIGURES);
-            let series = try_join_all(drawn.map(|figure| service.series(name, figure, None, CHART_POINTS))).await?;
+            let mut figures = service.figures(name).await?;
+            figures.truncate(DRAWN_FIGURES);
+            let series = service.series(name, &figures, None, CHART_POINTS).await?;
             rendered(&Metadata { charts: MetadataCharts::new(&page, &head.spec, &series), page, head })
         }
         "policies" => {

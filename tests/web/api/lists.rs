@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::json;
 
+use crate::generated::{community, definitions};
 use crate::server::Server;
+use crate::service_lake::Lake;
 
 #[tokio::test]
 async fn a_walk_through_a_list_meets_everything_once() {
@@ -77,6 +79,35 @@ async fn partitions_and_steps_are_lists_too() {
     assert_eq!(steps.len(), 19 + 3);
     let none = server.asked(&format!("/runs/{run}/steps?state=failed")).await;
     assert_eq!(none["items"], json!([]));
+}
+
+#[tokio::test]
+async fn how_assets_stand_comes_in_pages_with_what_holds_of_all() {
+    let server = Server::with(Lake::new().await, definitions(community(120))).await;
+    let (mut met, mut pages) = (Vec::new(), 0);
+    let mut address = "/status?selection=*".to_owned();
+    loop {
+        let answer = server.asked(&address).await;
+        // What comes from outside stands first, and nothing is wrong with it.
+        assert_eq!((&answer["is_fresh"], &answer["at"]), (&json!(false), &json!("2026-03-20T10:00:00Z")), "{answer}");
+        met.extend(answer["items"].as_array().unwrap().iter().map(|asset| asset["asset"].clone()));
+        pages += 1;
+        match answer["next"].as_str() {
+            Some(next) => address = format!("/status?selection=*&cursor={next}"),
+            None => break,
+        }
+    }
+    let graph = server.asked("/lineage").await;
+    let all: Vec<_> = graph["assets"].as_array().unwrap().iter().map(|asset| asset["asset"].clone()).collect();
+    assert_eq!((pages, met), (3, all));
+    assert_eq!(server.asked("/status?selection=kind:external").await["is_fresh"], true);
+    // What stood before it does not come again, though it is none of the selection any more.
+    let cursor = server.asked("/status?limit=50").await["next"].as_str().unwrap().to_owned();
+    let missing = server.asked(&format!("/status?selection=state:missing&limit=1&cursor={cursor}")).await;
+    assert_eq!(missing["items"][0]["asset"], graph["assets"][50]["asset"], "{missing}");
+    let nobody: String = "status:lake.nobody".bytes().map(|byte| format!("{byte:02x}")).collect();
+    let refused = server.ask(&format!("/status?cursor={nobody}")).await;
+    assert!(refused.status == 400 && refused.text.contains("begin the list again"), "{}", refused.text);
 }
 
 #[tokio::test]

@@ -27,13 +27,18 @@ async fn assets_are_told_as_the_command_line_tells_them() {
         ("/lineage", "graph --format json"),
         ("/assets/daily/why?partition=2026-03-03", "why lake.daily 2026-03-03 --json"),
         ("/assets/lake.daily/why?partition=2026-03-09", "why lake.daily 2026-03-09 --json"),
-        ("/status?selection=lake.daily", "status lake.daily --json"),
         ("/ticks?around=2026-03-29&count=4", "schedule next --around 2026-03-29 --count 4 --json"),
         ("/schedules/nightly/plan", "schedule trigger nightly --dry-run --json"),
     ] {
         let (told, _) = split(&server.lake.says(command).await);
         assert_eq!(server.asked(path).await, told, "{path}");
     }
+    let (told, _) = split(&server.lake.says("status lake.daily --json").await);
+    let status = server.asked("/status?selection=lake.daily").await;
+    assert_eq!(
+        (&status["items"], &status["at"], &status["is_fresh"]),
+        (&told["assets"], &told["at"], &told["is_fresh"])
+    );
     for (path, command) in [
         ("/assets", "ls --json"),
         ("/assets?selection=state:failed", "ls state:failed --json"),
@@ -224,11 +229,15 @@ async fn what_only_pages_show_is_read_as_well() {
     let lanes = timeline["lanes"].as_array().unwrap();
     let backfills = lanes.iter().find(|lane| lane["kind"] == "backfill").unwrap();
     assert_eq!((&backfills["runs"][0]["run_id"], &backfills["runs"][0]["state"]), (&json!(run), &json!("failed")));
-    let tables = server.asked("/tables").await;
-    let tables = tables["items"].as_array().unwrap();
+    let measured = server.asked("/tables").await;
+    let tables = measured["items"].as_array().unwrap();
     for (table, own) in [("lake.daily", false), ("karat.step", true)] {
         assert!(tables.iter().any(|size| size["table"] == table && size["own"] == own), "{table}: {tables:?}");
     }
+    // They are not measured again at once.
+    assert_eq!((&measured["measured_at"], &measured["next"]), (&json!("2026-03-20T10:00:00Z"), &Value::Null));
+    server.lake.clock.advance(std::time::Duration::from_secs(30));
+    assert_eq!(server.asked("/tables").await, measured);
 }
 
 #[tokio::test]

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
+use crate::generated::{community, definitions};
 use crate::server::Server;
+use crate::service_lake::Lake;
 
 impl Server {
     /// What a command says that is given to the server; where it is in hints, the server is left out.
@@ -64,6 +68,16 @@ async fn what_is_looked_at_is_told_alike() {
     for line in lines {
         assert_eq!(server.says(&line).await, server.lake.says(&line).await, "{line}");
     }
+}
+
+#[tokio::test]
+async fn how_all_assets_stand_is_told_however_many_pages_it_takes() {
+    let server = Server::with(Lake::new().await, definitions(community(120))).await;
+    let said = server.says("status --json --exit-code").await;
+    let (told, exit) = said.rsplit_once('[').unwrap();
+    let told: Value = serde_json::from_str(told).unwrap();
+    assert_eq!(told, serde_json::to_value(server.service.status(None).await.unwrap()).unwrap());
+    assert_eq!((told["assets"].as_array().unwrap().len(), exit.trim()), (120, "4]"));
 }
 
 #[tokio::test]
