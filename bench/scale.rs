@@ -18,8 +18,8 @@ pub(crate) use self::serving::serve;
 use crate::report::{Report, milliseconds};
 use crate::server::Server;
 
-/// How often each page is asked for before it counts, and then.
-const WARMING: usize = 3;
+/// How often each page is asked for before it counts, so that every connection has prepared what it takes; and then.
+const WARMING: usize = 30;
 const REQUESTS: usize = 40;
 
 /// How long a page may take to be made, at the 95th percentile.

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::try_join;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -292,7 +293,9 @@ impl Service {
         // By rank first, so that upstream stands before downstream.
         let mut sets: BTreeMap<(Option<usize>, String, String), Vec<Range>> = BTreeMap::new();
         let is_listed = run.steps.total <= LISTED_STEPS;
-        let ranges = if is_listed { self.store.step_ranges(run_id).await? } else { Vec::new() };
+        let ranges = async { Ok(if is_listed { self.store.step_ranges(run_id).await? } else { Vec::new() }) };
+        let wanted = [run_id];
+        let (ranges, failures, events) = try_join!(ranges, self.first_failures(&wanted), self.events_of(run_id))?;
         for range in ranges {
             let rank = range.asset_key.parse().ok().and_then(|key| self.definitions.graph().rank(&key));
             sets.entry((rank, range.asset_key, range.state)).or_default().push((range.first, range.last));
@@ -312,8 +315,7 @@ impl Service {
             RunPartitionsView { asset, state, partitions }
         });
         let partitions = partitions.collect();
-        let failures = self.first_failures(&[run_id]).await?;
-        Ok(RunDetailView { run, partitions, failures, events: self.events_of(run_id).await? })
+        Ok(RunDetailView { run, partitions, failures, events })
     }
 
     /// What happened to a run, oldest first, the last hundred events.

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Redirect;
 use axum::routing::{get, post};
+use tokio::try_join;
 use uuid::Uuid;
 
 use super::App;
@@ -112,17 +113,22 @@ fn gantt(page: &Page, times: &RunTimesView) -> Gantt {
     Gantt::new(&caption, page.t("Steps", "Schritte"), &rows, page.zone, page.now)
 }
 
-async fn part(app: &App, page: &Page, run_id: Uuid) -> Result<RunPart, PageError> {
-    let detail = app.service.run(run_id).await?;
-    let failed = match detail.run.steps.failed {
-        0 => Vec::new(),
-        _ => app.service.failed_steps(run_id, TOLD_FAILURES).await?,
+/// What changes while the run is live. Its parts are independent of each other and asked for at the same time.
+async fn part(app: &App, page: &Page, detail: RunDetailView) -> Result<RunPart, PageError> {
+    let (service, run) = (&app.service, &detail.run);
+    let failed = async {
+        match run.steps.failed {
+            0 => Ok(Vec::new()),
+            _ => service.failed_steps(run.run_id, TOLD_FAILURES).await,
+        }
     };
-    let times = app.service.run_times(&detail.run).await?;
-    let versions = match detail.run.steps.succeeded {
-        0 => Vec::new(),
-        _ => app.service.run_versions(run_id, TOLD_VERSIONS).await?,
+    let versions = async {
+        match run.steps.succeeded {
+            0 => Ok(Vec::new()),
+            _ => service.run_versions(run.run_id, TOLD_VERSIONS).await,
+        }
     };
+    let (failed, times, versions) = try_join!(failed, service.run_times(run), versions)?;
     Ok(RunPart { gantt: gantt(page, &times), page: page.clone(), detail, failed, times, versions })
 }
 
@@ -142,11 +148,13 @@ async fn run(
     axum::extract::Query(form): axum::extract::Query<LogForm>,
 ) -> PageResult {
     let run_id = found(&app, &id).await?;
-    let part = part(&app, &page, run_id).await?;
+    let detail = app.service.run(run_id).await?;
     if page.is_part {
-        return rendered(&part);
+        return rendered(&part(&app, &page, detail).await?);
     }
-    let log = LogPart::read(&app, &page, run_id, form, part.is_live()).await?;
+    let is_live = detail.run.finished_at.is_none();
+    let log = LogPart::read(&app, &page, run_id, form, is_live);
+    let (part, log) = try_join!(part(&app, &page, detail), log)?;
     rendered(&RunPage { page, part, log })
 }
 
