@@ -18,9 +18,9 @@ const DISK: &str = "/var/tmp";
 /// The zone of everything that is measured.
 pub(crate) const ZONE: chrono_tz::Tz = chrono_tz::Europe::Berlin;
 
-/// Everything a run leaves in the state.
+/// Everything a run leaves in the state, and what refers to it.
 const STATE: &str = "truncate karat.run, karat.step, karat.attempt, karat.materialization, karat.check_result, karat.backfill, \
-     karat.event, karat.log_line, karat.mark";
+     karat.event, karat.log_line, karat.mark cascade";
 
 pub(crate) struct Server {
     server: EmbeddedServer,
