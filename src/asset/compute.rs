@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::calendar::Calendar;
 pub use super::error::{AssetError, RowError};
-pub use super::rows::{RowEncoder, RowSink, STAGING_TABLE};
+pub use super::rows::{RowEncoder, RowSink, staging_table};
 use super::spec::AssetSpec;
 use crate::core::key::{AssetKey, PartitionKey};
 use crate::core::partition::Ordinal;

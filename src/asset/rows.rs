@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use sqlx::encode::IsNull;
 use sqlx::postgres::PgArgumentBuffer;
 use tokio::sync::Mutex;
@@ -15,10 +16,23 @@ use super::statement::{self, column_list};
 /// How many bytes of encoded rows are held before they are sent to the server.
 pub const FLUSH_BYTES: usize = 1 << 20;
 
-/// The temporary table in which the rows of a rust asset wait until the attempt has all of them.
+/// The temporary table in which rows of `asset` wait until a transaction has all of them.
 ///
-/// It has the columns of the row struct in their order, without constraints, and vanishes with the transaction.
-pub const STAGING_TABLE: &str = "pg_temp.karat_stage";
+/// It has the columns of the row struct in their order, without constraints. A connection keeps it, so that many small
+/// transactions do not each write PostgreSQL's catalog; its rows vanish with the transaction. Another shape of the rows is
+/// another table.
+#[must_use]
+pub fn staging_table(asset: &AssetSpec) -> String {
+    let mut shape = Sha256::new();
+    for text in std::iter::once(asset.key.as_str())
+        .chain(asset.columns.iter().flat_map(|column| [column.name.as_str(), column.sql_type]))
+    {
+        shape.update(text);
+        shape.update([0]);
+    }
+    let shape: String = shape.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("pg_temp.karat_stage_{shape}")
+}
 
 /// The header of PostgreSQL's binary COPY format: signature, flags, length of the header's extension.
 const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -77,7 +91,7 @@ impl<'b> RowEncoder<'b> {
     }
 }
 
-/// Collects the rows of one attempt as binary COPY data and sends them to [`STAGING_TABLE`] whenever [`FLUSH_BYTES`]
+/// Collects the rows of one transaction as binary COPY data and sends them to the [`staging_table`] whenever [`FLUSH_BYTES`]
 /// are full, so that the memory it takes does not grow with the number of rows.
 ///
 /// Clones share the same rows. It does not look at which partition a row belongs to: the engine does, in SQL.
@@ -93,7 +107,7 @@ struct SinkState {
     buffer: PgArgumentBuffer,
     rows_pushed: u64,
     rows_staged: u64,
-    is_table_created: bool,
+    is_table_there: bool,
 }
 
 impl RowSink {
@@ -120,7 +134,7 @@ impl RowSink {
         Ok(())
     }
 
-    /// Sends what is left and returns how many rows are staged in all. After it, [`STAGING_TABLE`] exists.
+    /// Sends what is left and returns how many rows are staged in all. After it, the [`staging_table`] exists.
     ///
     /// # Errors
     /// Database errors.
@@ -161,13 +175,17 @@ impl RowSink {
     async fn flush(&self, state: &mut SinkState) -> Result<(), AssetError> {
         let mut transaction = self.transaction.lock().await;
         let columns = column_list(&self.asset);
-        if !state.is_table_created {
-            let table = &self.asset.key;
-            let name = STAGING_TABLE;
-            let create =
-                format!("create temporary table {name} on commit drop as select {columns} from {table} with no data");
-            sqlx::raw_sql(statement::generated(create)).execute(&mut **transaction).await?;
-            state.is_table_created = true;
+        let staging_table = staging_table(&self.asset);
+        if !state.is_table_there {
+            let asked = sqlx::query_scalar("select to_regclass($1) is not null").bind(&staging_table);
+            if !asked.fetch_one(&mut **transaction).await? {
+                let create = format!(
+                    "create temporary table {staging_table} on commit delete rows as select {columns} from {} with no data",
+                    self.asset.key
+                );
+                sqlx::raw_sql(statement::generated(create)).execute(&mut **transaction).await?;
+            }
+            state.is_table_there = true;
         }
         if state.rows_pushed == state.rows_staged {
             return Ok(());
@@ -176,7 +194,7 @@ impl RowSink {
         let mut buffer = std::mem::take(&mut state.buffer);
         buffer.extend_from_slice(&COPY_TRAILER);
         let bytes = std::mem::take(&mut *buffer);
-        let copy = format!("copy {STAGING_TABLE} ({columns}) from stdin with (format binary)");
+        let copy = format!("copy {staging_table} ({columns}) from stdin with (format binary)");
         let mut copy_in = transaction.copy_in_raw(&copy).await?;
         if let Err(error) = copy_in.send(bytes).await {
             // The connection must leave COPY before the error goes up; its own failure would say less than `error`.

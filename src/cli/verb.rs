@@ -1,5 +1,6 @@
 //! The verbs that every application has.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -575,32 +576,40 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
         }
     };
     match verb {
-        Verb::Up(arguments) => up::up(session, &arguments).await,
+        Verb::Up(arguments) => boxed(|| up::up(session, &arguments)).await,
         Verb::Worker(arguments) => match &arguments.verb {
-            None => up::worker(session, &arguments.serve).await,
-            Some(WorkerVerb::Ls) => up::list_workers(session).await,
+            None => boxed(|| up::worker(session, &arguments.serve)).await,
+            Some(WorkerVerb::Ls) => boxed(|| up::list_workers(session)).await,
         },
-        Verb::Check => admin::check(session).await,
-        Verb::Migrate(arguments) => admin::migrate(session, &arguments).await,
-        Verb::Ls(arguments) => inspect::ls(session, &arguments).await,
-        Verb::Graph(arguments) => inspect::graph(session, &arguments).await,
-        Verb::Status(arguments) => inspect::status(session, &arguments).await,
-        Verb::Why(arguments) => explain::why(session, &arguments).await,
-        Verb::Plan(arguments) => launch::plan(session, &arguments).await,
-        Verb::Materialize(arguments) => launch::materialize(session, &arguments).await,
+        Verb::Check => boxed(|| admin::check(session)).await,
+        Verb::Migrate(arguments) => boxed(|| admin::migrate(session, &arguments)).await,
+        Verb::Ls(arguments) => boxed(|| inspect::ls(session, &arguments)).await,
+        Verb::Graph(arguments) => boxed(|| inspect::graph(session, &arguments)).await,
+        Verb::Status(arguments) => boxed(|| inspect::status(session, &arguments)).await,
+        Verb::Why(arguments) => boxed(|| explain::why(session, &arguments)).await,
+        Verb::Plan(arguments) => boxed(|| launch::plan(session, &arguments)).await,
+        Verb::Materialize(arguments) => boxed(|| launch::materialize(session, &arguments)).await,
         Verb::Backfill(arguments) => match &arguments.verb {
-            None => launch::backfill(session, &arguments).await,
-            Some(verb) => runs::backfill(session, verb).await,
+            None => boxed(|| launch::backfill(session, &arguments)).await,
+            Some(verb) => boxed(|| runs::backfill(session, verb)).await,
         },
-        Verb::Run(arguments) => runs::run(session, &arguments.verb).await,
-        Verb::Sensor(arguments) => sensor::sensor(session, &arguments.verb).await,
-        Verb::User(arguments) => user::user(session, &arguments.verb).await,
-        Verb::Audit(arguments) => user::audit(session, &arguments.verb).await,
-        Verb::Alert(arguments) => alert::alert(session, &arguments.verb).await,
-        Verb::Schedule(arguments) => schedule::schedule(session, &arguments.verb).await,
-        Verb::Asset(AssetArguments { verb: AssetVerb::Show(arguments) }) => explain::asset(session, &arguments).await,
-        Verb::Mark(arguments) => late::mark(session, &arguments).await,
-        Verb::Quarantine(verb) => late::quarantine(session, &verb).await,
-        Verb::Gc(arguments) => admin::gc(session, &arguments).await,
+        Verb::Run(arguments) => boxed(|| runs::run(session, &arguments.verb)).await,
+        Verb::Sensor(arguments) => boxed(|| sensor::sensor(session, &arguments.verb)).await,
+        Verb::User(arguments) => boxed(|| user::user(session, &arguments.verb)).await,
+        Verb::Audit(arguments) => boxed(|| user::audit(session, &arguments.verb)).await,
+        Verb::Alert(arguments) => boxed(|| alert::alert(session, &arguments.verb)).await,
+        Verb::Schedule(arguments) => boxed(|| schedule::schedule(session, &arguments.verb)).await,
+        Verb::Asset(AssetArguments { verb: AssetVerb::Show(arguments) }) => {
+            boxed(|| explain::asset(session, &arguments)).await
+        }
+        Verb::Mark(arguments) => boxed(|| late::mark(session, &arguments)).await,
+        Verb::Quarantine(verb) => boxed(|| late::quarantine(session, &verb)).await,
+        Verb::Gc(arguments) => boxed(|| admin::gc(session, &arguments)).await,
     }
+}
+
+/// The future, made and kept on the heap. Unoptimized, whoever awaits one of many futures has room on the stack for each of
+/// them, which is more than a thread has.
+fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::pin(make())
 }

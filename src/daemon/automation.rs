@@ -32,7 +32,7 @@ use crate::core::partition::Ordinal;
 use crate::core::plan::PartitionSets;
 use crate::core::subset::PartitionSubset;
 use crate::engine::launch::{LaunchError, LaunchRequest, launch};
-use crate::engine::needs::{PartitionNeed, partition_needs};
+use crate::engine::needs::{Needs, PartitionNeed, needs};
 use crate::store::change::Changes;
 use crate::store::launch::RunCause;
 use crate::store::signal::Signal;
@@ -126,47 +126,60 @@ async fn look(
 ) -> Result<bool, ReconcilerError> {
     let definitions = &context.definitions;
     let mut left = LOOKED_AT_LIMIT;
-    // Upstream first: what an asset waits for is known before it is looked at.
-    for key in definitions.graph().topological_order() {
-        let Some(asset) = definitions.asset(key) else { continue };
-        while memory.is_dirty(key) {
-            if left == 0 || candidates.len() >= LAUNCH_LIMIT {
-                return Ok(false);
-            }
-            let chunk = memory.take(definitions, asset, left.min(CHUNK), now);
+    while !memory.is_clean() {
+        if left == 0 || candidates.len() >= LAUNCH_LIMIT {
+            return Ok(false);
+        }
+        let taken = memory.take(definitions, left, now);
+        let asked: Vec<(&AssetSpec, &PartitionSubset)> =
+            taken.iter().map(|(asset, chunk)| (asset.as_ref(), chunk)).collect();
+        let needs = needs(&context.store, definitions, &asked, now).await?;
+        // Upstream first: what an asset waits for is known before it is decided on.
+        for ((asset, chunk), needs) in taken.iter().zip(needs) {
             left = left.saturating_sub(chunk.len());
-            let needs = partition_needs(&context.store, definitions, asset, &chunk, now).await?;
-            memory.settle(definitions, asset, &chunk, &needs.unfresh, now);
-            let Some(rule) = memory.rule(key) else { continue };
-            let zone = definitions.calendar().zone;
-            let in_question = PartitionSubset::from_ordinals(needs.partitions.keys().copied());
-            let read = memory.what_is_read(definitions, asset, &in_question, now);
-            let mut reminders: BTreeMap<DateTime<Utc>, Vec<Ordinal>> = BTreeMap::new();
-            let mut in_progress: BTreeMap<Uuid, Vec<Ordinal>> = BTreeMap::new();
-            for (ordinal, need) in needs.partitions {
-                let upstreams: Vec<UpstreamState> =
-                    read.iter().map(|read| read.state_for(asset, ordinal, now)).collect();
-                match decide(rule, asset.wait, &need.situation, &upstreams, now, zone) {
-                    Verdict::Launch { incomplete } => {
-                        candidates.push(Candidate { asset: key.clone(), ordinal, need, incomplete });
-                    }
-                    Verdict::At(instant) => reminders.entry(instant).or_default().push(ordinal),
-                    Verdict::OnChange => {
-                        if let Some(step) = need.newest_step.filter(|_| need.situation.in_progress) {
-                            in_progress.entry(step.run_id).or_default().push(ordinal);
-                        }
-                    }
-                }
-            }
-            for (instant, ordinals) in reminders {
-                memory.remind(key, &PartitionSubset::from_ordinals(ordinals), instant);
-            }
-            for (run_id, ordinals) in in_progress {
-                memory.watch(key, &PartitionSubset::from_ordinals(ordinals), run_id);
-            }
+            memory.settle(definitions, asset, chunk, &needs.unfresh, now);
+            judge(memory, definitions, asset, needs, now, candidates);
         }
     }
     Ok(true)
+}
+
+/// Decides on what is needed of an asset, when all that it waits for is known.
+fn judge(
+    memory: &mut Memory,
+    definitions: &Definitions,
+    asset: &AssetSpec,
+    needs: Needs,
+    now: DateTime<Utc>,
+    candidates: &mut Vec<Candidate>,
+) {
+    let key = &asset.key;
+    let Some(rule) = memory.rule(key) else { return };
+    let zone = definitions.calendar().zone;
+    let in_question = PartitionSubset::from_ordinals(needs.partitions.keys().copied());
+    let read = memory.what_is_read(definitions, asset, &in_question, now);
+    let mut reminders: BTreeMap<DateTime<Utc>, Vec<Ordinal>> = BTreeMap::new();
+    let mut in_progress: BTreeMap<Uuid, Vec<Ordinal>> = BTreeMap::new();
+    for (ordinal, need) in needs.partitions {
+        let upstreams: Vec<UpstreamState> = read.iter().map(|read| read.state_for(asset, ordinal, now)).collect();
+        match decide(rule, asset.wait, &need.situation, &upstreams, now, zone) {
+            Verdict::Launch { incomplete } => {
+                candidates.push(Candidate { asset: key.clone(), ordinal, need, incomplete });
+            }
+            Verdict::At(instant) => reminders.entry(instant).or_default().push(ordinal),
+            Verdict::OnChange => {
+                if let Some(step) = need.newest_step.filter(|_| need.situation.in_progress) {
+                    in_progress.entry(step.run_id).or_default().push(ordinal);
+                }
+            }
+        }
+    }
+    for (instant, ordinals) in reminders {
+        memory.remind(key, &PartitionSubset::from_ordinals(ordinals), instant);
+    }
+    for (run_id, ordinals) in in_progress {
+        memory.watch(key, &PartitionSubset::from_ordinals(ordinals), run_id);
+    }
 }
 
 /// Launches the candidates: one run, and one more for those that are built with inputs missing.

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use super::landing::{Landing, LandingError, land};
 use super::marks::is_date;
-use crate::asset::compute::{AssetError, RowSink, STAGING_TABLE};
+use crate::asset::compute::{AssetError, RowSink, staging_table};
 use crate::asset::declare::ExternalAsset;
 use crate::asset::definitions::Definitions;
 use crate::asset::spec::AssetSpec;
@@ -23,6 +23,9 @@ use crate::store::audit::NewAudit;
 use crate::store::error::Context;
 use crate::store::quarantine::{LateRows, quarantine_staged, record_decision, stage_waiting};
 use crate::store::signal::{Signal, send};
+
+/// Where rows from quarantine are staged.
+const RELEASED_TABLE: &str = "pg_temp.karat_released";
 
 /// Who brought rows that a person let in after all.
 const RELEASED_WRITER: &str = "released from quarantine";
@@ -100,7 +103,7 @@ pub async fn append_rows<R: ExternalAsset>(
         Some(late) => quarantine_staged(&mut transaction, &late, writer, now).await?,
         None => 0,
     };
-    let landing = land(&mut transaction, asset, &column_list(asset), writer, now).await?;
+    let landing = land(&mut transaction, asset, &staging_table(asset), &column_list(asset), writer, now).await?;
     transaction.commit().await.context("committing new rows")?;
     wake(pool, &landing).await;
     Ok(appended(landing, rows.len() as u64, quarantined))
@@ -127,11 +130,12 @@ pub async fn release_rows(
     let mut landing = Landing::default();
     let mut rows = 0;
     // Rows of one shape at a time: what a row does not say is left to the table's defaults.
-    while let Some(staged) = stage_waiting(&mut transaction, asset.key.as_str(), STAGING_TABLE, ids, now).await? {
+    while let Some(staged) = stage_waiting(&mut transaction, asset.key.as_str(), RELEASED_TABLE, ids, now).await? {
         let columns: Vec<String> = staged.columns.iter().map(|column| identifier(column)).collect();
-        landing = landing.and(&land(&mut transaction, asset, &columns.join(", "), RELEASED_WRITER, now).await?);
+        let columns = columns.join(", ");
+        landing = landing.and(&land(&mut transaction, asset, RELEASED_TABLE, &columns, RELEASED_WRITER, now).await?);
         rows += staged.rows;
-        let drop = generated(format!("drop table {STAGING_TABLE}"));
+        let drop = generated(format!("drop table {RELEASED_TABLE}"));
         sqlx::query(drop).execute(&mut *transaction).await.context("releasing rows from quarantine")?;
     }
     record_decision(&mut transaction, audit, rows).await?;
@@ -187,7 +191,7 @@ fn late_rows(asset: &AssetSpec, now: DateTime<Utc>) -> Option<LateRows> {
     };
     Some(LateRows {
         asset_key: asset.key.to_string(),
-        staging_table: STAGING_TABLE.to_owned(),
+        staging_table: staging_table(asset),
         condition: format!("{} < {start}", identifier(asset.partition_column.as_deref()?)),
         natural_key: match &asset.write_mode {
             WriteMode::ReplacePartition => Vec::new(),

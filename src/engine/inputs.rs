@@ -1,6 +1,7 @@
 //! What an attempt reads: the versions of its inputs, as its own snapshot sees them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -8,7 +9,7 @@ use sqlx::PgConnection;
 use super::marks::places;
 use crate::asset::compute::UpstreamRange;
 use crate::asset::definitions::Definitions;
-use crate::asset::spec::AssetSpec;
+use crate::asset::spec::{AssetSpec, UpstreamSpec};
 use crate::core::key::{AssetKey, PartitionKey};
 use crate::core::partition::{Ordinal, PartitionsDefinition};
 use crate::core::status::{PresentFacts, PublishedVersion, staleness};
@@ -20,11 +21,19 @@ use crate::store::materialization::{
 };
 
 /// The versions around one stretch of an asset's partitions.
+#[derive(Default)]
 pub(super) struct Inputs {
-    indexes: BTreeMap<AssetKey, VersionIndex>,
-    /// What the indexes know, as sets: asked for once per partition of a stretch.
-    present: BTreeMap<AssetKey, PartitionSubset>,
+    /// By upstream.
+    read: BTreeMap<AssetKey, Arc<ReadVersions>>,
     own: BTreeMap<Ordinal, CurrentVersion>,
+}
+
+/// What is there of an upstream, at least of the partitions in question.
+#[derive(Default)]
+struct ReadVersions {
+    index: VersionIndex,
+    /// What the index knows, as a set: asked for once per partition of a stretch.
+    present: PartitionSubset,
 }
 
 /// The ordinal under which today's definition knows a stored partition.
@@ -48,49 +57,71 @@ pub(super) async fn read(
     subset: &PartitionSubset,
     now: DateTime<Utc>,
 ) -> Result<Inputs, StoreError> {
-    let mut ranges = Vec::new();
-    let mut definition_of: BTreeMap<&str, &PartitionsDefinition> = BTreeMap::new();
-    ranges.extend(ranges_of(&asset.key, &asset.partitions, subset));
-    for upstream in &asset.upstreams {
-        let Some(spec) = definitions.asset(&upstream.key).filter(|spec| spec.is_materializable()) else { continue };
-        let read = upstream.mapping.upstream_of(&asset.partitions, &spec.partitions, subset, now);
-        definition_of.insert(spec.key.as_str(), &spec.partitions);
-        ranges.extend(ranges_of(&spec.key, &spec.partitions, &read));
+    Ok(read_all(connection, definitions, &[(asset, subset)], now).await?.pop().unwrap_or_default())
+}
+
+/// The same for several assets, each of them once, in one statement; in their order.
+pub(super) async fn read_all(
+    connection: &mut PgConnection,
+    definitions: &Definitions,
+    asked: &[(&AssetSpec, &PartitionSubset)],
+    now: DateTime<Utc>,
+) -> Result<Vec<Inputs>, StoreError> {
+    let mut wanted: BTreeMap<&str, (&AssetSpec, PartitionSubset)> = BTreeMap::new();
+    for &(asset, subset) in asked {
+        for upstream in &asset.upstreams {
+            let Some(spec) = definitions.asset(&upstream.key).filter(|spec| spec.is_materializable()) else { continue };
+            let read = upstream.mapping.upstream_of(&asset.partitions, &spec.partitions, subset, now);
+            let (_, all) = wanted.entry(spec.key.as_str()).or_insert_with(|| (spec, PartitionSubset::empty()));
+            *all = all.union(&read);
+        }
     }
-    let mut by_asset: BTreeMap<String, Vec<(Ordinal, ReadVersion)>> = BTreeMap::new();
-    let mut own = BTreeMap::new();
-    for version in versions_in(connection, asset.key.as_str(), &ranges).await? {
+    let own_ranges: Vec<VersionRange> =
+        asked.iter().flat_map(|(asset, subset)| ranges_of(&asset.key, &asset.partitions, subset)).collect();
+    let read_ranges: Vec<VersionRange> =
+        wanted.values().flat_map(|(spec, subset)| ranges_of(&spec.key, &spec.partitions, subset)).collect();
+    let mut own: BTreeMap<&str, (&AssetSpec, BTreeMap<Ordinal, CurrentVersion>)> =
+        asked.iter().map(|&(asset, _)| (asset.key.as_str(), (asset, BTreeMap::new()))).collect();
+    let mut read: BTreeMap<&str, Vec<(Ordinal, ReadVersion)>> = BTreeMap::new();
+    for version in versions_in(connection, &own_ranges, &read_ranges).await? {
         match version {
             FoundVersion::Own(version) => {
+                let Some((asset, versions)) = own.get_mut(version.asset_key.as_str()) else { continue };
                 if let Some(ordinal) = ordinal_of(&asset.partitions, &version.partition_key, version.ordinal) {
-                    own.insert(ordinal, version);
+                    versions.insert(ordinal, version);
                 }
             }
             FoundVersion::Read(version) => {
-                let Some(definition) = definition_of.get(version.asset_key.as_str()) else { continue };
-                if let Some(ordinal) = ordinal_of(definition, &version.partition_key, version.ordinal) {
-                    match by_asset.get_mut(version.asset_key.as_str()) {
-                        Some(versions) => versions.push((ordinal, version)),
-                        None => drop(by_asset.insert(version.asset_key.clone(), vec![(ordinal, version)])),
-                    }
+                let Some((spec, _)) = wanted.get(version.asset_key.as_str()) else { continue };
+                if let Some(ordinal) = ordinal_of(&spec.partitions, &version.partition_key, version.ordinal) {
+                    read.entry(spec.key.as_str()).or_default().push((ordinal, version));
                 }
             }
         }
     }
-    let indexes: BTreeMap<AssetKey, VersionIndex> = asset
-        .upstreams
+    let read: BTreeMap<&str, Arc<ReadVersions>> =
+        read.into_iter().map(|(key, versions)| (key, Arc::new(ReadVersions::new(&versions)))).collect();
+    let none = Arc::new(ReadVersions::default());
+    let of = |upstream: &UpstreamSpec| (upstream.key.clone(), read.get(upstream.key.as_str()).unwrap_or(&none).clone());
+    Ok(asked
         .iter()
-        .map(|upstream| {
-            let versions = by_asset.get(upstream.key.as_str()).map_or(&[][..], Vec::as_slice);
-            let index =
-                VersionIndex::new(versions.iter().map(|(ordinal, version)| {
-                    (*ordinal, version.partition_key.as_str(), version.data_version.as_str())
-                }));
-            (upstream.key.clone(), index)
+        .map(|(asset, _)| Inputs {
+            read: asset.upstreams.iter().map(of).collect(),
+            own: own.remove(asset.key.as_str()).map(|(_, versions)| versions).unwrap_or_default(),
         })
-        .collect();
-    let present = indexes.iter().map(|(key, index)| (key.clone(), index.present())).collect();
-    Ok(Inputs { indexes, present, own })
+        .collect())
+}
+
+impl ReadVersions {
+    fn new(versions: &[(Ordinal, ReadVersion)]) -> Self {
+        let index = VersionIndex::new(
+            versions
+                .iter()
+                .map(|(ordinal, version)| (*ordinal, version.partition_key.as_str(), version.data_version.as_str())),
+        );
+        let present = index.present();
+        Self { index, present }
+    }
 }
 
 /// The ranges to read; positions of static keys may have moved, so all of those are read.
@@ -115,7 +146,7 @@ impl Inputs {
 
     /// The versions of an upstream.
     pub(super) fn index(&self, upstream: &AssetKey) -> Option<&VersionIndex> {
-        self.indexes.get(upstream)
+        self.read.get(upstream).map(|read| &read.index)
     }
 
     /// Upstream → digest of what `ordinal` reads; external upstreams have marks instead.
@@ -130,7 +161,7 @@ impl Inputs {
             .into_iter()
             .filter(|(_, range)| range.asset.is_materializable())
             .map(|(key, range)| {
-                let digest = self.indexes.get(&key).map(|index| index.digest(&range.partitions)).unwrap_or_default();
+                let digest = self.index(&key).map(|index| index.digest(&range.partitions)).unwrap_or_default();
                 (key, digest)
             })
             .collect()
@@ -149,8 +180,8 @@ impl Inputs {
             .filter(|(_, range)| range.asset.is_materializable())
             .filter_map(|(key, range)| {
                 let mut missing = range.partitions.intersection(&range.asset.partitions.closed(now));
-                if let Some(present) = self.present.get(&key) {
-                    missing = missing.difference(present);
+                if let Some(read) = self.read.get(&key) {
+                    missing = missing.difference(&read.present);
                 }
                 (!missing.is_empty()).then_some((key, missing))
             })

@@ -7,7 +7,7 @@ use sqlx::{PgConnection, Row};
 
 use super::marks::{is_date, ordinals_of};
 use super::write::statement;
-use crate::asset::compute::{AssetError, STAGING_TABLE};
+use crate::asset::compute::AssetError;
 use crate::asset::spec::AssetSpec;
 use crate::asset::statement::{generated, identifier};
 use crate::core::partition::{Ordinal, PartitionsDefinition};
@@ -48,19 +48,20 @@ struct Landed {
     row_count: i64,
 }
 
-/// Moves the staged rows into the table, as far as they are new, and appends the marks.
+/// Moves the rows of `staging_table` into the table, as far as they are new, and appends the marks.
 ///
 /// Rows before the definition's first partition are marked too, under the number that their partition would have: when
 /// the first day moves back, what reads them knows.
 pub(super) async fn land(
     connection: &mut PgConnection,
     asset: &AssetSpec,
+    staging_table: &str,
     columns: &str,
     writer: &str,
     now: DateTime<Utc>,
 ) -> Result<Landing, LandingError> {
-    let stretch = staged_stretch(connection, asset).await?;
-    let landed = insert_new(connection, asset, columns, &stretch).await?;
+    let stretch = staged_stretch(connection, asset, staging_table).await?;
+    let landed = insert_new(connection, asset, staging_table, columns, &stretch).await?;
     let mut by_partition: BTreeMap<Ordinal, i64> = BTreeMap::new();
     let mut landing = Landing::default();
     for Landed { place, stretch, row_count } in landed {
@@ -104,7 +105,11 @@ enum Staged {
     Time(Vec<Ordinal>),
 }
 
-async fn staged_stretch(connection: &mut PgConnection, asset: &AssetSpec) -> Result<Staged, LandingError> {
+async fn staged_stretch(
+    connection: &mut PgConnection,
+    asset: &AssetSpec,
+    staging_table: &str,
+) -> Result<Staged, LandingError> {
     const DOING: &str = "reading the span of new rows";
     let column = match (&asset.partitions, &asset.partition_column) {
         (PartitionsDefinition::Unpartitioned, _) | (_, None) => return Ok(Staged::Everything),
@@ -113,7 +118,7 @@ async fn staged_stretch(connection: &mut PgConnection, asset: &AssetSpec) -> Res
     };
     // What no calendar date can say is in no partition.
     let span = format!(
-        "select min({column}), max({column}) from {STAGING_TABLE} where {column} >= '0001-01-01' and {column} < '9999-12-31'"
+        "select min({column}), max({column}) from {staging_table} where {column} >= '0001-01-01' and {column} < '9999-12-31'"
     );
     let (first, last) = if is_date(asset) {
         let zone = asset.partitions.zone().unwrap_or(chrono_tz::UTC);
@@ -136,6 +141,7 @@ async fn staged_stretch(connection: &mut PgConnection, asset: &AssetSpec) -> Res
 async fn insert_new(
     connection: &mut PgConnection,
     asset: &AssetSpec,
+    staging_table: &str,
     columns: &str,
     staged: &Staged,
 ) -> Result<Vec<Landed>, LandingError> {
@@ -166,7 +172,7 @@ async fn insert_new(
         }
     };
     let sql = format!(
-        "with written as (insert into {table} ({columns}) select {columns} from {STAGING_TABLE}{conflict} returning {returned})
+        "with written as (insert into {table} ({columns}) select {columns} from {staging_table}{conflict} returning {returned})
          select place, count(*) as row_count, min(at) as first_at, max(at) as last_at
          from (select {place} as place, {at} as at from written) placed
          group by place, date_bin('15 minutes', at, timestamptz '2000-01-01 00:00+00')",

@@ -55,6 +55,16 @@ pub fn readers<'a>(
     definitions.graph().downstream(key).into_iter().filter_map(reader).collect()
 }
 
+/// How many partitions `subset` of `asset` reads.
+#[must_use]
+pub fn count_read(definitions: &Definitions, asset: &AssetSpec, subset: &PartitionSubset, now: DateTime<Utc>) -> u64 {
+    let specs =
+        asset.upstreams.iter().filter_map(|upstream| Some((definitions.asset(&upstream.key)?, upstream.mapping)));
+    specs
+        .map(|(spec, mapping)| mapping.upstream_of(&asset.partitions, &spec.partitions, subset, now).len())
+        .fold(0_u64, u64::saturating_add)
+}
+
 /// The first of `subset`, partitions of `asset`: at most `limit`, and so few that together they read no more than
 /// `reads` partitions; one at least.
 #[must_use]
@@ -66,16 +76,9 @@ pub fn first_chunk(
     reads: u64,
     now: DateTime<Utc>,
 ) -> PartitionSubset {
-    let read_by = |subset: &PartitionSubset| {
-        let specs =
-            asset.upstreams.iter().filter_map(|upstream| Some((definitions.asset(&upstream.key)?, upstream.mapping)));
-        specs
-            .map(|(spec, mapping)| mapping.upstream_of(&asset.partitions, &spec.partitions, subset, now).len())
-            .fold(0_u64, u64::saturating_add)
-    };
     let mut limit = limit.max(1);
     let mut chunk = subset.first_members(limit);
-    while limit > 1 && read_by(&chunk) > reads {
+    while limit > 1 && count_read(definitions, asset, &chunk, now) > reads {
         limit /= 2;
         chunk = subset.first_members(limit);
     }

@@ -10,7 +10,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{Arguments, PgConnection, Postgres, Row};
 
-use crate::asset::compute::{AssetError, STAGING_TABLE};
+use crate::asset::compute::{AssetError, staging_table};
 use crate::asset::spec::AssetSpec;
 use crate::asset::statement::{DATE_TYPE, column_list, generated, identifier};
 use crate::core::partition::{Ordinal, PartitionsDefinition};
@@ -169,7 +169,7 @@ pub(super) async fn insert(
 ) -> Result<Vec<Content>, AssetError> {
     let rows = match source {
         RowSource::Nothing => None,
-        RowSource::Staged => Some(STAGING_TABLE.to_owned()),
+        RowSource::Staged => Some(staging_table(asset)),
         RowSource::Select => {
             let select = asset.sql.as_deref().unwrap_or_default();
             Some(format!("({}\n) as source", sql_text::without_final_semicolon(select)))

@@ -60,6 +60,15 @@ pub struct ClaimedStep {
     pub attempt: u32,
 }
 
+/// What a claim came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claimed {
+    /// The steps that are held now, in the order in which they were chosen.
+    pub steps: Vec<ClaimedStep>,
+    /// Whether there were candidates beside them: seen and not chosen, or beyond the limit.
+    pub is_more: bool,
+}
+
 /// Which steps a worker may claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimScope {
@@ -92,7 +101,7 @@ impl Store {
         candidate_limit: i64,
         now: DateTime<Utc>,
         choose: impl FnOnce(&[Candidate], &Usage) -> Vec<i64>,
-    ) -> Result<Vec<ClaimedStep>, StoreError> {
+    ) -> Result<Claimed, StoreError> {
         let (runs, assets) = match scope {
             ClaimScope::Runs(runs) => (Some(runs.as_slice()), None),
             ClaimScope::Anything { assets } => (None, Some(assets.as_slice())),
@@ -115,7 +124,7 @@ impl Store {
         match turn {
             Err(error) if sql_state(&error).as_deref() == Some("55P03") => {
                 transaction.rollback().await.context("giving up a claim")?;
-                return Ok(Vec::new());
+                return Ok(Claimed::default());
             }
             turn => turn.context("waiting for the turn to claim")?,
         };
@@ -155,7 +164,7 @@ impl Store {
             .context("looking for steps to claim")?;
         if candidates.is_empty() {
             transaction.rollback().await.context("closing an empty claim")?;
-            return Ok(Vec::new());
+            return Ok(Claimed::default());
         }
         let chosen = choose(&candidates, &usage);
         let chosen_steps: BTreeSet<i64> = chosen.iter().copied().collect();
@@ -173,6 +182,8 @@ impl Store {
             .await
             .context("claiming steps")?;
         transaction.commit().await.context("claiming steps")?;
+        let was_all_seen = i64::try_from(candidates.len()).is_ok_and(|seen| seen < candidate_limit);
+        let is_more = !was_all_seen || claimed.len() < candidates.len();
         let mut by_id: BTreeMap<i64, Candidate> =
             candidates.into_iter().map(|candidate| (candidate.step_id, candidate)).collect();
         let mut steps: Vec<ClaimedStep> = claimed
@@ -185,6 +196,6 @@ impl Store {
         let position: BTreeMap<i64, usize> =
             chosen.iter().enumerate().map(|(index, &step_id)| (step_id, index)).collect();
         steps.sort_by_key(|claimed| position.get(&claimed.step.step_id).copied());
-        Ok(steps)
+        Ok(Claimed { steps, is_more })
     }
 }

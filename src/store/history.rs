@@ -225,19 +225,28 @@ impl Store {
         asset_key: &str,
         partition_keys: &[String],
     ) -> Result<Vec<NewestStep>, StoreError> {
+        let partitions: Vec<(&str, &str)> = partition_keys.iter().map(|key| (asset_key, key.as_str())).collect();
+        self.newest_steps_of(&partitions).await
+    }
+
+    /// The same for partitions (asset, partition) of several assets.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn newest_steps_of(&self, partitions: &[(&str, &str)]) -> Result<Vec<NewestStep>, StoreError> {
         sqlx::query_as(
-            // The list is a question of its own: the server then plans once, not at each call for its length.
+            // The lists are questions of their own: the server then plans once, not at each call for their length.
             "select newest.*
-             from unnest((select $2::text[])) as wanted (partition_key)
+             from unnest((select $1::text[]), (select $2::text[])) as wanted (asset_key, partition_key)
              cross join lateral (
                  select asset_key, partition_key, ordinal, state, reason, run_id, started_at, finished_at
                  from karat.step
-                 where asset_key = $1 and partition_key = wanted.partition_key
+                 where asset_key = wanted.asset_key and partition_key = wanted.partition_key
                  order by step_id desc limit 1
              ) newest",
         )
-        .bind(asset_key)
-        .bind(partition_keys)
+        .bind(partitions.iter().map(|(asset, _)| *asset).collect::<Vec<_>>())
+        .bind(partitions.iter().map(|(_, partition)| *partition).collect::<Vec<_>>())
         .fetch_all(&self.pool)
         .await
         .context("reading the newest steps of partitions")

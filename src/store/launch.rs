@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgConnection;
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::audit::{NewAudit, record};
 use super::error::Context;
-use super::signal::{self, Signal};
+use super::signal::{CHANNEL, Signal};
 use super::text::storable;
 use super::{Store, StoreError};
 
@@ -109,96 +109,58 @@ impl Store {
         steps: &[NewSteps],
         audit: Option<NewAudit<'_>>,
     ) -> Result<u64, StoreError> {
+        if audit.is_none() {
+            return launch_in(&self.pool, run, steps).await;
+        }
         let mut transaction = self.pool.begin().await.context("launching the run")?;
-        let inserted = launch_in(&mut transaction, run, steps).await?;
+        let inserted = launch_in(&mut *transaction, run, steps).await?;
         record(&mut transaction, audit).await?;
         transaction.commit().await.context("launching the run")?;
         Ok(inserted)
     }
 }
 
-/// As [`Store::launch`] inside a transaction of the caller, which records beside the run why it exists: both are there or
-/// neither. The run is there for workers when the transaction commits.
+/// As [`Store::launch`], in one statement: inside a transaction of the caller, what records beside the run why it exists is
+/// there with it or neither is. The run is there for workers when the transaction commits.
 ///
 /// # Errors
-/// When the database cannot be used; the transaction can only be rolled back then.
+/// When the database cannot be used; a transaction can only be rolled back then.
 pub(super) async fn launch_in(
-    transaction: &mut PgConnection,
+    executor: impl PgExecutor<'_>,
     run: &NewRun,
     steps: &[NewSteps],
 ) -> Result<u64, StoreError> {
-    if let Some(backfill_id) = run.backfill_id {
-        sqlx::query(
-            "insert into karat.backfill (backfill_id, created_at, request) values ($1, $2, $3)
-             on conflict (backfill_id) do nothing",
-        )
-        .bind(backfill_id)
-        .bind(run.requested_at)
-        .bind(&run.request)
-        .execute(&mut *transaction)
-        .await
-        .context("recording the backfill")?;
-    }
-    sqlx::query(
-        "insert into karat.run (run_id, backfill_id, retry_of, cause, request, force, per_partition, concurrency_limit, requested_at,
-                                cause_detail, requested_by)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-    )
-    .bind(run.run_id)
-    .bind(run.backfill_id)
-    .bind(run.retry_of)
-    .bind(run.cause.as_str())
-    .bind(&run.request)
-    .bind(run.force)
-    .bind(run.per_partition)
-    .bind(run.concurrency_limit)
-    .bind(run.requested_at)
-    .bind(&run.cause_detail)
-    .bind(run.requested_by.as_deref().map(storable))
-    .execute(&mut *transaction)
-    .await
-    .context("recording the run")?;
-    let mut inserted = 0;
-    for asset in steps {
-        inserted += sqlx::query(
-            "insert into karat.step
-                 (run_id, asset_key, partition_key, ordinal, rank, priority, pool, only_if_stale, state, ready_at)
-             select $1, $2, p.partition_key, p.ordinal, $3, $4, $5, $6,
-                    case when p.ready then 'ready' else 'pending' end, case when p.ready then $7 end
-             from unnest($8::text[], $9::bigint[], $10::boolean[]) as p (partition_key, ordinal, ready)",
-        )
+    let count = |asset: &NewSteps| i32::try_from(asset.partitions.len()).unwrap_or(i32::MAX);
+    let inserted: usize = steps.iter().map(|asset| asset.partitions.len()).sum();
+    let each = || steps.iter().flat_map(|asset| asset.partitions.iter().map(move |step| (asset, step)));
+    // Launches are rare: that those which notify commit one after another does not matter to them.
+    sqlx::query(include_str!("sql/launch.sql"))
         .bind(run.run_id)
-        .bind(&asset.asset_key)
-        .bind(asset.rank)
-        .bind(asset.priority)
-        .bind(&asset.pool)
-        .bind(asset.only_if_stale)
+        .bind(run.backfill_id)
+        .bind(run.retry_of)
+        .bind(run.cause.as_str())
+        .bind(&run.request)
+        .bind(run.force)
+        .bind(run.per_partition)
+        .bind(run.concurrency_limit)
         .bind(run.requested_at)
-        .bind(asset.partitions.iter().map(|step| step.partition_key.as_str()).collect::<Vec<_>>())
-        .bind(asset.partitions.iter().map(|step| step.ordinal).collect::<Vec<_>>())
-        .bind(asset.partitions.iter().map(|step| step.ready).collect::<Vec<_>>())
-        .execute(&mut *transaction)
+        .bind(&run.cause_detail)
+        .bind(run.requested_by.as_deref().map(storable))
+        .bind(serde_json::json!({ "cause": run.cause.as_str(), "steps": inserted }))
+        .bind(steps.iter().map(|asset| asset.asset_key.as_str()).collect::<Vec<_>>())
+        .bind(steps.iter().map(count).collect::<Vec<_>>())
+        .bind(each().map(|(asset, _)| asset.asset_key.as_str()).collect::<Vec<_>>())
+        .bind(each().map(|(_, step)| step.partition_key.as_str()).collect::<Vec<_>>())
+        .bind(each().map(|(_, step)| step.ordinal).collect::<Vec<_>>())
+        .bind(each().map(|(asset, _)| asset.rank).collect::<Vec<_>>())
+        .bind(each().map(|(asset, _)| asset.priority).collect::<Vec<_>>())
+        .bind(each().map(|(asset, _)| asset.pool.as_deref()).collect::<Vec<_>>())
+        .bind(each().map(|(asset, _)| asset.only_if_stale).collect::<Vec<_>>())
+        .bind(each().map(|(_, step)| step.ready).collect::<Vec<_>>())
+        .bind(CHANNEL)
+        .bind(Signal::Work.as_str())
+        .execute(executor)
         .await
-        .context("recording the steps")?
-        .rows_affected();
-    }
-    let counts = |asset: &NewSteps| i32::try_from(asset.partitions.len()).unwrap_or(i32::MAX);
-    sqlx::query(
-        "with built as (
-             insert into karat.run_asset (run_id, asset_key, requested_at, step_count)
-             select $2, asset_key, $1, step_count from unnest($4::text[], $5::integer[]) as a (asset_key, step_count)
-         )
-         insert into karat.event (occurred_at, kind, run_id, detail) values ($1, 'run_launched', $2, $3)",
-    )
-    .bind(run.requested_at)
-    .bind(run.run_id)
-    .bind(serde_json::json!({ "cause": run.cause.as_str(), "steps": inserted }))
-    .bind(steps.iter().map(|asset| asset.asset_key.as_str()).collect::<Vec<_>>())
-    .bind(steps.iter().map(counts).collect::<Vec<_>>())
-    .execute(&mut *transaction)
-    .await
-    .context("recording the launch")?;
-    // Launches are rare; they may wait for one another.
-    signal::send(&mut *transaction, Signal::Work).await?;
-    Ok(inserted)
+        .context("launching the run")?;
+    Ok(inserted as u64)
 }

@@ -97,7 +97,8 @@ impl<'r> FromRow<'r, PgRow> for FoundVersion {
     }
 }
 
-/// The current versions in `ranges` of the asset `own` and of what it reads, as this transaction sees them.
+/// The current versions in the ranges `own`, and those in the ranges `read`, as this transaction sees them: what lies in
+/// several ranges is found for each.
 ///
 /// Some read a long history: what nobody asks of it is neither computed nor sent.
 ///
@@ -105,32 +106,19 @@ impl<'r> FromRow<'r, PgRow> for FoundVersion {
 /// When the statement fails.
 pub async fn versions_in(
     connection: &mut PgConnection,
-    own: &str,
-    ranges: &[VersionRange],
+    own: &[VersionRange],
+    read: &[VersionRange],
 ) -> Result<Vec<FoundVersion>, StoreError> {
-    sqlx::query_as(
-        "select m.asset_key, m.partition_key, m.ordinal, m.data_version, o.own,
-                case when o.own then m.code_version end as code_version,
-                case when o.own then m.input_versions end as input_versions,
-                case when o.own then m.open end as open,
-                case when o.own then m.incomplete_inputs is not null end as incomplete,
-                case when o.own then m.row_count end as row_count,
-                case when o.own then m.materialized_at end as materialized_at,
-                case when o.own then m.run_id end as run_id,
-                case when o.own then coalesce((
-                    select coalesce(r.finish_number, 9223372036854775807) from karat.run r where r.run_id = m.run_id
-                ), 0) end as run_finish_number,
-                case when o.own then m.snapshot::text end as snapshot
-         from karat.current_versions($1, $2, $3) m
-         cross join lateral (select m.asset_key = $4 as own) o",
-    )
-    .bind(ranges.iter().map(|range| range.asset_key.as_str()).collect::<Vec<_>>())
-    .bind(ranges.iter().map(|range| range.first).collect::<Vec<_>>())
-    .bind(ranges.iter().map(|range| range.last).collect::<Vec<_>>())
-    .bind(own)
-    .fetch_all(connection)
-    .await
-    .context("reading the versions of the inputs")
+    sqlx::query_as(include_str!("sql/versions_in.sql"))
+        .bind(own.iter().map(|range| range.asset_key.as_str()).collect::<Vec<_>>())
+        .bind(own.iter().map(|range| range.first).collect::<Vec<_>>())
+        .bind(own.iter().map(|range| range.last).collect::<Vec<_>>())
+        .bind(read.iter().map(|range| range.asset_key.as_str()).collect::<Vec<_>>())
+        .bind(read.iter().map(|range| range.first).collect::<Vec<_>>())
+        .bind(read.iter().map(|range| range.last).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await
+        .context("reading the versions of the inputs")
 }
 
 /// The snapshot that sees nothing: every mark is newer.
@@ -293,19 +281,20 @@ pub struct ContentTime {
 }
 
 impl Store {
-    /// When the contents in `ranges` came to be, of those that came to be after `since` if that is given; a version with
-    /// equal content does not count.
+    /// When the contents in `ranges` came to be, of each asset those that came to be after its instant in `since` if it has
+    /// one there; a version with equal content does not count.
     ///
     /// # Errors
     /// When the database cannot be used.
     pub async fn content_times(
         &self,
         ranges: &[VersionRange],
-        since: Option<DateTime<Utc>>,
+        since: &[(&str, DateTime<Utc>)],
     ) -> Result<Vec<ContentTime>, StoreError> {
         sqlx::query_as(
             "select m.asset_key, m.partition_key, m.ordinal, c.content_at
              from karat.current_versions($1, $2, $3) m
+             left join unnest($4::text[], $5::timestamptz[]) as s (asset_key, instant) on s.asset_key = m.asset_key
              cross join lateral (
                  select case when m.content_changed then m.materialized_at else (
                      select max(p.materialized_at) from karat.materialization p
@@ -313,12 +302,13 @@ impl Store {
                        and not p.current and p.content_changed
                  ) end as content_at
              ) c
-             where $4::timestamptz is null or c.content_at > $4",
+             where s.instant is null or c.content_at > s.instant",
         )
         .bind(ranges.iter().map(|range| range.asset_key.as_str()).collect::<Vec<_>>())
         .bind(ranges.iter().map(|range| range.first).collect::<Vec<_>>())
         .bind(ranges.iter().map(|range| range.last).collect::<Vec<_>>())
-        .bind(since)
+        .bind(since.iter().map(|(asset, _)| *asset).collect::<Vec<_>>())
+        .bind(since.iter().map(|(_, instant)| *instant).collect::<Vec<_>>())
         .fetch_all(&self.pool)
         .await
         .context("reading when inputs changed")
@@ -373,7 +363,9 @@ impl Store {
              from (
                  select m.asset_key, m.partition_key, m.ordinal,
                         m.ordinal - row_number() over (partition by m.asset_key order by m.ordinal) as island
-                 from unnest($1::text[], $2::bigint[], $3::bigint[]) as wanted (asset_key, first, last)
+                 -- the lists are questions of their own: the server then plans once, not at each call for their length
+                 from unnest((select $1::text[]), (select $2::bigint[]), (select $3::bigint[]))
+                      as wanted (asset_key, first, last)
                  join karat.materialization m on m.current and m.asset_key = wanted.asset_key
                       and m.ordinal between wanted.first and wanted.last
              ) versions
@@ -381,7 +373,7 @@ impl Store {
              union all
              select asset_key, ordinal, ordinal, partition_key
              from karat.materialization
-             where current and asset_key = any($4)",
+             where current and asset_key = any((select $4::text[])::text[])",
         )
         .bind(time_ranges.iter().map(|range| range.asset_key.as_str()).collect::<Vec<_>>())
         .bind(time_ranges.iter().map(|range| range.first).collect::<Vec<_>>())

@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
+use karat::asset::spec::AssetSpec;
 use karat::clock::Clock;
+use karat::core::partition::Ordinal;
 use karat::core::policy::WaitPolicy;
+use karat::core::subset::PartitionSubset;
 use karat::daemon::automation::explain;
 use karat::daemon::{AutomationReconciler, Reconciler, ReconcilerContext};
+use karat::engine::needs::{needs, partition_needs};
 use karat::prelude::*;
 use karat::store::mark::{NewMark, append_marks};
 use karat::store::run_list::RunFilter;
@@ -69,7 +73,7 @@ fn definitions(policies: Policies<'_>, sql_of_days: Option<&str>) -> Definitions
         .build()
         .unwrap();
     let specs = plain.assets().map(|spec| {
-        let mut spec = karat::asset::spec::AssetSpec::clone(spec);
+        let mut spec = AssetSpec::clone(spec);
         if let Some((_, automation, wait)) = policies.iter().find(|(key, ..)| *key == spec.key.as_str()) {
             spec.automation = automation.clone();
             spec.wait = *wait;
@@ -606,13 +610,45 @@ async fn what_has_changed_is_all_there_is_to_look_at() {
 }
 
 #[tokio::test]
+async fn several_assets_asked_about_together_need_what_each_needs_alone() {
+    let robot = built(ALL_EAGER).await;
+    // Of the days one is stale, one was built again with other content, one failed, and one is missing.
+    robot.lake.add_events(&[("2026-03-10T10:00:00Z", 1000, 7), ("2026-03-11T10:00:00Z", 1001, 7)]).await;
+    robot.lake.build(&[(DAILY, "2026-03-11")]).await;
+    robot.lake.add_events(&[("2026-04-12T10:00:00Z", 1002, -100_000)]).await;
+    assert_eq!(robot.lake.build(&[(DAILY, "2026-04-12")]).await, "failed: 1 failed");
+    sqlx::query("delete from karat.materialization where partition_key = '2026-04-20'")
+        .execute(&robot.lake.pool)
+        .await
+        .unwrap();
+    let (store, definitions, now) = (&robot.lake.store, &robot.lake.definitions, robot.lake.clock.now());
+    let all = PartitionSubset::from_range(Ordinal::MIN, Ordinal::MAX);
+    // What is no longer of interest of one is what another reads.
+    let few = PartitionSubset::from_range(TENTH_OF_MARCH, TENTH_OF_MARCH + 1);
+    for days in [&all, &few] {
+        let asked: Vec<(&AssetSpec, &PartitionSubset)> =
+            [("lake.events", &all), (DAILY, days), (MONTHLY, &all), (COHORTS, &all)]
+                .map(|(key, subset)| (definitions.find(key).unwrap().as_ref(), subset))
+                .into();
+        let together = needs(store, definitions, &asked, now).await.unwrap();
+        let mut found = Vec::new();
+        for ((asset, subset), together) in asked.into_iter().zip(together) {
+            let alone = partition_needs(store, definitions, asset, subset, now).await.unwrap();
+            assert_eq!(together, alone, "{}", asset.key);
+            found.push(alone.partitions.len());
+        }
+        assert_eq!(found[1..], [if days == &all { 3 } else { 1 }, 2, 2]);
+    }
+}
+
+#[tokio::test]
 async fn a_long_history_is_launched_piece_by_piece() {
     let mut robot = Robot::new(&[], "2026-05-02T12:00:00Z").await;
     let calendar = Calendar { zone: chrono_tz::UTC, first_day: NaiveDate::from_ymd_opt(1990, 1, 1).unwrap() };
     let plain = Definitions::builder(calendar).external::<Events>().sql::<DailyTotals>().build().unwrap();
     let specs = plain.assets().map(|spec| {
         let automation = if spec.is_materializable() { EAGER } else { Automation::Manual };
-        karat::asset::spec::AssetSpec { automation, ..karat::asset::spec::AssetSpec::clone(spec) }
+        AssetSpec { automation, ..AssetSpec::clone(spec) }
     });
     robot.restart(Definitions::from_specs(calendar, specs.collect(), Default::default()).unwrap());
     let context = robot.context();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use karat::engine::{FailurePoint, WorkerError};
 use karat::store::Store;
 use karat::store::attempt::{AttemptFailure, AttemptRecord, Ending};
-use karat::store::claim::{Candidate, ClaimScope};
+use karat::store::claim::{Candidate, ClaimScope, Claimed};
 use karat::store::run::Control;
 use sqlx::postgres::PgPoolOptions;
 use tokio_util::sync::CancellationToken;
@@ -248,9 +248,9 @@ async fn a_claim_that_gives_up_waiting_leaves_its_connection_usable() {
         .execute(&mut *stopped)
         .await
         .unwrap();
-    assert_eq!(claim().await.unwrap(), []);
+    assert_eq!(claim().await.unwrap(), Claimed::default());
     stopped.rollback().await.unwrap();
-    assert_eq!(claim().await.unwrap().len(), 1);
+    assert_eq!(claim().await.unwrap().steps.len(), 1);
 }
 
 #[tokio::test]
@@ -268,10 +268,10 @@ async fn what_waits_for_a_limit_does_not_stand_in_the_way_of_what_does_not() {
         .await
         .unwrap();
     // One candidate at a time: each claim meets only steps that nothing keeps from running.
-    let mut claimed = Vec::new();
+    let (mut claimed, mut are_more) = (Vec::new(), Vec::new());
     for _ in 0..4 {
         let first = |candidates: &[Candidate]| candidates.iter().map(|candidate| candidate.step_id).collect();
-        let steps = lake
+        let claim = lake
             .store
             .claim(
                 uuid::Uuid::now_v7(),
@@ -283,9 +283,12 @@ async fn what_waits_for_a_limit_does_not_stand_in_the_way_of_what_does_not() {
             )
             .await
             .unwrap();
-        claimed.extend(steps.into_iter().map(|claimed| claimed.step.run_id));
+        are_more.push(claim.is_more);
+        claimed.extend(claim.steps.into_iter().map(|claimed| claimed.step.run_id));
     }
     assert_eq!(claimed, [limited.run_id, pooled.run_id, free.run_id]);
+    // What has to wait for a limit is nothing to choose from, and beyond its limit a claim does not see.
+    assert_eq!(are_more, [true, true, true, false]);
 }
 
 #[tokio::test]
@@ -298,9 +301,8 @@ async fn a_claim_goes_past_what_somebody_else_holds_locked() {
         let runs = ClaimScope::Runs(vec![launched.run_id, steered.run_id]);
         let all = |candidates: &[Candidate]| candidates.iter().map(|candidate| candidate.step_id).collect();
         let (worker_id, pools) = (uuid::Uuid::now_v7(), lake.definitions.pools());
-        let steps =
-            lake.store.claim(worker_id, &runs, pools, 10, instant(NOW), |candidates, _| all(candidates)).await.unwrap();
-        steps.into_iter().map(|claimed| claimed.step.partition_key).collect::<Vec<_>>()
+        let claim = lake.store.claim(worker_id, &runs, pools, 10, instant(NOW), |candidates, _| all(candidates));
+        claim.await.unwrap().steps.into_iter().map(|claimed| claimed.step.partition_key).collect::<Vec<_>>()
     };
     let mut other = lake.pool.begin().await.unwrap();
     for statement in [

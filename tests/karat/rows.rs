@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use chrono_tz::Tz;
-use karat::asset::compute::{ComputeContext, Metadata, RowSink, STAGING_TABLE, SharedTransaction, UpstreamRange};
+use karat::asset::compute::{ComputeContext, Metadata, RowSink, SharedTransaction, UpstreamRange, staging_table};
 use karat::asset::spec::AssetSpec;
 use karat::asset::statement::{comment_statements, generated, partition_condition};
 use karat::core::subset::PartitionSubset;
@@ -198,7 +198,7 @@ async fn publish(pool: &PgPool, rows: &[Sample]) {
     }
     assert_eq!(sink.finish().await.unwrap(), rows.len() as u64);
     drop(sink);
-    let insert = generated(format!("insert into raw.sample select * from {STAGING_TABLE}"));
+    let insert = generated(format!("insert into raw.sample select * from {}", staging_table(&spec::<Sample>())));
     sqlx::raw_sql(insert).execute(&mut **transaction.lock().await).await.unwrap();
     Arc::into_inner(transaction).unwrap().into_inner().commit().await.unwrap();
 }
@@ -251,10 +251,10 @@ async fn rows_are_sent_while_they_come() {
     for _ in 0..25 {
         push(&sink, &wide).await.unwrap();
     }
-    let staged = count(&transaction, STAGING_TABLE).await;
+    let staged = count(&transaction, &staging_table(&spec::<Sample>())).await;
     assert!((11..25).contains(&staged), "of 25 rows of 100 kB each, {staged} were sent before the end");
     assert_eq!(sink.finish().await.unwrap(), 25);
-    assert_eq!(count(&transaction, STAGING_TABLE).await, 25);
+    assert_eq!(count(&transaction, &staging_table(&spec::<Sample>())).await, 25);
     assert_eq!(sink.finish().await.unwrap(), 25, "finishing again adds nothing");
 }
 
@@ -264,7 +264,32 @@ async fn without_rows_there_is_an_empty_staging_table() {
     let transaction = begin(&pool).await;
     let sink = RowSink::new(spec::<Sample>(), transaction.clone());
     assert_eq!(sink.finish().await.unwrap(), 0);
-    assert_eq!(count(&transaction, STAGING_TABLE).await, 0);
+    assert_eq!(count(&transaction, &staging_table(&spec::<Sample>())).await, 0);
+}
+
+#[tokio::test]
+async fn the_staging_table_stays_with_its_connection_and_its_rows_do_not() {
+    let (database, _pool) = database().await;
+    let one = sqlx::postgres::PgPoolOptions::new().max_connections(1);
+    let one = one.connect_with(database.connect_options()).await.unwrap();
+    let table = staging_table(&spec::<Sample>());
+    let mut tables = Vec::new();
+    for is_committed in [true, false, true] {
+        let transaction = begin(&one).await;
+        let sink = RowSink::new(spec::<Sample>(), transaction.clone());
+        push(&sink, &sample(1)).await.unwrap();
+        assert_eq!(sink.finish().await.unwrap(), 1);
+        assert_eq!(count(&transaction, &table).await, 1);
+        drop(sink);
+        let mut transaction = Arc::into_inner(transaction).unwrap().into_inner();
+        let number = sqlx::query_scalar::<_, i64>("select to_regclass($1)::oid::bigint").bind(&table);
+        tables.push(number.fetch_one(&mut *transaction).await.unwrap());
+        match is_committed {
+            true => transaction.commit().await.unwrap(),
+            false => transaction.rollback().await.unwrap(),
+        }
+    }
+    assert_eq!(tables, [tables[0]; 3]);
 }
 
 #[tokio::test]
@@ -287,7 +312,8 @@ async fn several_tasks_can_push_at_once() {
         task.await.unwrap();
     }
     assert_eq!(sink.finish().await.unwrap(), 800);
-    assert_eq!(count(&transaction, &format!("(select distinct number from {STAGING_TABLE}) as numbers")).await, 800);
+    let numbers = format!("(select distinct number from {}) as numbers", staging_table(&spec::<Sample>()));
+    assert_eq!(count(&transaction, &numbers).await, 800);
 }
 
 #[tokio::test]
@@ -323,11 +349,9 @@ async fn values_that_cannot_be_stored_are_refused_with_row_column_and_remedy() {
     }
     push(&sink, &sample(3)).await.unwrap();
     assert_eq!(sink.finish().await.unwrap(), 2, "a refused row is left out whole");
+    let select = format!("select number from {} order by number", staging_table(&spec::<Sample>()));
     let numbers: Vec<i64> =
-        sqlx::query_scalar(generated(format!("select number from {STAGING_TABLE} order by number")))
-            .fetch_all(&mut **transaction.lock().await)
-            .await
-            .unwrap();
+        sqlx::query_scalar(generated(select)).fetch_all(&mut **transaction.lock().await).await.unwrap();
     assert_eq!(numbers, [1, 3]);
 }
 
@@ -366,10 +390,9 @@ async fn a_function_reads_only_what_its_partition_maps_to() {
     let compute = definitions.asset(&Reader::KEY).unwrap().compute.clone().unwrap();
     compute.compute(untyped.clone()).await.unwrap();
     assert_eq!(untyped.rows.finish().await.unwrap(), 3);
-    let totals: Vec<i64> = sqlx::query_scalar(generated(format!("select total from {STAGING_TABLE}")))
-        .fetch_all(&mut **transaction.lock().await)
-        .await
-        .unwrap();
+    let select = format!("select total from {}", staging_table(&untyped.asset));
+    let totals: Vec<i64> =
+        sqlx::query_scalar(generated(select)).fetch_all(&mut **transaction.lock().await).await.unwrap();
     assert_eq!(totals, [1, 3, 6], "in the order of `number`");
     let metadata = untyped.metadata.snapshot();
     assert_eq!(metadata.get("hours"), Some(&Json::from(3)));

@@ -1,18 +1,19 @@
 //! What automation keeps between activations. All of it can be found out again: a memory made anew comes to the same.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{CHUNK_READS, ReadState};
+use super::{CHUNK, CHUNK_READS, ReadState};
 use crate::asset::definitions::Definitions;
 use crate::asset::spec::AssetSpec;
 use crate::core::automation::Rule;
 use crate::core::key::AssetKey;
 use crate::core::mapping::PartitionMapping;
 use crate::core::subset::PartitionSubset;
-use crate::engine::readers::{changed_sets, first_chunk, readers};
+use crate::engine::readers::{changed_sets, count_read, first_chunk, readers};
 use crate::store::change::{ChangedPartition, Changes};
 
 /// Which partitions are to be looked at, when, and what is known of those that others wait for.
@@ -89,7 +90,12 @@ impl Memory {
         self.assets.get(asset).map(|memory| &memory.rule).filter(|rule| !rule.is_manual())
     }
 
-    pub(super) fn is_dirty(&self, asset: &AssetKey) -> bool {
+    /// Whether there is nothing left to be looked at.
+    pub(super) fn is_clean(&self) -> bool {
+        self.assets.values().all(|memory| memory.dirty.is_empty())
+    }
+
+    fn is_dirty(&self, asset: &AssetKey) -> bool {
         self.assets.get(asset).is_some_and(|memory| !memory.dirty.is_empty())
     }
 
@@ -148,16 +154,42 @@ impl Memory {
         }
     }
 
-    /// Takes partitions out of what is to be looked at: at most `limit`, and so few that what they read stays small.
-    pub(super) fn take(
+    /// Takes out of what is to be looked at what is looked at together: at most `limit` partitions, and so few that what
+    /// they read stays small. Upstream comes first, and nothing comes with what it waits for unless that is all taken.
+    pub(super) fn take<'a>(
+        &mut self,
+        definitions: &'a Definitions,
+        limit: u64,
+        now: DateTime<Utc>,
+    ) -> Vec<(&'a Arc<AssetSpec>, PartitionSubset)> {
+        let (mut limit, mut reads) = (limit.min(CHUNK), CHUNK_READS);
+        let mut taken = Vec::new();
+        for key in definitions.graph().topological_order() {
+            let Some(asset) = definitions.asset(key).filter(|_| self.is_dirty(key)) else { continue };
+            if limit == 0 || reads == 0 {
+                break;
+            }
+            let chunk = self.take_of(definitions, asset, limit, reads, now);
+            limit = limit.saturating_sub(chunk.len());
+            reads = reads.saturating_sub(count_read(definitions, asset, &chunk, now));
+            taken.push((asset, chunk));
+            if self.is_dirty(key) {
+                break;
+            }
+        }
+        taken
+    }
+
+    fn take_of(
         &mut self,
         definitions: &Definitions,
         asset: &AssetSpec,
         limit: u64,
+        reads: u64,
         now: DateTime<Utc>,
     ) -> PartitionSubset {
         let Some(memory) = self.assets.get_mut(&asset.key) else { return PartitionSubset::empty() };
-        let chunk = first_chunk(definitions, asset, &memory.dirty, limit, CHUNK_READS, now);
+        let chunk = first_chunk(definitions, asset, &memory.dirty, limit, reads, now);
         memory.dirty = memory.dirty.difference(&chunk);
         // Whatever these waited for, they are looked at now.
         memory.reminders.retain(|_, subset| {
@@ -171,7 +203,7 @@ impl Memory {
         chunk
     }
 
-    /// Remembers which of `chunk` are not fresh; what waited for one that is fresh now is to be looked at.
+    /// Remembers which of `chunk`, just looked at, are not fresh; what waited for one that is fresh now is to be looked at.
     pub(super) fn settle(
         &mut self,
         definitions: &Definitions,
@@ -181,6 +213,8 @@ impl Memory {
         now: DateTime<Utc>,
     ) {
         let Some(memory) = self.assets.get_mut(&asset.key) else { return };
+        // What was settled upstream since it was taken is known to whoever decides now.
+        memory.dirty = memory.dirty.difference(chunk);
         let before = memory.unfresh.intersection(chunk);
         memory.unfresh = memory.unfresh.difference(chunk).union(unfresh);
         let changed = before.difference(unfresh).union(&unfresh.difference(&before));

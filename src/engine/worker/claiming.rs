@@ -42,16 +42,17 @@ impl Worker {
         Ok(look.await?)
     }
 
-    /// Claims steps for at most `wanted` units. Many candidates are looked at only if `expects_ranges`.
+    /// Claims steps for at most `wanted` units, and whether there may be more. Many candidates are looked at only if
+    /// `expects_ranges`.
     pub(super) async fn claim(
         &self,
         runs: Option<&[Uuid]>,
         wanted: usize,
         expects_ranges: bool,
         stop: &CancellationToken,
-    ) -> Result<Vec<Unit>, WorkerError> {
+    ) -> Result<(Vec<Unit>, bool), WorkerError> {
         if wanted == 0 || runs.is_some_and(<[Uuid]>::is_empty) {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), false));
         }
         let environment = &self.environment;
         let definitions = &environment.definitions;
@@ -93,14 +94,14 @@ impl Worker {
                 Err(error) if error.is_conflict() => {
                     conflicts += 1;
                     if conflicts > CONFLICT_RETRIES || stop.is_cancelled() {
-                        return Ok(Vec::new());
+                        return Ok((Vec::new(), false));
                     }
                     tokio::time::sleep(CONFLICT_PAUSE.mul_f64(f64::from(conflicts) * (0.5 + random()))).await;
                 }
                 claimed => break claimed?,
             }
         };
-        Ok(group(claimed, range_limit))
+        Ok((group(claimed.steps, range_limit), claimed.is_more))
     }
 
     /// Moves a run on.

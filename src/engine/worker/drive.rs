@@ -73,7 +73,7 @@ pub(super) struct Drive<'a> {
     movable: BTreeSet<Uuid>,
     /// Whether a claim may find something.
     may_claim: bool,
-    /// Whether the last claim found as much as was wanted, so that more may be waiting.
+    /// Whether the last claim found as much as was wanted, and more is waiting.
     was_claim_full: bool,
     /// Whether the last claim that found something found a range.
     expects_ranges: bool,
@@ -246,11 +246,11 @@ impl<'a> Drive<'a> {
         let wanted = slots - self.slots.len().min(slots) + self.pace.ahead(slots);
         let wanted = wanted.saturating_sub(self.queue.len()).max(1);
         let runs = self.listed_runs();
-        let claimed = self.worker.claim(runs.as_deref(), wanted, self.expects_ranges, self.stop).await?;
+        let (claimed, is_more) = self.worker.claim(runs.as_deref(), wanted, self.expects_ranges, self.stop).await?;
         if !claimed.is_empty() {
             self.expects_ranges = claimed.iter().any(|unit| unit.len() > 1);
         }
-        self.was_claim_full = claimed.len() >= wanted;
+        self.was_claim_full = is_more && claimed.len() >= wanted;
         self.may_claim = self.was_claim_full;
         for unit in claimed {
             self.queue.push_back(Held { running: self.worker.running.hold(&unit), unit });
