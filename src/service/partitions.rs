@@ -224,7 +224,7 @@ impl Service {
             average: bucket.average,
             most: bucket.most,
         };
-        let series = figures.iter().zip(1..).map(|(figure, place)| {
+        let series = figures.iter().enumerate().map(|(place, figure)| {
             let own = buckets.iter().filter(|bucket| bucket.figure == place);
             SeriesView { figure: figure.clone(), points: own.map(point).collect() }
         });
