@@ -201,7 +201,7 @@ impl Service {
     }
 
     /// Figures of an asset over the partitions `range` (first and last number, inclusive; all without one), in the order in
-    /// which they are asked for: at most four hundred points of each, made of the newest four thousand versions there.
+    /// which they are asked for: at most four hundred points of each, made of the newest thousand versions there.
     ///
     /// # Errors
     /// When there is no such asset, or the state cannot be read.

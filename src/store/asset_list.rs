@@ -10,7 +10,7 @@ use super::error::Context;
 use super::{Store, StoreError};
 
 /// How many versions a series is made of: the newest ones.
-pub const SERIES_VERSIONS: i64 = 4_000;
+pub const SERIES_VERSIONS: i64 = 1_000;
 
 /// In how many versions names of figures are looked for.
 const NAMED_IN: i64 = 50;
