@@ -65,7 +65,7 @@ pub(crate) async fn measure(server: &Server, report: &mut Report, percent: u32, 
         let mut status = reqwest::StatusCode::OK;
         for request in 0..WARMING + REQUESTS {
             let begun = Instant::now();
-            let response = client.get(serving.url(&place.address)).send().await?;
+            let response = place.request(&client, &serving).send().await?;
             status = response.status();
             size = response.bytes().await?.len();
             if request >= WARMING {
@@ -88,9 +88,9 @@ pub(crate) async fn measure(server: &Server, report: &mut Report, percent: u32, 
             if status.is_success() { String::new() } else { format!(", answers {status}") }
         );
         if at(95) > budget || size > SIZE_BUDGET || status.is_server_error() {
-            above.push(format!("{}: {} ({detail})", place.address, milliseconds(at(95))));
+            above.push(format!("{}: {} ({detail})", place.name(), milliseconds(at(95))));
         }
-        report.add(place.address, at(95).as_secs_f64() * 1_000.0, "ms", Some(budget.as_secs_f64() * 1_000.0), detail);
+        report.add(place.name(), at(95).as_secs_f64() * 1_000.0, "ms", Some(budget.as_secs_f64() * 1_000.0), detail);
     }
     if !above.is_empty() {
         eprintln!("above a budget of time or size:\n  {}", above.join("\n  "));

@@ -1,4 +1,5 @@
-//! Every address that answers with a page or a list. One that the sources name and this list does not is an error.
+//! Every address that answers with a page or a list, and every question to the API that changes nothing. One that the
+//! sources name and this list does not is an error.
 
 use std::path::Path;
 
@@ -64,7 +65,15 @@ const ROUTES: &[(&str, Measured)] = &[
     ("/runs/{run_id}/log/live", Not("a stream")),
     ("/runs/{run_id}/log.txt", By(&["/runs/{run}/log.txt"])),
     ("/backfills", By(&["/backfills", "/backfills?before={backfill_cursor}"])),
-    ("/backfills/new", By(&["/backfills/new", "/backfills/new?selection=gold.asset_050&all=true"])),
+    (
+        "/backfills/new",
+        By(&[
+            "/backfills/new",
+            "/backfills/new?select=gold.asset_050",
+            "/backfills/new?select=*&scope=missing,failed,stale",
+            "/backfills/new?select=*",
+        ]),
+    ),
     ("/backfills/{id}", By(&["/backfills/{backfill}"])),
     ("/schedules", By(&["/schedules"])),
     ("/schedules/{name}", Not("the assets of the bench have no schedules")),
@@ -114,9 +123,46 @@ const ROUTES: &[(&str, Measured)] = &[
     ("/assets/{name}/mark", By(&["/assets/gold.asset_050/mark"])),
 ];
 
+/// What is sent to an address of the API that the description calls safe although it is no GET.
+const QUESTIONS: &[(&str, &[&str])] = &[(
+    "/plan",
+    &[
+        r#"{"selection": "gold.asset_050", "extent": "all"}"#,
+        r#"{"selection": "*", "extent": "all"}"#,
+        r#"{"selection": "*", "extent": "all", "states": ["missing", "failed", "stale"]}"#,
+        r#"{"selection": "+gold.asset_050", "extent": {"text": "{partition}"}, "upstream": true}"#,
+    ],
+)];
+
 /// An address to be measured.
 pub(super) struct Place {
     pub(super) address: String,
+    /// What is posted to it; without anything it is asked for.
+    question: Option<String>,
+}
+
+impl Place {
+    fn get(address: String) -> Self {
+        Self { address, question: None }
+    }
+
+    /// As it is called in reports.
+    pub(super) fn name(&self) -> String {
+        match &self.question {
+            Some(question) => format!("POST {} {question}", self.address),
+            None => self.address.clone(),
+        }
+    }
+
+    pub(super) fn request(&self, client: &reqwest::Client, serving: &Child) -> reqwest::RequestBuilder {
+        let url = serving.url(&self.address);
+        match &self.question {
+            Some(question) => {
+                client.post(url).header(reqwest::header::CONTENT_TYPE, "application/json").body(question.clone())
+            }
+            None => client.get(url),
+        }
+    }
 }
 
 /// Every address of [`ROUTES`] and of the description of the API.
@@ -130,7 +176,7 @@ pub(super) async fn all(client: &reqwest::Client, serving: &Child, state: &State
     let mut places: Vec<Place> = Vec::new();
     for (route, measured) in ROUTES.iter().filter(|(route, _)| served.iter().any(|served| served == route)) {
         match measured {
-            By(addresses) => places.extend(addresses.iter().map(|address| Place { address: filled(address, state) })),
+            By(addresses) => places.extend(addresses.iter().map(|address| Place::get(filled(address, state)))),
             Not(reason) => eprintln!("        {route} is not measured: {reason}"),
         }
     }
@@ -143,7 +189,19 @@ pub(super) async fn all(client: &reqwest::Client, serving: &Child, state: &State
             if path.ends_with("/stream") || path.ends_with("/download") {
                 continue;
             }
-            places.extend(of_api(path, state).into_iter().map(|address| Place { address }));
+            places.extend(of_api(path, state).into_iter().map(Place::get));
+        }
+        let is_safe = |verbs: &serde_json::Value| verbs.pointer("/post/x-safe") == Some(&serde_json::Value::Bool(true));
+        for path in paths.iter().filter(|(_, verbs)| is_safe(verbs)).map(|(path, _)| path) {
+            let Some((_, questions)) = QUESTIONS.iter().find(|(known, _)| known == path) else {
+                bail!("what is asked of {path} is not in the list of bench/scale/places.rs");
+            };
+            places.extend(
+                questions.iter().map(|question| Place {
+                    address: format!("/api/v1{path}"),
+                    question: Some(filled(question, state)),
+                }),
+            );
         }
     }
     Ok(places)

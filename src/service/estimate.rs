@@ -8,12 +8,16 @@ use super::{Service, ServiceError, WorkerState};
 use crate::core::key::AssetKey;
 use crate::store::operations::DurationRecord;
 
-/// The fewest and the most of an asset's newest versions that are looked at. What is built in ranges takes two ranges.
-const FEWEST_VERSIONS: u32 = 40;
-const MOST_VERSIONS: u32 = 800;
+/// How many of the newest versions are looked at, of all assets together; and of each the fewest and the most.
+const VERSIONS: usize = 1_000;
+const FEWEST_VERSIONS: usize = 5;
+const MOST_VERSIONS: usize = 40;
 
 /// Of how many assets it is looked up; those with the most partitions.
 const ASSETS: usize = 200;
+
+/// The most partitions built together that are counted.
+const MOST_TOGETHER: u32 = 400;
 
 /// How long some partitions will take.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -27,7 +31,7 @@ pub struct EstimateView {
     pub side_by_side: u32,
     /// How many of the partitions it covers.
     pub partitions: u64,
-    /// The assets it does not cover: nothing of them was ever built.
+    /// The assets it does not cover: nothing of them was ever built, or two hundred others have more partitions.
     pub unknown: Vec<AssetKey>,
     /// How long one partition takes, in seconds, by asset.
     pub seconds_each: BTreeMap<AssetKey, f64>,
@@ -47,15 +51,15 @@ impl Service {
         let mut largest: Vec<(&AssetKey, u64)> = partitions.iter().map(|(key, count)| (key, *count)).collect();
         largest.sort_by_key(|&(key, count)| (std::cmp::Reverse(count), key));
         largest.truncate(ASSETS);
-        let looked_at: BTreeMap<&str, i64> = largest
+        let together: BTreeMap<&str, i64> = largest
             .iter()
             .filter_map(|(key, _)| {
                 let spec = self.definitions.asset(key)?;
-                let versions = spec.range_partitions.saturating_mul(2).clamp(FEWEST_VERSIONS, MOST_VERSIONS);
-                Some((key.as_str(), i64::from(versions)))
+                Some((key.as_str(), i64::from(spec.range_partitions.min(MOST_TOGETHER))))
             })
             .collect();
-        let durations = self.store.durations(&looked_at).await?;
+        let versions = (VERSIONS / together.len().max(1)).clamp(FEWEST_VERSIONS, MOST_VERSIONS);
+        let durations = self.store.durations(&together, i64::try_from(versions).unwrap_or(i64::MAX)).await?;
         let workers = self.workers().await?;
         let slots = workers
             .iter()

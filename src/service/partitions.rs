@@ -201,7 +201,7 @@ impl Service {
     }
 
     /// Figures of an asset over the partitions `range` (first and last number, inclusive; all without one), in the order in
-    /// which they are asked for: at most four hundred points of each, made of the newest four thousand versions there.
+    /// which they are asked for: at most four hundred points of each, made of the newest thousand versions there.
     ///
     /// # Errors
     /// When there is no such asset, or the state cannot be read.
@@ -224,7 +224,7 @@ impl Service {
             average: bucket.average,
             most: bucket.most,
         };
-        let series = figures.iter().zip(1..).map(|(figure, place)| {
+        let series = figures.iter().enumerate().map(|(place, figure)| {
             let own = buckets.iter().filter(|bucket| bucket.figure == place);
             SeriesView { figure: figure.clone(), points: own.map(point).collect() }
         });

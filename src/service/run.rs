@@ -209,7 +209,7 @@ impl Service {
     ) -> Result<ControlledView, ServiceError> {
         let mut live = Vec::new();
         for &run_id in runs {
-            if self.store.run(run_id).await?.is_some_and(|run| run.finished_at.is_none()) {
+            if self.store.is_live(run_id).await? == Some(true) {
                 live.push(run_id);
             }
         }
@@ -289,13 +289,23 @@ impl Service {
     /// # Errors
     /// When there is none of that id, or the state cannot be read.
     pub async fn run(&self, run_id: Uuid) -> Result<RunDetailView, ServiceError> {
-        let run = RunView::new(self.run_record(run_id).await?, self.definitions.calendar().zone);
+        let mut record = self.store.run_counting(run_id, 0).await?.ok_or_else(|| no_run(run_id))?;
+        let (is_listed, is_counted) = (record.steps.total <= LISTED_STEPS, record.all_counted);
+        // The steps are read once: where they are listed their states are counted in the list.
+        let listed = async { Ok(if is_listed { self.store.step_ranges(run_id).await? } else { Vec::new() }) };
+        let counted = async {
+            Ok(if is_listed || is_counted { None } else { self.store.run(run_id).await?.map(|run| run.steps) })
+        };
+        let wanted = [run_id];
+        let (ranges, counted, failures, events) =
+            try_join!(listed, counted, self.first_failures(&wanted), self.events_of(run_id))?;
+        if !is_counted {
+            record.steps = counted.unwrap_or_else(|| StepCounts::of(&ranges));
+            record.all_counted = true;
+        }
+        let run = RunView::new(record, self.definitions.calendar().zone);
         // By rank first, so that upstream stands before downstream.
         let mut sets: BTreeMap<(Option<usize>, String, String), Vec<Range>> = BTreeMap::new();
-        let is_listed = run.steps.total <= LISTED_STEPS;
-        let ranges = async { Ok(if is_listed { self.store.step_ranges(run_id).await? } else { Vec::new() }) };
-        let wanted = [run_id];
-        let (ranges, failures, events) = try_join!(ranges, self.first_failures(&wanted), self.events_of(run_id))?;
         for range in ranges {
             let rank = range.asset_key.parse().ok().and_then(|key| self.definitions.graph().rank(&key));
             sets.entry((rank, range.asset_key, range.state)).or_default().push((range.first, range.last));

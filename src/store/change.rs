@@ -42,6 +42,26 @@ pub struct RunChanges {
     pub quarantined: BTreeMap<String, i64>,
 }
 
+/// What runs have open, and as much of it in detail as was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepChanges {
+    /// Everything that is open.
+    pub open: Vec<OpenDigest>,
+    /// Steps of what was not known.
+    pub stretches: Vec<StepStretch>,
+}
+
+/// Which steps of a run are open in an asset, and which of them run, in one number: it is another one when they are others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenDigest {
+    /// The run.
+    pub run_id: Uuid,
+    /// The asset.
+    pub asset_key: String,
+    /// The number; what it is made of is the server's business.
+    pub digest: i64,
+}
+
 /// Steps of a run that stand alike: a stretch of ordinals, or one key of an asset not partitioned by time.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct StepStretch {
@@ -159,24 +179,41 @@ impl Store {
         Ok((changes, runs))
     }
 
-    /// The open steps of the runs `live` and all steps, as `ended`, of the runs `unknown`, as stretches; of `keyed_assets`
-    /// one by one.
+    /// Digests of the open steps of the runs `live`, and these steps wherever the digest is not in `known`; all steps, as
+    /// `ended`, of the runs `unknown`. Steps as stretches, of `keyed_assets` one by one. One statement: a digest is that of
+    /// the steps that come with it.
+    ///
+    /// What nothing happened to is not read again, only its index is.
     ///
     /// # Errors
     /// When the database cannot be used.
     pub async fn steps_of_runs(
         &self,
         live: &[Uuid],
+        known: &[OpenDigest],
         unknown: &[Uuid],
         keyed_assets: &[&str],
-    ) -> Result<Vec<StepStretch>, StoreError> {
-        sqlx::query_as(include_str!("sql/steps_of_runs.sql"))
+    ) -> Result<StepChanges, StoreError> {
+        let rows: Vec<StepStretch> = sqlx::query_as(include_str!("sql/steps_of_runs.sql"))
             .bind(live)
             .bind(unknown)
             .bind(keyed_assets)
+            .bind(known.iter().map(|known| known.run_id).collect::<Vec<_>>())
+            .bind(known.iter().map(|known| known.asset_key.as_str()).collect::<Vec<_>>())
+            .bind(known.iter().map(|known| known.digest).collect::<Vec<_>>())
             .fetch_all(&self.pool)
             .await
-            .context("reading the steps of runs")
+            .context("reading the steps of runs")?;
+        let mut changes = StepChanges::default();
+        for row in rows {
+            if row.state == "open" {
+                let StepStretch { run_id, asset_key, first: digest, .. } = row;
+                changes.open.push(OpenDigest { run_id, asset_key, digest });
+            } else {
+                changes.stretches.push(row);
+            }
+        }
+        Ok(changes)
     }
 }
 

@@ -332,6 +332,7 @@ impl Store {
              where step_id = any($1) and finished_at >= $2 and finished_at <= $3
              order by step_id, lease_epoch",
         )
+        .persistent(false)
         .bind(steps)
         .bind(span.first)
         .bind(span.last)

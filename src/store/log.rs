@@ -104,6 +104,7 @@ impl Store {
              order by l.logged_at desc, l.step_id desc, l.lease_epoch desc, l.sequence desc
              limit $4",
         )
+        .persistent(false)
         .bind(run_id)
         .bind(asset_key)
         .bind(partition_key)
@@ -128,6 +129,7 @@ impl Store {
              from karat.log_line l
              where l.run_id = $1 and l.logged_at >= $2 and l.logged_at <= $3",
         )
+        .persistent(false)
         .bind(run_id)
         .bind(span.first)
         .bind(span.last)
@@ -149,6 +151,7 @@ impl Store {
              -- what happened at one instant in the order in which it was written: nothing is ever changed here
              order by occurred_at desc, ctid desc limit $2",
         )
+        .persistent(false)
         .bind(run_id)
         .bind(limit)
         .bind(span.first)

@@ -21,9 +21,9 @@ pub const WAITING_LIMIT: i64 = 10_000;
 pub struct DurationRecord {
     /// The asset.
     pub asset_key: String,
-    /// How many versions were looked at.
+    /// How many partitions it is about: those whose versions were looked at, and what the oldest was built together with.
     pub partitions: i64,
-    /// How long they took together; what was built together counts once.
+    /// How long they took; what was built together counts once.
     pub seconds: f64,
 }
 
@@ -85,14 +85,20 @@ pub struct TableSize {
 }
 
 impl Store {
-    /// How long the newest versions of these assets took: of each so many are looked at.
+    /// How long the newest versions of these assets took: of each `newest` are looked at, and what the oldest of these was
+    /// built together with. By asset, how many partitions are built together at most.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn durations(&self, assets: &BTreeMap<&str, i64>) -> Result<Vec<DurationRecord>, StoreError> {
+    pub async fn durations(
+        &self,
+        assets: &BTreeMap<&str, i64>,
+        newest: i64,
+    ) -> Result<Vec<DurationRecord>, StoreError> {
         sqlx::query_as(include_str!("sql/durations.sql"))
             .bind(assets.keys().copied().collect::<Vec<_>>())
             .bind(assets.values().copied().collect::<Vec<_>>())
+            .bind(newest)
             .fetch_all(&self.pool)
             .await
             .context("reading how long partitions took")

@@ -36,6 +36,28 @@ pub struct StepCounts {
 }
 
 impl StepCounts {
+    /// All steps of a run by state.
+    #[must_use]
+    pub fn of(ranges: &[StepRange]) -> Self {
+        let mut counts = Self::default();
+        for range in ranges {
+            let steps = range.last - range.first + 1;
+            counts.total += steps;
+            match range.state.as_str() {
+                "pending" => counts.pending += steps,
+                "ready" => counts.ready += steps,
+                "running" => counts.running += steps,
+                "succeeded" => counts.succeeded += steps,
+                "skipped" => counts.skipped += steps,
+                "failed" => counts.failed += steps,
+                "blocked" => counts.blocked += steps,
+                "canceled" => counts.canceled += steps,
+                _ => {}
+            }
+        }
+        counts
+    }
+
     /// Steps in a final state.
     #[must_use]
     pub const fn finished(&self) -> i64 {
@@ -154,16 +176,29 @@ impl Store {
             .context("asking whether a run lives")
     }
 
-    /// The steps of a run, as stretches of equal state.
+    /// The steps of a run, as stretches of equal state, by asset and ordinal.
     ///
     /// # Errors
     /// When the database cannot be used.
     pub async fn step_ranges(&self, run_id: Uuid) -> Result<Vec<StepRange>, StoreError> {
-        sqlx::query_as(include_str!("sql/step_ranges.sql"))
-            .bind(run_id)
-            .fetch_all(&self.pool)
-            .await
-            .context("reading the progress of the run")
+        // The stretches are made here: with ranges the server would take twice as long.
+        let sets: Vec<(String, String, Vec<i64>)> = sqlx::query_as(
+            "select asset_key, state, array_agg(ordinal) from karat.step where run_id = $1 group by asset_key, state",
+        )
+        .bind(run_id)
+        .fetch_all(&self.pool)
+        .await
+        .context("reading the progress of the run")?;
+        let mut ranges: Vec<StepRange> = Vec::with_capacity(sets.len());
+        for (asset_key, state, mut ordinals) in sets {
+            ordinals.sort_unstable();
+            for stretch in ordinals.chunk_by(|left, right| left + 1 == *right) {
+                let (Some(&first), Some(&last)) = (stretch.first(), stretch.last()) else { continue };
+                ranges.push(StepRange { asset_key: asset_key.clone(), state: state.clone(), first, last });
+            }
+        }
+        ranges.sort_by(|left, right| (&left.asset_key, left.first).cmp(&(&right.asset_key, right.first)));
+        Ok(ranges)
     }
 
     /// Moves pending steps on. Steps that are not pending any more stay as they are, so that any number of processes

@@ -108,6 +108,7 @@ impl Store {
     pub async fn run_attempts(&self, run_id: Uuid, limit: i64) -> Result<Vec<AttemptRecord>, StoreError> {
         let Some(span) = self.run_span(run_id).await? else { return Ok(Vec::new()) };
         sqlx::query_as(include_str!("sql/run_attempts.sql"))
+            .persistent(false)
             .bind(run_id)
             .bind(limit)
             .bind(span.first)
@@ -164,6 +165,7 @@ impl Store {
         };
         let statement = format!("{source}\n{}", include_str!("sql/run_log_tail.sql"));
         let mut lines: Vec<LogRecord> = sqlx::query_as(AssertSqlSafe(statement))
+            .persistent(false)
             .bind(run_id)
             .bind(&filter.asset_key)
             .bind(&filter.partition_key)
@@ -193,6 +195,7 @@ impl Store {
     ) -> Result<Vec<LogRecord>, StoreError> {
         let Some(span) = self.run_span(run_id).await? else { return Ok(Vec::new()) };
         sqlx::query_as(include_str!("sql/run_log_after.sql"))
+            .persistent(false)
             .bind(run_id)
             .bind(after.0.max(span.first))
             .bind(after.1)

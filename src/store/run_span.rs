@@ -3,6 +3,9 @@
 //! What runs write is divided by days. The statements that read it are given the first and the last instant as values: from
 //! those the planner sees which days are in question. From a subquery it would see that only while the statement runs, after
 //! every day there is has been planned and opened.
+//!
+//! For the same reason a connection does not keep these statements (`persistent(false)`): one that is kept is planned for
+//! any days, too, when it is used for the sixth time, and with some ninety days that takes longer than the page it is for.
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use sqlx::FromRow;

@@ -16,7 +16,7 @@ use super::address::address;
 use super::chart::{Caption, Gantt, GanttBar, GanttRow};
 use super::failure::PageError;
 use super::page::{Page, PageResult, rendered};
-use super::run_log::{LogForm, LogPart};
+use super::run_log::{LogForm, LogPart, last_lines};
 use super::words;
 use crate::service::{FailedStepView, RunDetailView, RunTimesView, RunVersionView};
 
@@ -148,13 +148,12 @@ async fn run(
     axum::extract::Query(form): axum::extract::Query<LogForm>,
 ) -> PageResult {
     let run_id = found(&app, &id).await?;
-    let detail = app.service.run(run_id).await?;
+    let part = async { part(&app, &page, app.service.run(run_id).await?).await };
     if page.is_part {
-        return rendered(&part(&app, &page, detail).await?);
+        return rendered(&part.await?);
     }
-    let is_live = detail.run.finished_at.is_none();
-    let log = LogPart::read(&app, &page, run_id, form, is_live);
-    let (part, log) = try_join!(part(&app, &page, detail), log)?;
+    let (part, lines) = try_join!(part, last_lines(&app, run_id, &form))?;
+    let log = LogPart::new(&page, run_id, form, part.is_live(), lines);
     rendered(&RunPage { page, part, log })
 }
 

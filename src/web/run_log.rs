@@ -86,16 +86,9 @@ pub(super) struct LogPart {
 impl askama::filters::HtmlSafe for LogPart {}
 
 impl LogPart {
-    pub(super) async fn read(
-        app: &App,
-        page: &Page,
-        run_id: Uuid,
-        form: LogForm,
-        is_live: bool,
-    ) -> Result<Self, PageError> {
-        let lines = app.service.log_tail(run_id, &form.query(SHOWN_LINES)).await?;
+    pub(super) fn new(page: &Page, run_id: Uuid, form: LogForm, is_live: bool, lines: Vec<LogLineView>) -> Self {
         let lines = LogLines { page: page.clone(), lines, is_filtered: !form.is_empty(), is_live };
-        Ok(Self { page: page.clone(), run_id, form, is_live, lines })
+        Self { page: page.clone(), run_id, form, is_live, lines }
     }
 }
 
@@ -143,7 +136,13 @@ async fn log(
     Query(form): Query<LogForm>,
 ) -> PageResult {
     let is_live = is_live(&app, run_id).await?;
-    rendered(&LogPart::read(&app, &page, run_id, form, is_live).await?)
+    let lines = last_lines(&app, run_id, &form).await?;
+    rendered(&LogPart::new(&page, run_id, form, is_live, lines))
+}
+
+/// The last lines that a page shows.
+pub(super) async fn last_lines(app: &App, run_id: Uuid, form: &LogForm) -> Result<Vec<LogLineView>, PageError> {
+    Ok(app.service.log_tail(run_id, &form.query(SHOWN_LINES)).await?)
 }
 
 async fn is_live(app: &App, run_id: Uuid) -> Result<bool, PageError> {

@@ -16,7 +16,8 @@ use super::dashboards::shown::{Cell, Table, rows_of};
 use super::download::{Format, download};
 use super::failure::PageError;
 use super::page::{Page, PageResult, rendered};
-use crate::service::{AssetStatusView, RowsRequest, RowsView};
+use crate::core::key::AssetKey;
+use crate::service::{AssetPicture, RowsRequest, RowsView};
 
 /// Rows of a page.
 const ROWS: u32 = 50;
@@ -30,7 +31,7 @@ type Parameters = Vec<(String, String)>;
 #[template(path = "tables.html")]
 struct List {
     page: Page,
-    assets: Vec<AssetStatusView>,
+    tables: Vec<(AssetKey, Arc<AssetPicture>)>,
 }
 
 #[derive(Template)]
@@ -73,10 +74,10 @@ struct Filter {
 
 async fn list(_: Viewer, State(app): State<Arc<App>>, page: Page) -> PageResult {
     let definitions = app.service.definitions();
+    let picture = app.picture.current();
     let order = definitions.graph().topological_order().iter();
-    let assets = order.filter_map(|key| definitions.asset(key));
-    let assets = app.picture.current().status(definitions, assets).assets;
-    rendered(&List { page, assets })
+    let tables = order.filter_map(|key| Some((key.clone(), picture.asset(key)?.clone()))).collect();
+    rendered(&List { page, tables })
 }
 
 async fn one(

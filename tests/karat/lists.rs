@@ -5,9 +5,11 @@ use std::sync::Arc;
 use karat::clock::Clock;
 use karat::prelude::*;
 use karat::service::{HeatState, PartitionQuery, PictureKeeper, RunQuery, RunView, Service};
+use karat::store::Store;
 use karat::store::launch::RunCause;
 use karat::store::migrate::Migrations;
 use karat::store::run::Control;
+use karat::store::run_detail::LogFilter;
 
 use crate::lake::{DailyTotals, Lake, MonthlyReport, instant, request_of};
 
@@ -314,4 +316,84 @@ async fn what_a_run_counted_stays_when_its_steps_go() {
     sqlx::query("delete from karat.step").execute(&lake.pool).await.unwrap();
     assert_eq!(service.runs(&RunQuery { limit: 1, ..RunQuery::default() }).await.unwrap(), before);
     assert_eq!(before[0].steps.succeeded, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_run_has_the_same_counts_whether_its_steps_are_listed_or_counted() {
+    let lake = Lake::open().await;
+    lake.add_event_a_day("2026-04-01", 20).await;
+    let request = lake.request(&[("lake.daily_totals", "2026-04-01..2026-04-20"), ("lake.troublesome", "none,fatal")]);
+    let launched = lake.launch(request).await;
+    let states = ["pending", "ready", "running", "succeeded", "skipped", "failed", "blocked", "canceled"];
+    sqlx::query(
+        "update karat.step s set state = ($2::text[])[1 + n.place % 8]
+         from (select step_id, row_number() over (order by step_id)::integer as place from karat.step where run_id = $1) n
+         where s.step_id = n.step_id",
+    )
+    .bind(launched.run_id)
+    .bind(&states[..])
+    .execute(&lake.pool)
+    .await
+    .unwrap();
+    let detail = service(&lake).run(launched.run_id).await.unwrap();
+    let counted = lake.store.run(launched.run_id).await.unwrap().unwrap();
+    assert_eq!((detail.run.steps, detail.run.all_counted), (counted.steps, true));
+    assert_eq!((counted.steps.total, detail.run.state.as_str()), (22, "running"));
+    assert!(counted.steps.pending > 0 && counted.steps.finished() > 0);
+    // Who does not want them counted knows how many there are.
+    let uncounted = lake.store.run_counting(launched.run_id, 0).await.unwrap().unwrap();
+    assert_eq!((uncounted.steps.total, uncounted.steps.finished(), uncounted.all_counted), (22, 0, false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_from_tables_of_days_is_planned_for_its_days_each_time() {
+    let lake = Lake::open().await;
+    lake.add_event_a_day("2026-04-01", 5).await;
+    let launched = lake.launch(lake.request(&[("lake.daily_totals", "2026-04-01..2026-04-03")])).await;
+    lake.work_off(launched).await.unwrap();
+    let run_id = launched.run_id;
+    let pool = karat::store::pool_options().max_connections(1).connect_with(lake.options.clone()).await.unwrap();
+    let store = Store::new(pool.clone());
+    let filters = [
+        LogFilter::default(),
+        LogFilter { levels: Some(vec!["error"]), ..LogFilter::default() },
+        LogFilter { partition_key: Some("2026-04-02".to_owned()), ..LogFilter::default() },
+    ];
+    for filter in &filters {
+        store.run_log_tail(run_id, filter, 10).await.unwrap();
+        store.run_log_after(run_id, filter, (lake.clock.now(), 0, 0, 0), 10).await.unwrap();
+    }
+    store.run_log(run_id, None, None, 10).await.unwrap();
+    store.run_log_bytes(run_id).await.unwrap();
+    assert_eq!(store.run_events(run_id, 10).await.unwrap().len(), 2);
+    assert_eq!(store.run_attempts(run_id, 10).await.unwrap().len(), 1);
+    let steps: Vec<i64> = sqlx::query_scalar("select step_id from karat.step").fetch_all(&pool).await.unwrap();
+    assert_eq!(store.attempts(&steps).await.unwrap().len(), 3);
+    let kept: Vec<String> =
+        sqlx::query_scalar("select statement from pg_prepared_statements").fetch_all(&pool).await.unwrap();
+    assert!(kept.iter().any(|statement| statement.contains("karat.run")), "{kept:?}");
+    let divided = |statement: &&String| {
+        ["karat.attempt", "karat.event", "karat.log_line"].iter().any(|table| statement.contains(table))
+    };
+    assert_eq!(kept.iter().find(divided), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_built_together_took_its_time_once_however_few_versions_are_looked_at() {
+    let lake = Lake::open().await;
+    lake.add_event_a_day("2026-04-01", 20).await;
+    lake.build(&[("lake.daily_totals", "2026-04-01..2026-04-10")]).await;
+    lake.build(&[("lake.daily_totals", "2026-04-11..2026-04-20")]).await;
+    let partitions = async |together: i64, newest: i64| {
+        let assets = [("lake.daily_totals", together)].into();
+        let durations = lake.store.durations(&assets, newest).await.unwrap();
+        durations.iter().map(|record| record.partitions).collect::<Vec<_>>()
+    };
+    // Three of a range of ten, which is then counted as ten; three of the one before it besides; and all.
+    assert_eq!(partitions(400, 3).await, [10]);
+    assert_eq!(partitions(400, 13).await, [20]);
+    assert_eq!(partitions(400, 40).await, [20]);
+    // An asset that builds no ranges has none to be completed.
+    assert_eq!(partitions(1, 3).await, [3]);
+    assert!(lake.store.durations(&[("lake.monthly_report", 1)].into(), 3).await.unwrap().is_empty());
 }

@@ -1,6 +1,6 @@
 //! The picture that is kept up to date is the one that is made from scratch, whatever happened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
@@ -13,6 +13,7 @@ use karat::engine::freshness::freshness_of;
 use karat::engine::status::asset_statuses;
 use karat::prelude::*;
 use karat::service::{AssetPicture, Extent, HeatState, PartitionState, Picture, PictureKeeper, Request, Service, heat};
+use karat::store::change::{OpenDigest, StepChanges};
 use karat::store::migrate::Migrations;
 use karat::store::run::Control;
 use karat::testing::TestDatabase;
@@ -391,4 +392,54 @@ async fn what_has_not_begun_is_known_and_missing_once_it_has() {
     let picture = kept.up_to_date().await;
     assert_eq!(picture.asset(&DailyTotals::KEY).unwrap().missing.len(), 3);
     assert_same(&lake, &kept, "the first partitions began").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn open_steps_that_nothing_happened_to_are_not_read_again() {
+    let lake = open().await;
+    let sets = [("lake.daily_totals", "2026-04-12..2026-04-20"), ("lake.monthly_report", "2026-04")];
+    let troubles = ("lake.troublesome", "none");
+    let mut first = lake.request(&sets);
+    first.force = true;
+    let runs = [lake.launch(first).await.run_id, lake.launch(lake.request(&[sets[0], troubles])).await.run_id];
+    let look = async |known: &[OpenDigest]| {
+        let mut steps = lake.store.steps_of_runs(&runs, known, &[], &[troubles.0]).await.unwrap();
+        steps.open.sort_by_key(|open| (open.run_id, open.asset_key.clone()));
+        steps
+    };
+    let set = async |state: &str| {
+        let statement =
+            "update karat.step set state = $1 where run_id = $2 and asset_key = $3 and partition_key = '2026-04-14'";
+        let changed =
+            sqlx::query(statement).bind(state).bind(runs[0]).bind(sets[0].0).execute(&lake.pool).await.unwrap();
+        assert_eq!(changed.rows_affected(), 1);
+    };
+    let first = look(&[]).await;
+    assert_eq!(first.open.len(), 4);
+    let told = |steps: &StepChanges| {
+        let told = steps.stretches.iter().map(|stretch| (stretch.run_id, stretch.asset_key.clone()));
+        told.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+    };
+    let all: Vec<_> = first.open.iter().map(|open| (open.run_id, open.asset_key.clone())).collect();
+    assert_eq!(told(&first), all);
+    assert_eq!(look(&first.open).await, StepChanges { open: first.open.clone(), stretches: Vec::new() });
+    // One begins: of its run and asset all is read again, and of nothing else.
+    set("running").await;
+    let begun = look(&first.open).await;
+    assert_eq!(told(&begun), [(runs[0], sets[0].0.to_owned())]);
+    let states: Vec<&str> = begun.stretches.iter().map(|stretch| stretch.state.as_str()).collect();
+    assert_eq!(states.iter().filter(|state| **state == "running").count(), 1, "{states:?}");
+    assert_eq!(states.iter().filter(|state| **state == "waiting").count(), 2, "{states:?}");
+    assert!(look(&begun.open).await.stretches.is_empty());
+    // It waits again, as at first.
+    set("ready").await;
+    let back = look(&begun.open).await;
+    assert_eq!((told(&back), back.open), (told(&begun), first.open.clone()));
+    // What has nothing open any more is not told.
+    set("succeeded").await;
+    assert_ne!(look(&first.open).await.open, first.open);
+    let ended = "update karat.step set state = 'canceled' where run_id = $1";
+    sqlx::query(ended).bind(runs[0]).execute(&lake.pool).await.unwrap();
+    let rest = look(&first.open).await;
+    assert!(rest.stretches.is_empty() && rest.open.iter().all(|open| open.run_id == runs[1]), "{rest:?}");
 }

@@ -257,8 +257,8 @@ async fn noted<'m>(
     if !(live.is_empty() && memory.unread().is_empty()) {
         let keyed = definitions.assets().filter(|spec| spec.partitions.as_time().is_none());
         let keyed: Vec<&str> = keyed.map(|spec| spec.key.as_str()).collect();
-        let stretches = store.steps_of_runs(&live, memory.unread(), &keyed).await?;
-        memory.note_steps(definitions, &live, stretches);
+        let steps = store.steps_of_runs(&live, &memory.known_steps(), memory.unread(), &keyed).await?;
+        memory.note_steps(definitions, &live, steps);
     }
     Ok(memory)
 }

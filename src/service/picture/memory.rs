@@ -21,7 +21,7 @@ use crate::core::status::Staleness;
 use crate::core::subset::PartitionSubset;
 use crate::engine::readers::{changed_sets, readers};
 use crate::engine::status::AssetStatus;
-use crate::store::change::{ChangedPartition, Changes, RunChanges, StepStretch};
+use crate::store::change::{ChangedPartition, Changes, OpenDigest, RunChanges, StepChanges};
 
 /// How many ends of runs are asked for again: their numbers are drawn before they commit, perhaps in another order.
 pub(super) const ENDS_ASKED_AGAIN: u16 = 200;
@@ -48,6 +48,8 @@ pub(super) struct Memory {
 /// The open steps of a run in one asset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct OpenSteps {
+    /// What the database says of them in one number; while it says the same they are not read again.
+    digest: i64,
     waiting: PartitionSubset,
     running: PartitionSubset,
 }
@@ -181,11 +183,24 @@ impl Memory {
         &self.unread
     }
 
-    /// What has to be looked at because steps changed: `stretches` are the open steps of the live runs, and all steps, as
-    /// ended, of those that were [`Self::unread`].
-    pub(super) fn note_steps(&mut self, definitions: &Definitions, live: &[Uuid], stretches: Vec<StepStretch>) {
+    /// The open steps that are known.
+    pub(super) fn known_steps(&self) -> Vec<OpenDigest> {
+        let of_run = |(&run_id, assets): (&Uuid, &BTreeMap<AssetKey, OpenSteps>)| {
+            let digest = move |(key, steps): (&AssetKey, &OpenSteps)| OpenDigest {
+                run_id,
+                asset_key: key.to_string(),
+                digest: steps.digest,
+            };
+            assets.iter().map(digest).collect::<Vec<_>>()
+        };
+        self.live.iter().flat_map(of_run).collect()
+    }
+
+    /// What has to be looked at because steps changed: `changes` are those of the [`Self::known_steps`] of the live runs, and
+    /// all steps, as ended, of those that were [`Self::unread`].
+    pub(super) fn note_steps(&mut self, definitions: &Definitions, live: &[Uuid], changes: StepChanges) {
         let mut open: BTreeMap<Uuid, OpenStretches> = live.iter().map(|&run_id| (run_id, BTreeMap::new())).collect();
-        for stretch in stretches {
+        for stretch in changes.stretches {
             let Some(spec) = stretch.asset_key.parse().ok().and_then(|key: AssetKey| definitions.asset(&key)) else {
                 continue;
             };
@@ -208,22 +223,27 @@ impl Memory {
             }
         }
         self.unread.clear();
-        for (run_id, assets) in open {
-            let steps: BTreeMap<AssetKey, OpenSteps> = assets
-                .into_iter()
-                .map(|(key, [waiting, running])| {
+        let mut before = std::mem::take(&mut self.live);
+        self.live = live.iter().map(|&run_id| (run_id, BTreeMap::new())).collect();
+        for OpenDigest { run_id, asset_key, digest } in changes.open {
+            let Some(spec) = asset_key.parse().ok().and_then(|key: AssetKey| definitions.asset(&key)) else { continue };
+            let old = before.get_mut(&run_id).and_then(|assets| assets.remove(&spec.key)).unwrap_or_default();
+            let new = match open.get_mut(&run_id).and_then(|assets| assets.remove(&spec.key)) {
+                Some([waiting, running]) => {
                     let (waiting, running) =
                         (PartitionSubset::from_ranges(waiting), PartitionSubset::from_ranges(running));
-                    (key, OpenSteps { waiting, running })
-                })
-                .collect();
-            let before = self.live.insert(run_id, steps.clone()).unwrap_or_default();
-            let none = OpenSteps::default();
-            for key in before.keys().chain(steps.keys().filter(|key| !before.contains_key(*key))) {
-                let (old, new) = (before.get(key).unwrap_or(&none), steps.get(key).unwrap_or(&none));
-                let changed = different(&old.waiting, &new.waiting).union(&different(&old.running, &new.running));
-                self.add_dirty_steps(definitions, key, &changed);
-            }
+                    let changed = different(&old.waiting, &waiting).union(&different(&old.running, &running));
+                    self.add_dirty_steps(definitions, &spec.key, &changed);
+                    OpenSteps { digest, waiting, running }
+                }
+                // It is as it was.
+                None => OpenSteps { digest, ..old },
+            };
+            self.live.entry(run_id).or_default().insert(spec.key.clone(), new);
+        }
+        // Where nothing is open any more.
+        for (key, steps) in before.into_values().flatten() {
+            self.add_dirty_steps(definitions, &key, &steps.waiting.union(&steps.running));
         }
     }
 

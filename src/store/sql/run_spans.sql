@@ -9,7 +9,7 @@ from (
     cross join lateral (
         (select asset_key, rank, ordinal, started_at, finished_at, state from karat.step
          where run_id = a.run_id and asset_key = a.asset_key order by ordinal limit 5)
-        union
+        union all
         (select asset_key, rank, ordinal, started_at, finished_at, state from karat.step
          where run_id = a.run_id and asset_key = a.asset_key order by ordinal desc limit 5)
     ) s

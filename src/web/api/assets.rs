@@ -447,7 +447,7 @@ struct FiguresView {
 
 /// The figures of an asset over its partitions
 ///
-/// Rows, how long building took, and every number that the asset notes. Made of the newest four thousand versions. One that
+/// Rows, how long building took, and every number that the asset notes. Made of the newest thousand versions. One that
 /// was never noted has no points.
 #[utoipa::path(get, path = "/assets/{asset}/figures", tag = "assets",
     params(("asset" = String, Path, description = "The asset's key or table", example = "gold.daily_active_users"), FiguresWanted),
