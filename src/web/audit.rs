@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::App;
 use super::access::Admin;
 use super::page::{Page, PageResult, rendered};
-use crate::service::{AuditQuery, AuditView};
+use crate::service::{AuditQuery, AuditView, quoted};
 
 /// How many records a page has.
 const SHOWN: u32 = 100;
@@ -37,11 +37,10 @@ impl Audit {
     /// The command line that lists the same.
     fn command(&self) -> String {
         let mut words = "audit ls".to_owned();
-        if !self.filter.user.is_empty() {
-            words.push_str(&format!(" --user '{}'", self.filter.user.replace('\'', r"'\''")));
-        }
-        if !self.filter.action.is_empty() {
-            words.push_str(&format!(" --action '{}'", self.filter.action.replace('\'', r"'\''")));
+        for (flag, value) in [("--user", &self.filter.user), ("--action", &self.filter.action)] {
+            if !value.is_empty() {
+                words.push_str(&format!(" {flag} {}", quoted(value)));
+            }
         }
         self.page.command(&words)
     }
