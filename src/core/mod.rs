@@ -2,6 +2,7 @@
 
 pub mod anomaly;
 pub mod automation;
+pub mod count;
 pub mod cron;
 pub mod freshness;
 pub mod graph;

@@ -26,6 +26,7 @@ use super::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerErr
 use crate::asset::definitions::Definitions;
 use crate::asset::spec::{AssetSpec, UpstreamSpec};
 use crate::core::automation::{UpstreamState, Verdict, decide};
+use crate::core::count::counted;
 use crate::core::key::AssetKey;
 use crate::core::mapping::PartitionMapping;
 use crate::core::partition::Ordinal;
@@ -185,8 +186,7 @@ async fn launch_all(
         }
         let plan = plan_of(&group);
         let assets: Vec<&str> = plan.keys().map(AssetKey::as_str).collect();
-        let count = group.len();
-        let words = format!("{count} partition(s) of {}", assets.join(", "));
+        let words = format!("{} of {}", counted(group.len(), "partition"), assets.join(", "));
         let cause = AutomationCause::of(&context.definitions, &group);
         let request = LaunchRequest {
             only_if_stale: plan.keys().cloned().collect::<BTreeSet<_>>(),

@@ -11,14 +11,10 @@ use super::status::staleness_sentence;
 use crate::core::key::AssetKey;
 use crate::core::partition::Ordinal;
 use crate::core::status::Staleness;
+use crate::core::time::time_text;
 use crate::core::told::Told;
 use crate::daemon::automation::{AutomationCause, CauseEntry};
 use crate::store::run::RunRecord;
-
-/// An instant as sentences of the service write it.
-pub(super) fn instant_text(instant: DateTime<Utc>, zone: Tz) -> String {
-    instant.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S%:z").to_string()
-}
 
 /// Why there is a run, with what belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +76,7 @@ impl Because {
             Self::Backfill(id) => format!("backfill {}", short(*id)),
             Self::RetryOf(id) => format!("retry of run {}", short(*id)),
             Self::Schedule { name, tick_at, by_hand } => {
-                let tick = tick_at.map_or_else(String::new, |at| format!(", tick of {}", instant_text(at, zone)));
+                let tick = tick_at.map_or_else(String::new, |at| format!(", tick of {}", time_text(at, zone)));
                 format!("schedule {name}{tick}{}", if *by_hand { ", triggered by hand" } else { "" })
             }
             Self::Sensor { name, run_key } => {
