@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use indicatif::ProgressBar;
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::exit::{Exit, Failure};
 use super::options::{Color, Options};
 pub use crate::core::count::{counted, grouped};
+pub use crate::core::id::short_id;
 pub use crate::core::time::time_text;
 
 /// Where a command prints. Clones share the progress bar.
@@ -251,13 +251,6 @@ pub(super) fn shortened(text: &str, characters: usize) -> String {
     let mut short: String = text.chars().take(characters.saturating_sub(1)).collect();
     short.push('…');
     short
-}
-
-/// The last eight characters of an id, by which it can be named.
-#[must_use]
-pub fn short_id(id: Uuid) -> String {
-    let text = id.simple().to_string();
-    text[text.len() - 8..].to_owned()
 }
 
 /// How long something took or will take: `0.4 s`, `75 s`, `12 min 30 s`, `3 h 12 min`.

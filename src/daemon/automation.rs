@@ -27,6 +27,7 @@ use crate::asset::definitions::Definitions;
 use crate::asset::spec::{AssetSpec, UpstreamSpec};
 use crate::core::automation::{UpstreamState, Verdict, decide};
 use crate::core::count::counted;
+use crate::core::id::short_id;
 use crate::core::key::AssetKey;
 use crate::core::mapping::PartitionMapping;
 use crate::core::partition::Ordinal;
@@ -208,7 +209,7 @@ async fn launch_all(
                     memory.watch(asset, subset, launched.run_id);
                 }
                 let without = if force { " although not all they read is there" } else { "" };
-                reports.push(format!("launched run {} with {words}{without}", launched.run_id));
+                reports.push(format!("launched run {} with {words}{without}", short_id(launched.run_id)));
             }
             Err(LaunchError::Store(error)) => return Err(error.into()),
             // Something changed since the facts were read. It is not in the way of other assets, and is looked at again

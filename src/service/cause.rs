@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::ids::short;
 use super::status::staleness_sentence;
+use crate::core::id::short_id;
 use crate::core::key::AssetKey;
 use crate::core::partition::Ordinal;
 use crate::core::status::Staleness;
@@ -73,8 +73,8 @@ impl Because {
     fn sentence(&self, zone: Tz) -> String {
         match self {
             Self::Kind(kind) => kind.clone(),
-            Self::Backfill(id) => format!("backfill {}", short(*id)),
-            Self::RetryOf(id) => format!("retry of run {}", short(*id)),
+            Self::Backfill(id) => format!("backfill {}", short_id(*id)),
+            Self::RetryOf(id) => format!("retry of run {}", short_id(*id)),
             Self::Schedule { name, tick_at, by_hand } => {
                 let tick = tick_at.map_or_else(String::new, |at| format!(", tick of {}", time_text(at, zone)));
                 format!("schedule {name}{tick}{}", if *by_hand { ", triggered by hand" } else { "" })
