@@ -9,8 +9,9 @@ use axum::routing::get;
 use serde::Deserialize;
 
 use super::App;
-use super::access::Admin;
+use super::access::{Admin, Role};
 use super::page::{Page, PageResult, rendered};
+use super::words;
 use crate::service::{AuditQuery, AuditView, quoted};
 
 /// How many records a page has.
@@ -32,6 +33,11 @@ impl Audit {
 
     fn is_filtered(&self) -> bool {
         !self.filter.user.is_empty() || !self.filter.action.is_empty() || self.filter.before.is_some()
+    }
+
+    /// What somebody was allowed to do, in a word; what a later version knows stays as it is.
+    fn role<'a>(&self, record: &'a AuditView) -> &'a str {
+        record.role.parse().map_or(record.role.as_str(), |role: Role| role.title(&self.page))
     }
 
     /// The command line that lists the same.
