@@ -8,6 +8,7 @@ use super::problems::DefinitionError;
 use super::schedules::is_name;
 use super::spec::{AssetSpec, ColumnSpec};
 use super::statement::{DATE_TYPE, INSTANT_TYPE, TEXT_TYPE};
+use crate::core::count::counted;
 use crate::core::suggest::did_you_mean;
 
 /// Names that the pages' addresses give another meaning.
@@ -154,7 +155,7 @@ impl Review<'_> {
         if let ChartKind::Line { anomalies: Some(seasonal) } = &chart.kind {
             if !WEEKS.contains(&seasonal.weeks) {
                 self.problem(
-                    format!("anomalies cannot be told from {} week(s)", seasonal.weeks),
+                    format!("anomalies cannot be told from {}", counted(seasonal.weeks, "week")),
                     format!("use {} to {}", WEEKS.start(), WEEKS.end()),
                 );
             }

@@ -16,6 +16,7 @@ use super::validate::Review;
 use crate::core::graph::{AssetGraph, GraphProblem};
 use crate::core::key::AssetKey;
 use crate::core::schedule::{Schedule, ScheduleSpec};
+use crate::core::shown::shown;
 use crate::core::suggest::did_you_mean;
 
 /// All assets, pools, schedules and the calendar, known to fit together.
@@ -177,7 +178,7 @@ pub struct UnknownAsset {
 
 impl fmt::Display for UnknownAsset {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: String = self.name.chars().take(200).flat_map(char::escape_debug).collect();
+        let shown = shown(&self.name);
         if !self.fitting.is_empty() {
             let keys: Vec<&str> = self.fitting.iter().map(AssetKey::as_str).collect();
             return write!(formatter, "`{shown}` can be any of {}: write the whole key", keys.join(", "));

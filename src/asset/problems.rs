@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::core::count::counted;
 use crate::core::key::AssetKey;
 
 /// One thing that is wrong with a declaration: where, what, and what to do.
@@ -58,8 +59,7 @@ pub struct DefinitionErrors {
 
 impl fmt::Display for DefinitionErrors {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.errors.len();
-        write!(formatter, "{count} {} in the definitions", if count == 1 { "problem" } else { "problems" })?;
+        write!(formatter, "{} in the definitions", counted(self.errors.len(), "problem"))?;
         let mut places: BTreeMap<String, Vec<&DefinitionError>> = BTreeMap::new();
         for error in &self.errors {
             places.entry(error.place()).or_default().push(error);

@@ -28,7 +28,7 @@ fn migration_text(view: &MigrationView) -> String {
         "The database is up to date.".to_owned()
     } else {
         let what = if view.applied { "Applied" } else { "To be applied:" };
-        format!("{what} {}\n  {}", counted(view.migrations.len() as u64, "migration"), view.migrations.join("\n  "))
+        format!("{what} {}\n  {}", counted(view.migrations.len(), "migration"), view.migrations.join("\n  "))
     };
     if !view.marked_tables.is_empty() {
         text.push_str("\nWhoever writes into these tables makes their readers stale:\n  ");
@@ -61,7 +61,7 @@ fn garbage_text(session: &Session, garbage: &GarbageView) -> String {
     if !garbage.day_tables.is_empty() {
         lines.push(format!(
             "  {} of logs, events, attempts and ticks from before {logs_before}, {} kB: {}",
-            counted(garbage.day_tables.len() as u64, "table"),
+            counted(garbage.day_tables.len(), "table"),
             garbage.day_table_bytes.div_ceil(1024),
             garbage.day_tables.join(", ")
         ));

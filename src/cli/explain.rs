@@ -67,7 +67,7 @@ fn sentences(session: &Session, why: &WhyView, zone: Tz) -> Vec<String> {
     match why.standing {
         PartitionStanding::External => sentences.push(format!(
             "Its rows come from outside; {} are known to have landed in the asset.",
-            counted(u64::try_from(why.landed_rows.unwrap_or(0)).unwrap_or(0), "row")
+            counted(why.landed_rows.unwrap_or(0), "row")
         )),
         PartitionStanding::Running => {
             let step = why.steps.first().and_then(|step| Some((step, step.started_at?)));
@@ -169,11 +169,7 @@ fn next_command(why: &WhyView) -> Option<String> {
 }
 
 fn version_text(version: &MaterializationView, zone: Tz) -> String {
-    let mut text = format!(
-        "Its version of {} has {}",
-        time_text(version.at, zone),
-        counted(u64::try_from(version.row_count).unwrap_or(0), "row")
-    );
+    let mut text = format!("Its version of {} has {}", time_text(version.at, zone), counted(version.row_count, "row"));
     if version.open {
         text.push_str(", and was built before the window ended");
     }

@@ -251,7 +251,7 @@ fn summary_text(session: &Session, finished: &Finished, work: &Work) -> String {
     let mut text = format!(
         "{name} {outcome}: {} of {} in {}.",
         parts.join(", "),
-        counted(number(steps.total), "partition"),
+        counted(steps.total, "partition"),
         duration_text(*elapsed)
     );
     for failure in &summary.failures {

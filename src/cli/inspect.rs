@@ -128,7 +128,7 @@ fn status_text(session: &Session, status: &StatusView, selection: Option<&str>) 
             }
         }
         if asset.quarantined > 0 {
-            let rows = counted(u64::try_from(asset.quarantined).unwrap_or(0), "row");
+            let rows = counted(asset.quarantined, "row");
             let command = session.command(&format!("quarantine ls {}", asset.asset));
             lines.push(format!("{} {rows} that came too late: {command}", toned("quarantined")));
         }

@@ -78,7 +78,7 @@ pub(super) async fn carry_out(
 fn launched_text(session: &Session, launched: &LaunchedView, work: &Work) -> String {
     let what = match &launched.plan {
         Some(plan) => {
-            format!("{} of {}", counted(launched.steps, "partition"), counted(plan.assets.len() as u64, "asset"))
+            format!("{} of {}", counted(launched.steps, "partition"), counted(plan.assets.len(), "asset"))
         }
         None => counted(launched.steps, "partition"),
     };
@@ -129,7 +129,7 @@ fn plan_text(session: &Session, plan: &PlanView) -> String {
     text.push_str(&format!(
         "\n\n{} of {}.",
         counted(plan.partition_count, "partition"),
-        counted(plan.assets.len() as u64, "asset")
+        counted(plan.assets.len(), "asset")
     ));
     if !plan.external.is_empty() {
         let external: Vec<&str> = plan.external.iter().map(|key| key.as_str()).collect();

@@ -3,15 +3,15 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use indicatif::ProgressBar;
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::exit::{Exit, Failure};
 use super::options::{Color, Options};
+pub use crate::core::count::{counted, grouped};
+pub use crate::core::id::short_id;
+pub use crate::core::time::time_text;
 
 /// Where a command prints. Clones share the progress bar.
 #[derive(Clone, Debug)]
@@ -253,19 +253,6 @@ pub(super) fn shortened(text: &str, characters: usize) -> String {
     short
 }
 
-/// The last eight characters of an id, by which it can be named.
-#[must_use]
-pub fn short_id(id: Uuid) -> String {
-    let text = id.simple().to_string();
-    text[text.len() - 8..].to_owned()
-}
-
-/// An instant as clocks in `zone` show it, with the offset.
-#[must_use]
-pub fn time_text(instant: DateTime<Utc>, zone: Tz) -> String {
-    instant.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S%:z").to_string()
-}
-
 /// How long something took or will take: `0.4 s`, `75 s`, `12 min 30 s`, `3 h 12 min`.
 #[must_use]
 pub fn duration_text(duration: std::time::Duration) -> String {
@@ -277,24 +264,4 @@ pub fn duration_text(duration: std::time::Duration) -> String {
         7_200..=172_799 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
         _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3_600),
     }
-}
-
-/// A number with its noun in the right form: `1 partition`, `2,048 partitions`.
-#[must_use]
-pub fn counted(count: u64, noun: &str) -> String {
-    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
-}
-
-/// A number with its thousands apart.
-#[must_use]
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::shown::shown;
+
 /// The longest identifier PostgreSQL keeps, in bytes (`NAMEDATALEN - 1`); longer ones are cut silently by the server.
 pub const MAX_IDENTIFIER_BYTES: usize = 63;
 
@@ -225,8 +227,7 @@ impl FromStr for PartitionKey {
         } else {
             return Ok(Self(text.to_owned()));
         };
-        let shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
-        Err(KeyError { text: shown, what: "a partition key", reason })
+        Err(KeyError { text: shown(text), what: "a partition key", reason })
     }
 }
 

@@ -2,9 +2,11 @@
 
 pub mod anomaly;
 pub mod automation;
+pub mod count;
 pub mod cron;
 pub mod freshness;
 pub mod graph;
+pub mod id;
 pub mod key;
 pub mod mapping;
 pub mod partition;
@@ -12,6 +14,7 @@ pub mod plan;
 pub mod policy;
 pub mod schedule;
 pub mod selection;
+pub mod shown;
 pub mod sql_text;
 pub mod status;
 pub mod stretches;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::core::count::counted;
 use crate::core::key::AssetKey;
 
 /// Why a partition is stale. Several reasons may hold; they are listed in this order.
@@ -57,14 +58,13 @@ impl Staleness {
 /// What happened to the rows of an external asset, since when, and who did it.
 #[must_use]
 pub fn late_rows_sentence(asset: &AssetKey, rows: i64, removed: i64, since: &str, writers: &[String]) -> String {
-    let counted = |count: i64| format!("{count} {}", if count == 1 { "row" } else { "rows" });
     let writers = writers.join(", ");
     match (rows, removed) {
         (0, 0) => format!("{asset} was marked since {since}, {writers}"),
-        (rows, 0) => format!("{} landed in {asset} since {since}, written by {writers}", counted(rows)),
-        (0, removed) => format!("{} went from {asset} since {since}, removed by {writers}", counted(removed)),
+        (rows, 0) => format!("{} landed in {asset} since {since}, written by {writers}", counted(rows, "row")),
+        (0, removed) => format!("{} went from {asset} since {since}, removed by {writers}", counted(removed, "row")),
         (rows, removed) => {
-            let (rows, removed) = (counted(rows), counted(removed));
+            let (rows, removed) = (counted(rows, "row"), counted(removed, "row"));
             format!("{rows} landed in {asset} and {removed} went from it since {since}, written by {writers}")
         }
     }

@@ -39,6 +39,12 @@ pub fn local_time(instant: DateTime<Utc>, zone: Tz) -> NaiveDateTime {
     utc.checked_add_offset(zone.offset_from_utc_datetime(&utc).fix()).unwrap_or(utc)
 }
 
+/// An instant as clocks in `zone` show it, with the offset. All sentences and tables for people have this form.
+#[must_use]
+pub fn time_text(instant: DateTime<Utc>, zone: Tz) -> String {
+    instant.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S%:z").to_string()
+}
+
 /// Whether clocks on the wall show the time of `instant` twice, and which of the two it is.
 #[must_use]
 pub fn pass_of(instant: DateTime<Utc>, zone: Tz) -> Pass {

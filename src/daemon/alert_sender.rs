@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::alert_channel::{AlertChannel, AlertMessage, AlertState};
 use super::post::{Posted, Poster};
 use super::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
+use crate::core::count::counted;
 use crate::core::policy::RetryPolicy;
 use crate::store::alert_delivery::{DeliveryTimes, FailedTry, WaitingDelivery};
 use crate::store::signal::Signal;
@@ -145,7 +146,7 @@ impl AlertSender {
         let failed = FailedTry { error: &error, retry_at, give_up_before: now - GIVE_UP };
         let given_up = context.store.record_undelivered(channel.name(), &ids, failed).await?;
         if given_up > 0 {
-            tracing::error!(channel = channel.name(), %error, "{given_up} messages about alerts were given up");
+            tracing::error!(channel = channel.name(), %error, "{} about alerts given up", counted(given_up, "message"));
         }
         Ok(retry_at.map_or(Sent::Dropped, Sent::Later))
     }
@@ -184,7 +185,7 @@ impl Reconciler for AlertSender {
                 sent += messages;
                 next_at = [next_at, next].into_iter().flatten().min();
             }
-            let report = (sent > 0).then(|| format!("sent {sent} {}", if sent == 1 { "message" } else { "messages" }));
+            let report = (sent > 0).then(|| format!("sent {}", counted(sent, "message")));
             Ok(Activation { report, next_at })
         })
     }

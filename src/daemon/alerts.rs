@@ -8,7 +8,9 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use super::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
+use crate::core::count::counted;
 use crate::core::key::AssetKey;
+use crate::core::time::time_text;
 use crate::store::alert::{AlertKind, AlertRecord, NewAlert};
 use crate::store::failure::{CheckFailure, RunFailure, Unsettled};
 use crate::store::quarantine::QuarantineCount;
@@ -181,9 +183,8 @@ fn quarantine_alert(context: &ReconcilerContext, count: &QuarantineCount) -> New
         kind: AlertKind::QuarantineGrew,
         subject: asset.clone(),
         title: format!(
-            "{} {} of {asset} came too late and {} in quarantine",
-            count.row_count,
-            if count.row_count == 1 { "row" } else { "rows" },
+            "{} of {asset} came too late and {} in quarantine",
+            counted(count.row_count, "row"),
             if count.row_count == 1 { "is" } else { "are" },
         ),
         explanation: format!(
@@ -277,8 +278,7 @@ fn stalls(own_name: &str, context: &ReconcilerContext, reconcilers: &[Reconciler
 
 /// An instant as people of the calendar's zone read it.
 pub(super) fn local(context: &ReconcilerContext, instant: DateTime<Utc>) -> String {
-    let zone = context.definitions.calendar().zone;
-    instant.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S%:z").to_string()
+    time_text(instant, context.definitions.calendar().zone)
 }
 
 fn shortened(text: &str) -> String {

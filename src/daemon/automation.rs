@@ -26,6 +26,8 @@ use super::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerErr
 use crate::asset::definitions::Definitions;
 use crate::asset::spec::{AssetSpec, UpstreamSpec};
 use crate::core::automation::{UpstreamState, Verdict, decide};
+use crate::core::count::counted;
+use crate::core::id::short_id;
 use crate::core::key::AssetKey;
 use crate::core::mapping::PartitionMapping;
 use crate::core::partition::Ordinal;
@@ -198,8 +200,7 @@ async fn launch_all(
         }
         let plan = plan_of(&group);
         let assets: Vec<&str> = plan.keys().map(AssetKey::as_str).collect();
-        let count = group.len();
-        let words = format!("{count} partition(s) of {}", assets.join(", "));
+        let words = format!("{} of {}", counted(group.len(), "partition"), assets.join(", "));
         let cause = AutomationCause::of(&context.definitions, &group);
         let request = LaunchRequest {
             only_if_stale: plan.keys().cloned().collect::<BTreeSet<_>>(),
@@ -221,7 +222,7 @@ async fn launch_all(
                     memory.watch(asset, subset, launched.run_id);
                 }
                 let without = if force { " although not all they read is there" } else { "" };
-                reports.push(format!("launched run {} with {words}{without}", launched.run_id));
+                reports.push(format!("launched run {} with {words}{without}", short_id(launched.run_id)));
             }
             Err(LaunchError::Store(error)) => return Err(error.into()),
             // Something changed since the facts were read. It is not in the way of other assets, and is looked at again

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 
 use super::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
+use crate::core::count::counted;
 use crate::engine::WorkerSettings;
 use crate::engine::marks::file_marks;
 use crate::store::StoreError;
@@ -156,7 +157,7 @@ async fn remove_history(
 
 fn note(done: &mut Vec<String>, count: u64, what: &str) {
     if count > 0 {
-        done.push(format!("{count} {what}{}", if count == 1 { "" } else { "s" }));
+        done.push(counted(count, what));
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::reconciler::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
+use crate::core::count::counted;
 use crate::store::signal::Signal;
 
 /// The longest time between two activations.
@@ -42,8 +43,10 @@ impl Reconciler for Retirement {
             }
             // Their runs move on or end.
             context.store.signal(Signal::Work).await?;
-            let told: Vec<String> =
-                retired.iter().map(|(asset, steps)| format!("{steps} waiting step(s) of {asset}")).collect();
+            let told: Vec<String> = retired
+                .iter()
+                .map(|(asset, steps)| format!("{} of {asset}", counted(*steps, "waiting step")))
+                .collect();
             Ok(Activation { report: Some(format!("ended {}: not defined any more", told.join(", "))), next_at: None })
         })
     }

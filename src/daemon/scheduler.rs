@@ -12,11 +12,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use futures_util::future::BoxFuture;
 
 use super::tick::prepare_tick;
 use super::{Activation, Reconciler, ReconcilerContext, ReconcilerError};
 use crate::core::schedule::{Missed, ScheduleSpec, TICKS_AT_ONCE, due_ticks};
+use crate::core::time::time_text;
 use crate::store::StoreError;
 use crate::store::schedule::{NewTick, ScheduleRecord, TickKind, TickOutcome};
 use crate::store::signal::Signal;
@@ -142,7 +144,7 @@ async fn carry_out(
     let zone = context.definitions.calendar().zone;
     let due = due_ticks(&schedule.expression, zone, record.evaluated_until, now, schedule.catch_up);
     if let Some(missed) = due.missed {
-        if !context.store.carry_out_tick(&record, &left_out(schedule, missed, now), None).await? {
+        if !context.store.carry_out_tick(&record, &left_out(schedule, missed, zone, now), None).await? {
             return overtaken(report, now);
         }
         tracing::warn!(schedule = %schedule.name, first = %missed.first, last = %missed.last, "{}", missed.sentence());
@@ -179,8 +181,8 @@ fn overtaken(report: &mut Report, now: DateTime<Utc>) -> Result<(), StoreError> 
     Ok(())
 }
 
-fn left_out<'a>(schedule: &'a ScheduleSpec, missed: Missed, now: DateTime<Utc>) -> NewTick<'a> {
-    let since = missed.first.format("%Y-%m-%d %H:%M:%SZ");
+fn left_out<'a>(schedule: &'a ScheduleSpec, missed: Missed, zone: Tz, now: DateTime<Utc>) -> NewTick<'a> {
+    let since = time_text(missed.first, zone);
     NewTick {
         schedule: &schedule.name,
         tick_at: missed.last,

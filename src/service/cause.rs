@@ -6,19 +6,15 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::ids::short;
 use super::status::staleness_sentence;
+use crate::core::id::short_id;
 use crate::core::key::AssetKey;
 use crate::core::partition::Ordinal;
 use crate::core::status::Staleness;
+use crate::core::time::time_text;
 use crate::core::told::Told;
 use crate::daemon::automation::{AutomationCause, CauseEntry};
 use crate::store::run::RunRecord;
-
-/// An instant as sentences of the service write it.
-pub(super) fn instant_text(instant: DateTime<Utc>, zone: Tz) -> String {
-    instant.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S%:z").to_string()
-}
 
 /// Why there is a run, with what belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,10 +73,10 @@ impl Because {
     fn sentence(&self, zone: Tz) -> String {
         match self {
             Self::Kind(kind) => kind.clone(),
-            Self::Backfill(id) => format!("backfill {}", short(*id)),
-            Self::RetryOf(id) => format!("retry of run {}", short(*id)),
+            Self::Backfill(id) => format!("backfill {}", short_id(*id)),
+            Self::RetryOf(id) => format!("retry of run {}", short_id(*id)),
             Self::Schedule { name, tick_at, by_hand } => {
-                let tick = tick_at.map_or_else(String::new, |at| format!(", tick of {}", instant_text(at, zone)));
+                let tick = tick_at.map_or_else(String::new, |at| format!(", tick of {}", time_text(at, zone)));
                 format!("schedule {name}{tick}{}", if *by_hand { ", triggered by hand" } else { "" })
             }
             Self::Sensor { name, run_key } => {

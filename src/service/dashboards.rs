@@ -13,6 +13,7 @@ use super::rows::Asked;
 use super::{Picture, Service, ServiceError};
 use crate::asset::dashboard::{Chart, Dashboard, Span};
 use crate::asset::spec::ColumnSpec;
+use crate::core::shown::shown;
 use crate::core::suggest::did_you_mean;
 use crate::core::time::start_of_day;
 use crate::engine::reading::Reading;
@@ -220,7 +221,7 @@ fn declared_chart<'d>(dashboard: &'d Dashboard, name: &str) -> Result<&'d Chart,
 }
 
 fn unknown<'n>(what: &str, name: &str, known: impl Iterator<Item = &'n str>) -> String {
-    let shown: String = name.chars().take(100).flat_map(char::escape_debug).collect();
+    let shown = shown(name);
     match did_you_mean(name, known) {
         Some(near) => format!("there is no {what} `{shown}`: did you mean `{near}`?"),
         None => format!("there is no {what} `{shown}`"),

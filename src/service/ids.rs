@@ -3,6 +3,8 @@
 use uuid::Uuid;
 
 use super::{Service, ServiceError};
+use crate::core::id::short_id;
+use crate::core::shown::shown;
 use crate::core::suggest::did_you_mean;
 use crate::store::run_list::RunFilter;
 
@@ -14,12 +16,6 @@ const SUGGESTED_FROM: i64 = 50;
 
 /// How many candidates an error lists.
 const LISTED: usize = 5;
-
-/// The end of an id by which people name it.
-pub(super) fn short(id: Uuid) -> String {
-    let text = id.simple().to_string();
-    text[text.len() - 8..].to_owned()
-}
 
 /// What kind of thing an id is of.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -115,15 +111,11 @@ impl Service {
                 backfills.into_iter().map(|backfill| backfill.backfill_id).collect()
             }
         };
-        let hint = match did_you_mean(text, newest.iter().map(|id| short(*id))) {
+        let hint = match did_you_mean(text, newest.iter().map(|id| short_id(*id))) {
             Some(near) => format!(": did you mean `{near}`?"),
             None if newest.is_empty() => format!(": there is no {name} yet"),
             None => format!(": `{name} ls` lists them"),
         };
         Ok(ServiceError::Id(format!("there is no {name} `{}`{hint}", shown(text))))
     }
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(80).flat_map(char::escape_debug).collect()
 }

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::cause::instant_text;
-use super::ids::short;
+use crate::core::id::short_id;
 use crate::core::key::AssetKey;
 use crate::core::partition::Described;
+use crate::core::time::time_text;
 use crate::core::told::Told;
 use crate::store::waiting::COUNTED_BEFORE;
 
@@ -188,37 +188,39 @@ impl Obstacle {
     fn command(&self) -> Option<String> {
         match self {
             Self::FailedUpstream { asset, partition, .. } => Some(format!("why {asset} {partition}")),
-            Self::Paused { run_id, .. } | Self::NoWorker { run_id } => Some(format!("run resume {}", short(*run_id))),
+            Self::Paused { run_id, .. } | Self::NoWorker { run_id } => {
+                Some(format!("run resume {}", short_id(*run_id)))
+            }
             _ => None,
         }
     }
 
     fn sentence(&self, zone: Tz) -> String {
         let since = |since: &Option<DateTime<Utc>>| {
-            since.map_or_else(String::new, |at| format!(" since {}", instant_text(at, zone)))
+            since.map_or_else(String::new, |at| format!(" since {}", time_text(at, zone)))
         };
         match self {
             Self::FailedUpstream { asset, partition, run_id, reason } => {
                 let reason = reason.as_deref().unwrap_or("no reason is known");
-                format!("{asset} {partition} failed in run {}: {reason}", short(*run_id))
+                format!("{asset} {partition} failed in run {}: {reason}", short_id(*run_id))
             }
             Self::Canceling { run_id } => {
-                format!("Its run {} was asked to stop: nothing of it begins any more.", short(*run_id))
+                format!("Its run {} was asked to stop: nothing of it begins any more.", short_id(*run_id))
             }
             Self::Paused { run_id, since } => {
-                format!("Its run {} is paused since {}.", short(*run_id), instant_text(*since, zone))
+                format!("Its run {} is paused since {}.", short_id(*run_id), time_text(*since, zone))
             }
             Self::Inputs { run_id, waits } => {
                 let waits: Vec<String> = waits.iter().map(|(key, partitions)| format!("{key} {partitions}")).collect();
-                format!("It waits for what run {} builds first: {}.", short(*run_id), waits.join("; "))
+                format!("It waits for what run {} builds first: {}.", short_id(*run_id), waits.join("; "))
             }
-            Self::Delay { at } => format!("It is tried again at {}.", instant_text(*at, zone)),
+            Self::Delay { at } => format!("It is tried again at {}.", time_text(*at, zone)),
             Self::SamePartition { run_id, since: at } => {
-                format!("Run {} builds the same partition{}.", short(*run_id), since(at))
+                format!("Run {} builds the same partition{}.", short_id(*run_id), since(at))
             }
             Self::PoolFull { pool, limit, holders, more } => {
                 let told = holders.iter().map(|PoolHolder { asset, partition, run_id, since: at }| {
-                    format!("{asset} {partition} (run {}{})", short(*run_id), since(at))
+                    format!("{asset} {partition} (run {}{})", short_id(*run_id), since(at))
                 });
                 let told = told.collect::<Vec<_>>().join(", ");
                 let rest = if *more == 0 { String::new() } else { format!(" and {more} more") };
@@ -226,16 +228,19 @@ impl Obstacle {
                 format!("The pool {pool} is full, {held} of {limit} at once: it is held by {told}{rest}.")
             }
             Self::RunLimit { run_id, limit, running } => {
-                let run = short(*run_id);
-                format!("Its run {run} carries out at most {limit} at once, and {running} are running.")
+                let run = short_id(*run_id);
+                let are = if *running == 1 { "is" } else { "are" };
+                format!("Its run {run} carries out at most {limit} at once, and {running} {are} running.")
             }
             Self::NoWorker { .. } => {
                 "No worker is alive: start one with `up` or `worker`, or work on the run from here.".to_owned()
             }
-            Self::Busy { slots, workers } => format!("All {slots} slots of the {workers} worker(s) are taken."),
+            Self::Busy { slots, workers: 1 } => format!("All {slots} slots of the worker are taken."),
+            Self::Busy { slots, workers } => format!("All {slots} slots of the {workers} workers are taken."),
+            Self::Queued { steps: 1, or_more: false } => "1 other step comes before it.".to_owned(),
             Self::Queued { steps, or_more } => {
                 let or_more = if *or_more { " or more" } else { "" };
-                format!("{steps}{or_more} other step(s) come before it.")
+                format!("{steps}{or_more} other steps come before it.")
             }
         }
     }

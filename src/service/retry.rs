@@ -89,8 +89,7 @@ impl Service {
             ordinals.into_iter().map(|(key, list)| (key, PartitionSubset::from_ordinals(list))).collect();
         if plan.is_empty() {
             return Err(ServiceError::Refused(format!(
-                "the {} partition(s) of {thing} {id} that were not built are not declared in this program any more",
-                steps.len()
+                "what {thing} {id} did not build is not declared in this program any more"
             )));
         }
         let newest = runs.iter().max().copied();

@@ -13,6 +13,7 @@ use super::{PartitionsView, Picture, Service, ServiceError};
 use crate::asset::spec::{AssetSpec, ColumnSpec};
 use crate::core::key::{AssetKey, PartitionKey};
 use crate::core::partition::Ordinal;
+use crate::core::shown::shown;
 use crate::core::subset::PartitionSubset;
 use crate::core::suggest::did_you_mean;
 use crate::core::time::start_of_day;
@@ -372,7 +373,7 @@ pub(super) fn default_order(spec: &AssetSpec) -> (ColumnSpec, bool) {
 pub(super) fn column<'a>(spec: &'a AssetSpec, name: &str) -> Result<&'a ColumnSpec, ServiceError> {
     spec.column(name).ok_or_else(|| {
         let names = || spec.columns.iter().map(|column| column.name.as_str());
-        let shown: String = name.chars().take(100).flat_map(char::escape_debug).collect();
+        let shown = shown(name);
         ServiceError::Input(match did_you_mean(name, names()) {
             Some(near) => format!("{} has no column `{shown}`: did you mean `{near}`?", spec.key),
             None => {

@@ -15,6 +15,7 @@ use super::request::quoted;
 use super::{Extent, Service, ServiceError};
 use crate::core::key::AssetKey;
 use crate::core::schedule::{ClockNote, ScheduleSpec, clock_note, ticks_around};
+use crate::core::shown::shown;
 use crate::core::suggest::did_you_mean;
 use crate::core::time::{next_offset_change, offset_seconds};
 use crate::core::word::{self, Word};
@@ -366,7 +367,7 @@ fn clock_changes(ticks: &[UpcomingTick], zone: Tz) -> Vec<ClockChange> {
 }
 
 fn unknown(name: &str, schedules: &[ScheduleSpec]) -> ServiceError {
-    let shown: String = name.chars().take(80).flat_map(char::escape_debug).collect();
+    let shown = shown(name);
     let hint = match did_you_mean(name, schedules.iter().map(|schedule| schedule.name.as_str())) {
         Some(near) => format!("did you mean `{near}`?"),
         None => "`schedule ls` lists those there are".to_owned(),

@@ -7,7 +7,6 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::cause::instant_text;
 use super::picture::{AssetPicture, Unbuilt};
 use super::{PartitionsView, Service, ServiceError};
 use crate::asset::spec::{AssetKind, AssetSpec};
@@ -18,6 +17,7 @@ use crate::core::policy::FreshnessPolicy;
 use crate::core::status::{Staleness, late_rows_sentence};
 use crate::core::stretches::Stretches;
 use crate::core::subset::PartitionSubset;
+use crate::core::time::time_text;
 use crate::core::told::Told;
 use crate::core::word::{self, Word};
 use crate::engine::freshness::freshness_of;
@@ -319,7 +319,7 @@ pub(super) fn reason_view(reason: &Staleness, zone: Tz) -> StaleReasonView {
 pub(super) fn staleness_sentence(reason: &Staleness, zone: Tz) -> String {
     match reason {
         Staleness::LateRows { asset, rows, removed, since, writers } => {
-            late_rows_sentence(asset, *rows, *removed, &instant_text(*since, zone), writers)
+            late_rows_sentence(asset, *rows, *removed, &time_text(*since, zone), writers)
         }
         reason => reason.sentence(),
     }

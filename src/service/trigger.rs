@@ -11,6 +11,7 @@ use super::request::quoted;
 use super::view::sets_view;
 use super::{AssetPartitionsView, LaunchedView, Service, ServiceError};
 use crate::core::key::AssetKey;
+use crate::core::time::time_text;
 use crate::core::told::Told;
 use crate::core::word::{self, Word};
 use crate::daemon::tick::{TickMessage, plan_tick, prepare_tick};
@@ -124,7 +125,7 @@ impl Service {
             at if at <= now => Ok(at),
             at => Err(ServiceError::Extent(ExtentError::NoPartitions(format!(
                 "{} lies ahead, and what such a tick builds has not ended: choose an earlier time, or leave it out for now",
-                at.format("%Y-%m-%d %H:%M:%SZ")
+                time_text(at, self.zone())
             )))),
         }
     }

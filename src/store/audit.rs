@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{FromRow, PgConnection, PgExecutor};
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{FromRow, PgConnection, PgExecutor, Postgres};
 use uuid::Uuid;
 
 use super::error::Context;
@@ -123,6 +125,26 @@ async fn insert(executor: impl PgExecutor<'_>, audit: NewAudit<'_>) -> Result<i6
 }
 
 impl Store {
+    /// Carries out `change` and records `audit`, both or neither; false, and nothing is recorded, when it changes no row.
+    ///
+    /// # Errors
+    /// When the database cannot be used; nothing has changed then.
+    pub(super) async fn change_on_record(
+        &self,
+        doing: &str,
+        change: Query<'_, Postgres, PgArguments>,
+        audit: Option<NewAudit<'_>>,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await.context(doing)?;
+        let changed = change.execute(&mut *transaction).await.context(doing)?;
+        if changed.rows_affected() == 0 {
+            return Ok(false);
+        }
+        record(&mut transaction, audit).await?;
+        transaction.commit().await.context(doing)?;
+        Ok(true)
+    }
+
     /// Records by itself what changes nothing here, or is about to begin, and returns its number. What is one
     /// transaction takes its record along instead.
     ///

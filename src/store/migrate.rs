@@ -42,10 +42,10 @@ impl SchemaState {
     /// [`SchemaError::Newer`] or [`SchemaError::Modified`] accordingly.
     pub fn refuse_foreign(&self) -> Result<(), SchemaError> {
         if !self.unknown.is_empty() {
-            return Err(SchemaError::Newer(self.unknown.join(", ")));
+            return Err(SchemaError::Newer(self.unknown.clone()));
         }
         if !self.modified.is_empty() {
-            return Err(SchemaError::Modified(self.modified.join(", ")));
+            return Err(SchemaError::Modified(self.modified.clone()));
         }
         Ok(())
     }
@@ -56,25 +56,28 @@ impl SchemaState {
 pub enum SchemaError {
     /// The database was migrated by a newer build.
     #[error(
-        "the database is newer than this program: it has the migration(s) {0}, which this program does not know. \
-         Use the newer program; nothing was changed"
+        "the database is newer than this program: it has {}, which this program does not know. \
+         Use the newer program; nothing was changed",
+        named(.0)
     )]
-    Newer(String),
+    Newer(Vec<String>),
     /// An applied migration was edited.
     #[error(
-        "the migration(s) {0} were applied with a different text than this program has. \
-         An applied migration is never edited: restore its text and add a new one; nothing was changed"
+        "this program has another text of {} than was applied. \
+         An applied migration is never edited: restore its text and add a new one; nothing was changed",
+        named(.0)
     )]
-    Modified(String),
+    Modified(Vec<String>),
     /// Migrations are missing.
-    #[error("the database lacks the migration(s) {0}. Bring it up to date with `migrate`")]
-    Pending(String),
+    #[error("the database lacks {}. Bring it up to date with `migrate`", named(.0))]
+    Pending(Vec<String>),
     /// Migrations cannot be tried in a transaction.
     #[error(
-        "the migration(s) {0} are marked `-- no-transaction` and cannot be tried without being applied: \
-         apply them with `migrate` first"
+        "`-- no-transaction` marks {}, and what is so marked cannot be tried without being applied: \
+         give the command `migrate` first",
+        named(.0)
     )]
-    Untransactional(String),
+    Untransactional(Vec<String>),
     /// A migration failed; it was rolled back.
     #[error("migration {set}/{version:04} failed and was rolled back: {message}{}", remedy(sql_state.as_deref()))]
     Failed {
@@ -90,6 +93,10 @@ pub enum SchemaError {
     /// The database could not be used.
     #[error("the database cannot be migrated: {}{}", describe(.0), advised(.0))]
     Database(#[source] sqlx::Error),
+}
+
+fn named(migrations: &[String]) -> String {
+    format!("migration{} {}", if migrations.len() == 1 { "" } else { "s" }, migrations.join(", "))
 }
 
 fn advised(error: &sqlx::Error) -> String {
@@ -202,7 +209,7 @@ impl Migrations {
         let mut connection = pool.acquire().await.map_err(SchemaError::Database)?;
         let state = self.state(&mut connection).await?;
         state.refuse_foreign()?;
-        if state.pending.is_empty() { Ok(()) } else { Err(SchemaError::Pending(state.pending.join(", "))) }
+        if state.pending.is_empty() { Ok(()) } else { Err(SchemaError::Pending(state.pending)) }
     }
 
     /// Applies what is missing, each migration in its own transaction, and returns what was applied. Any number of
@@ -251,7 +258,7 @@ impl Migrations {
             .map_err(SchemaError::Database)?;
         let untransactional = self.untransactional(&self.state(transaction).await?.pending);
         if !untransactional.is_empty() {
-            return Err(SchemaError::Untransactional(untransactional.join(", ")));
+            return Err(SchemaError::Untransactional(untransactional));
         }
         self.migrate_locked(transaction).await
     }

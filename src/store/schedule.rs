@@ -233,19 +233,8 @@ impl Store {
         now: DateTime<Utc>,
         audit: Option<NewAudit<'_>>,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin().await.context("switching the schedule")?;
-        let switched = sqlx::query(statement)
-            .bind(name)
-            .bind(now)
-            .execute(&mut *transaction)
-            .await
-            .context("switching the schedule")?;
-        if switched.rows_affected() == 0 {
-            return Ok(false);
-        }
-        record(&mut transaction, audit).await?;
-        transaction.commit().await.context("switching the schedule")?;
-        Ok(true)
+        let switch = sqlx::query(statement).bind(name).bind(now);
+        self.change_on_record("switching the schedule", switch, audit).await
     }
 
     /// Records a scheduled tick and launches its run, if it has one; both or neither. `schedule` is as it was when the

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use super::audit::{NewAudit, record};
+use super::audit::NewAudit;
 use super::error::Context;
 use super::launch::{NewRun, NewSteps, launch_in};
 use super::text::storable;
@@ -240,20 +240,8 @@ impl Store {
                 cursor.as_deref(),
             ),
         };
-        let mut transaction = self.pool.begin().await.context("changing the sensor")?;
-        let changed = sqlx::query(statement)
-            .bind(name)
-            .bind(now)
-            .bind(cursor)
-            .execute(&mut *transaction)
-            .await
-            .context("changing the sensor")?;
-        if changed.rows_affected() == 0 {
-            return Ok(false);
-        }
-        record(&mut transaction, audit).await?;
-        transaction.commit().await.context("changing the sensor")?;
-        Ok(true)
+        let change = sqlx::query(statement).bind(name).bind(now).bind(cursor);
+        self.change_on_record("changing the sensor", change, audit).await
     }
 
     /// The newest ticks of a sensor, newest first.

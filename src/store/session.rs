@@ -203,23 +203,14 @@ impl Store {
         now: DateTime<Utc>,
         audit: Option<NewAudit<'_>>,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin().await.context("ending a session")?;
-        let ended = sqlx::query(
+        let end = sqlx::query(
             "update karat.session set revoked_at = $3
              where account_id = $1 and session_id = $2 and revoked_at is null",
         )
         .bind(account_id)
         .bind(session_id)
-        .bind(now)
-        .execute(&mut *transaction)
-        .await
-        .context("ending a session")?;
-        if ended.rows_affected() == 0 {
-            return Ok(false);
-        }
-        record(&mut transaction, audit).await?;
-        transaction.commit().await.context("ending a session")?;
-        Ok(true)
+        .bind(now);
+        self.change_on_record("ending a session", end, audit).await
     }
 
     /// Ends all sessions of an account except `kept`, records `audit` with how many, and returns how many.

@@ -184,19 +184,10 @@ impl Store {
         now: DateTime<Utc>,
         audit: Option<NewAudit<'_>>,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin().await.context("revoking a token")?;
-        let revoked = sqlx::query("update karat.token set revoked_at = $2 where token_id = $1 and revoked_at is null")
+        let revoke = sqlx::query("update karat.token set revoked_at = $2 where token_id = $1 and revoked_at is null")
             .bind(token_id)
-            .bind(now)
-            .execute(&mut *transaction)
-            .await
-            .context("revoking a token")?;
-        if revoked.rows_affected() == 0 {
-            return Ok(false);
-        }
-        record(&mut transaction, audit).await?;
-        transaction.commit().await.context("revoking a token")?;
-        Ok(true)
+            .bind(now);
+        self.change_on_record("revoking a token", revoke, audit).await
     }
 }
 

@@ -21,6 +21,7 @@ use super::database::TestDatabase;
 use crate::asset::declare::ExternalAsset;
 use crate::asset::definitions::Definitions;
 use crate::clock::{Clock, ManualClock, SharedClock};
+use crate::core::id::short_id;
 use crate::daemon::{Reconciler, ReconcilerContext};
 use crate::engine::external::{Appended, append_rows};
 use crate::engine::logs::LogCollector;
@@ -109,7 +110,7 @@ pub struct Simulation {
     worker: Worker,
     logs: LogCollector,
     /// The runs in the order in which they were first heard of.
-    runs: Mutex<Vec<Uuid>>,
+    runs: Mutex<Vec<String>>,
     // Last, so that what holds connections goes before the database does.
     database: TestDatabase,
 }
@@ -308,30 +309,43 @@ impl Simulation {
 
     /// The number of a run: the first that is heard of is 1.
     fn number(&self, run_id: Uuid) -> usize {
+        self.number_of(short_id(run_id))
+    }
+
+    fn number_of(&self, short_id: String) -> usize {
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = runs.iter().position(|known| *known == run_id);
+        let known = runs.iter().position(|known| *known == short_id);
         known.map_or_else(
             || {
-                runs.push(run_id);
+                runs.push(short_id);
                 runs.len()
             },
             |position| position + 1,
         )
     }
 
-    /// Ids, which differ from one time to the next, become numbers.
+    /// Ids, which differ from one time to the next, become numbers: whole ones, and short ones where a run is named.
     fn without_ids(&self, text: &str) -> String {
         const ID_LENGTH: usize = uuid::fmt::Hyphenated::LENGTH;
+        const SHORT_LENGTH: usize = 8;
         let mut rest = text;
         let mut written = String::new();
         while let Some(first) = rest.chars().next() {
-            if let Some(run_id) = rest.get(..ID_LENGTH).and_then(|word| Uuid::try_parse(word).ok()) {
-                written.push_str(&self.number(run_id).to_string());
-                rest = &rest[ID_LENGTH..];
-            } else {
-                written.push(first);
-                rest = &rest[first.len_utf8()..];
-            }
+            let whole = rest.get(..ID_LENGTH).and_then(|word| Uuid::try_parse(word).ok());
+            let short = rest
+                .get(..SHORT_LENGTH)
+                .filter(|word| written.ends_with("run ") && word.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            let (number, length) = match (whole, short) {
+                (Some(run_id), _) => (self.number(run_id), ID_LENGTH),
+                (None, Some(short)) => (self.number_of(short.to_owned()), SHORT_LENGTH),
+                (None, None) => {
+                    written.push(first);
+                    rest = &rest[first.len_utf8()..];
+                    continue;
+                }
+            };
+            written.push_str(&number.to_string());
+            rest = &rest[length..];
         }
         written
     }

@@ -9,9 +9,10 @@ use axum::routing::get;
 use serde::Deserialize;
 
 use super::App;
-use super::access::Admin;
+use super::access::{Admin, Role};
 use super::page::{Page, PageResult, rendered};
-use crate::service::{AuditQuery, AuditView};
+use super::words;
+use crate::service::{AuditQuery, AuditView, quoted};
 
 /// How many records a page has.
 const SHOWN: u32 = 100;
@@ -34,14 +35,18 @@ impl Audit {
         !self.filter.user.is_empty() || !self.filter.action.is_empty() || self.filter.before.is_some()
     }
 
+    /// What somebody was allowed to do, in a word; what a later version knows stays as it is.
+    fn role<'a>(&self, record: &'a AuditView) -> &'a str {
+        record.role.parse().map_or(record.role.as_str(), |role: Role| role.title(&self.page))
+    }
+
     /// The command line that lists the same.
     fn command(&self) -> String {
         let mut words = "audit ls".to_owned();
-        if !self.filter.user.is_empty() {
-            words.push_str(&format!(" --user '{}'", self.filter.user.replace('\'', r"'\''")));
-        }
-        if !self.filter.action.is_empty() {
-            words.push_str(&format!(" --action '{}'", self.filter.action.replace('\'', r"'\''")));
+        for (flag, value) in [("--user", &self.filter.user), ("--action", &self.filter.action)] {
+            if !value.is_empty() {
+                words.push_str(&format!(" {flag} {}", quoted(value)));
+            }
         }
         self.page.command(&words)
     }

@@ -17,6 +17,7 @@ use super::bar::{Segment, segments};
 use super::failure::PageError;
 use super::page::{Page, PageResult, rendered};
 use super::parts::Action;
+use crate::core::shown::shown;
 use crate::service::{
     BackfillProgressView, BackfillView, ErrorKind, EstimateView, Extent, LaunchKind, PartitionState, PlanView, Request,
     ServiceError,
@@ -126,7 +127,7 @@ impl Wish {
             "" => None,
             text => match text.parse::<u32>() {
                 Ok(limit @ 1..=100_000) => Some(limit),
-                _ => return Err(format!("at most so many at once: a number from 1 on, and not `{}`", shortened(text))),
+                _ => return Err(format!("at most so many at once: a number from 1 on, and not `{}`", shown(text))),
             },
         };
         Ok(Request {
@@ -143,10 +144,6 @@ impl Wish {
             priority: 0,
         })
     }
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(40).collect()
 }
 
 /// What the dialog's request comes to.
@@ -348,7 +345,7 @@ async fn limit(
         ("", _) => None,
         (_, Ok(limit)) => Some(limit),
         (_, Err(_)) => {
-            let sentence = format!("at most so many at once: a number from 1 on, and not `{}`", shortened(text));
+            let sentence = format!("at most so many at once: a number from 1 on, and not `{}`", shown(text));
             return Err(PageError::BadRequest(sentence));
         }
     };

@@ -120,7 +120,7 @@ impl Page {
         let mut text = told.collect::<Vec<_>>().join(", ");
         let more: u64 = partitions.ranges.iter().skip(TOLD).map(|range| range.count).sum();
         if more > 0 {
-            text.push_str(&format!(", {} {}", self.t("and more:", "und weitere:"), self.count(more)));
+            text.push_str(&format!(", {} {}", self.t("and more:", "und weitere:"), self.number(more)));
         }
         text
     }

@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::page::Page;
+use super::preferences::local;
 use crate::service::{DEFAULT_ADDRESS, ErrorKind, ServiceError};
 
 /// Why there is no page.
@@ -65,6 +66,34 @@ impl Failure {
             }
             _ => page.t("That cannot be", "Das geht nicht"),
         }
+    }
+
+    /// The page on which the form is that was refused; none where what it was about is not there.
+    pub(crate) fn page_of_form(&self, is_get: bool, page: &Page) -> Option<String> {
+        if self.status == StatusCode::NOT_FOUND {
+            return None;
+        }
+        let segments: Vec<&str> = page.path().trim_matches('/').split('/').collect();
+        let shown: &[&str] = match segments.as_slice() {
+            ["assets", _, "plan"] => &segments[..2],
+            // Files, which are asked for on these pages.
+            ["tables", _, _] | ["dashboards", _, _, _] => &segments[..2],
+            // A filter was refused: the same page without it.
+            _ if is_get => {
+                let is_filtered = self.status == StatusCode::BAD_REQUEST && page.address.contains('?');
+                return is_filtered.then(|| local(page.path()).to_owned());
+            }
+            ["backfills"] => &["backfills", "new"],
+            ["settings", "channels", ..] => &segments[..1],
+            ["settings", "users" | "tokens" | "account", ..] => &segments[..2],
+            // These show what will happen before it does.
+            ["assets", _, "mark"] | ["schedules", _, "trigger"] => &segments,
+            ["assets" | "backfills" | "quarantine" | "runs" | "schedules" | "sensors", shown @ .., _] => {
+                &segments[..=shown.len()]
+            }
+            _ => return None,
+        };
+        Some(format!("/{}", shown.join("/")))
     }
 
     /// What to do.

@@ -16,6 +16,7 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 
 use super::page::{Language, Page};
+use crate::core::time::time_text;
 use crate::core::told::Told;
 
 /// Facts that can be said in German.
@@ -42,9 +43,9 @@ impl Page {
         all.into_iter().map(|told| self.told(told)).collect::<Vec<_>>().join(between)
     }
 
-    /// An instant as German sentences write it, which is how the English ones do.
+    /// An instant as sentences write it, German ones like English ones.
     fn instant(&self, instant: DateTime<Utc>) -> String {
-        instant.with_timezone(&self.zone).format("%Y-%m-%d %H:%M:%S%:z").to_string()
+        time_text(instant, self.zone)
     }
 
     /// What the tag of a text has that is English on every page: an error, a message that was written down, a report.

@@ -110,7 +110,7 @@ fn standing<'a>(page: &Page, cells: impl Iterator<Item = &'a HeatCell> + Clone) 
         [(state, 1)] => words::heat(page, *state).to_owned(),
         counts => {
             let words =
-                counts.iter().map(|(state, count)| format!("{} {}", page.count(*count), words::heat(page, *state)));
+                counts.iter().map(|(state, count)| format!("{} {}", page.number(*count), words::heat(page, *state)));
             words.collect::<Vec<_>>().join(", ")
         }
     }

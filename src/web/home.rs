@@ -115,6 +115,8 @@ struct Note {
     text: String,
     /// More, for the pointer.
     title: String,
+    /// Whether that was written down in the past, and so is English.
+    is_recorded: bool,
 }
 
 fn row(page: &Page, spec: &AssetSpec, picture: &AssetPicture, overview: &OverviewView, needs_attention: bool) -> Row {
@@ -145,15 +147,18 @@ fn row(page: &Page, spec: &AssetSpec, picture: &AssetPicture, overview: &Overvie
 
 fn notes(page: &Page, spec: &AssetSpec, picture: &AssetPicture, overview: &OverviewView) -> Vec<Note> {
     let mut notes = Vec::new();
+    let given_up = picture.given_up();
+    if !given_up.is_empty() {
+        let failure = picture.failed.iter().find(|(first, last, _)| !given_up.clip(*first, *last).is_empty());
+        let title = failure.and_then(|(_, _, unbuilt)| unbuilt.reason.clone()).unwrap_or_default();
+        let text = format!("{} {}", page.number(given_up.len()), page.t("failed", "fehlgeschlagen"));
+        notes.push(Note { text, title, is_recorded: true });
+    }
     let mut counted = |count: u64, word: &str, title: String| {
         if count > 0 {
-            notes.push(Note { text: format!("{} {word}", page.count(count)), title });
+            notes.push(Note { text: format!("{} {word}", page.number(count)), title, is_recorded: false });
         }
     };
-    let given_up = picture.given_up();
-    let failure = picture.failed.iter().find(|(first, last, _)| !given_up.clip(*first, *last).is_empty());
-    let reason = failure.and_then(|(_, _, unbuilt)| unbuilt.reason.clone()).unwrap_or_default();
-    counted(given_up.len(), page.t("failed", "fehlgeschlagen"), reason);
     let described = |subset: &PartitionSubset| page.partitions_of(&spec.partitions, subset);
     let under_way = picture.under_way();
     counted(under_way.len(), page.t("under way", "in Arbeit"), described(&under_way));
@@ -169,7 +174,8 @@ fn notes(page: &Page, spec: &AssetSpec, picture: &AssetPicture, overview: &Overv
     counted(quarantined, rows, String::new());
     for check in overview.failing_checks.get(&spec.key).into_iter().flatten() {
         let text = format!("{} {}", page.t("check", "Prüfung"), check.check);
-        notes.push(Note { text, title: format!("{}: {}", check.partition, check.message) });
+        let title = format!("{}: {}", check.partition, check.message);
+        notes.push(Note { text, title, is_recorded: true });
     }
     notes
 }

@@ -35,6 +35,7 @@ mod parts;
 mod preferences;
 mod probes;
 mod quarantine;
+mod refusal;
 mod run;
 mod run_log;
 mod runs;

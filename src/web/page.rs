@@ -18,6 +18,8 @@ use super::failure::{Failure, PageError};
 use super::files;
 use super::identity::Asked;
 pub(crate) use super::language::Language;
+use super::parts::Whole;
+use super::refusal;
 use crate::service::Origin;
 
 /// The look of a page.
@@ -204,9 +206,9 @@ impl Page {
         }
     }
 
-    /// A whole number with its thousands apart.
-    pub(crate) fn number(&self, number: impl Into<i64>) -> String {
-        let number: i64 = number.into();
+    /// A whole number with its thousands apart, whatever it is counted in.
+    pub(crate) fn number(&self, number: impl Whole) -> String {
+        let number = number.whole();
         let digits = number.unsigned_abs().to_string();
         let mut text = if number < 0 { "\u{2212}".to_owned() } else { String::new() };
         for (index, digit) in digits.chars().enumerate() {
@@ -216,11 +218,6 @@ impl Page {
             text.push(digit);
         }
         text
-    }
-
-    /// The same of a count.
-    pub(crate) fn count(&self, count: impl TryInto<i64>) -> String {
-        self.number(count.try_into().unwrap_or(i64::MAX))
     }
 
     /// The local date of the page.
@@ -301,6 +298,8 @@ impl FromRequestParts<Arc<App>> for Page {
 struct FailurePage {
     page: Page,
     failure: Failure,
+    /// The page with the form that was refused.
+    back: Option<String>,
 }
 
 #[derive(Template)]
@@ -314,7 +313,8 @@ struct FailurePart {
 pub(super) async fn framed(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let page = Page::new(&app, &parts);
-    let wants_page = parts.method == Method::GET && accepts_pages(&parts.headers);
+    let is_get = parts.method == Method::GET;
+    let wants_page = is_get && accepts_pages(&parts.headers);
     let is_stranger = page.caller.is_none() && parts.extensions.get::<Origin>().is_none_or(|origin| !origin.is_local);
     let response = with_failure(next.run(Request::from_parts(parts, body)).await).await;
     let Some(mut failure) = response.extensions().get::<Failure>().cloned() else { return response };
@@ -327,8 +327,12 @@ pub(super) async fn framed(State(app): State<Arc<App>>, request: Request, next: 
     if status == StatusCode::UNAUTHORIZED && wants_page {
         return login_first(&page);
     }
-    let rendered =
-        if page.is_part { FailurePart { page, failure }.render() } else { FailurePage { page, failure }.render() };
+    let rendered = if page.is_part {
+        FailurePart { page, failure }.render()
+    } else {
+        let back = failure.page_of_form(is_get, &page);
+        FailurePage { page, failure, back }.render()
+    };
     match rendered {
         Ok(html) => {
             let mut framed = (status, Html(html)).into_response();
@@ -355,7 +359,7 @@ async fn with_failure(response: Response) -> Response {
     }
     let (mut parts, body) = response.into_parts();
     let sentence = to_bytes(body, LONGEST_REFUSAL).await.unwrap_or_default();
-    let sentence = String::from_utf8_lossy(&sentence).trim().to_owned();
+    let sentence = refusal::in_words(String::from_utf8_lossy(&sentence).trim());
     parts.extensions.insert(Failure { status: parts.status, sentence: sentence.clone() });
     Response::from_parts(parts, sentence.into())
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::page::{Page, TimeText};
 use super::words;
+use crate::core::id::short_id;
 
 /// What to say after something was done, by the word in the address the browser was sent to.
 const DONE: [(&str, &str, &str); 20] = [
@@ -191,8 +192,7 @@ impl Page {
 
     /// The end of an id, by which people name it.
     pub(crate) fn short(&self, id: &Uuid) -> String {
-        let text = id.simple().to_string();
-        text.get(text.len() - 8..).unwrap_or_default().to_owned()
+        short_id(*id)
     }
 
     /// At most so many characters of a text.
@@ -206,11 +206,6 @@ impl Page {
     /// JSON for people, its first characters.
     pub(crate) fn json(&self, value: &serde_json::Value, characters: usize) -> String {
         self.shortened(&serde_json::to_string_pretty(value).unwrap_or_default(), characters)
-    }
-
-    /// A whole number with its thousands apart, whatever it is counted in.
-    pub(crate) fn num(&self, number: impl Whole) -> String {
-        self.number(number.whole())
     }
 
     /// So many of something: `1 row`, `2 rows`.

@@ -18,6 +18,7 @@ use super::failure::PageError;
 use super::page::{Page, PageResult, rendered};
 use super::parts::Action;
 use crate::core::schedule::ClockNote;
+use crate::core::shown::shown;
 use crate::core::time::instant_of;
 use crate::service::{
     ClockChange, Extent, ScheduleState, ScheduleView, SensorDetailView, SensorView, TickPlace, TickPlanView, TickView,
@@ -223,7 +224,7 @@ impl At {
         }
         let local = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"];
         let local = local.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
-        let shown: String = text.chars().take(40).collect();
+        let shown = shown(text);
         local.map(|local| Some(instant_of(local, page.zone))).ok_or_else(|| {
             PageError::BadRequest(format!("`{shown}` is no time: write it as 2026-03-01T03:15, or with an offset"))
         })

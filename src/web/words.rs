@@ -145,6 +145,18 @@ pub(crate) fn cause<'a>(page: &Page, word: &'a str) -> &'a str {
     }
 }
 
+/// By what somebody was known.
+pub(crate) fn via<'a>(page: &Page, word: &'a str) -> &'a str {
+    match word {
+        "command_line" => page.t("command line", "Befehlszeile"),
+        "local" => page.t("this machine", "diese Maschine"),
+        "session" => page.t("session", "Sitzung"),
+        "token" => page.t("token", "Token"),
+        "login" => page.t("login", "Anmeldung"),
+        word => word,
+    }
+}
+
 /// The beginning of a hash, which is enough to compare two.
 pub(crate) fn short_hash(hash: &str) -> &str {
     hash.get(..10).unwrap_or(hash)

@@ -165,7 +165,7 @@ async fn databases_of_others_are_left_alone() {
 
     let foreign = TestDatabase::create(&Migrations::karat()).await.unwrap();
     let pool = foreign.pool().await.unwrap();
-    expect(&foreign.url(), &["status"], 5, &["lacks the migration(s)", "migrate"]);
+    expect(&foreign.url(), &["status"], 5, &["lacks migrations", "migrate"]);
     sqlx::raw_sql("create schema gold; create table gold.daily_active_users (users bigint)")
         .execute(&pool)
         .await

@@ -280,12 +280,12 @@ async fn a_month_waits_for_all_its_days_and_says_for_which() {
     insta::assert_snapshot!(robot.explain(MONTHLY, "2026-03").await, @r"
     waiting for a change
     waiting for 2 of 31 days of lake.daily_totals: 2026-03-03, 2026-03-07
-    eager (after 1 min without a change) is met; the newest change was at 2026-04-03T14:02:00+02:00
+    eager (after 1 min without a change) is met; the newest change was at 2026-04-03 14:02:00+02:00
     ");
     robot.lake.build(&[(DAILY, "2026-03-03,2026-03-07")]).await;
     insta::assert_snapshot!(robot.explain(MONTHLY, "2026-03").await, @r"
     not due yet
-    eager (after 1 min without a change) will be met at 2026-04-03T14:08:00+02:00; the newest change was at 2026-04-03T14:07:00+02:00
+    eager (after 1 min without a change) will be met at 2026-04-03 14:08:00+02:00; the newest change was at 2026-04-03 14:07:00+02:00
     next at 2026-04-03 12:08:00 UTC
     ");
     insta::assert_snapshot!(robot.watch(5).await, @r"
@@ -306,7 +306,7 @@ async fn a_month_waits_for_all_its_days_and_says_for_which() {
     insta::assert_snapshot!(robot.explain(MONTHLY, "2026-03").await, @r"
     waiting for a change
     waiting for 1 of 31 days of lake.daily_totals: 2026-03-10
-    eager (after 1 min without a change) is met; the newest change was at 2026-04-03T14:12:00+02:00
+    eager (after 1 min without a change) is met; the newest change was at 2026-04-03 14:12:00+02:00
     ");
 }
 
@@ -321,7 +321,7 @@ async fn enough_days_are_enough_and_more_days_make_it_better() {
     not due yet
     waiting for 11 of 31 days of lake.daily_totals: 2026-03-21..2026-03-31
     20 of each upstream are enough
-    eager (after 1 min without a change) will be met at 2026-04-03T14:04:00+02:00; the newest change was at 2026-04-03T14:03:00+02:00
+    eager (after 1 min without a change) will be met at 2026-04-03 14:04:00+02:00; the newest change was at 2026-04-03 14:03:00+02:00
     next at 2026-04-03 12:04:00 UTC
     ");
     insta::assert_snapshot!(robot.watch(10).await, @r"
@@ -380,7 +380,7 @@ async fn what_fails_is_not_tried_again_until_there_is_something_new() {
     ");
     insta::assert_snapshot!(robot.explain(DAILY, "2026-04-10").await, @r"
     waiting for a change
-    eager (after 1 min without a change) waits for a change: nothing has changed since the last step failed; the newest change was at 2026-05-02T14:03:00+02:00
+    eager (after 1 min without a change) waits for a change: nothing has changed since the last step failed; the newest change was at 2026-05-02 14:03:00+02:00
     ");
     insta::assert_snapshot!(robot.explain(MONTHLY, "2026-04").await, @"nothing to do: nothing it reads has changed since it was built");
     // A reconciler that knows nothing of it does not try again either.

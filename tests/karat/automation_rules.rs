@@ -193,14 +193,14 @@ fn each_condition_is_told() {
     };
     let late = stale("2026-03-20T10:00:00Z", "2026-03-20T10:00:50Z");
     insta::assert_snapshot!(sentences(&late, "2026-03-20T10:01:00Z"), @r"
-    any of: cron `15 3 * * *` will be met at 2026-03-21T03:15:00+01:00
-    any of: eager (after 1 min without a change) will be met at 2026-03-20T11:01:50+01:00; the newest change was at 2026-03-20T11:00:50+01:00
+    any of: cron `15 3 * * *` will be met at 2026-03-21 03:15:00+01:00
+    any of: eager (after 1 min without a change) will be met at 2026-03-20 11:01:50+01:00; the newest change was at 2026-03-20 11:00:50+01:00
     any of: on_close is for the first build, and there is one
     ");
     let broken = failed(missing(), "2026-03-09T23:01:00Z", "2026-03-09T23:02:00Z");
     insta::assert_snapshot!(sentences(&broken, "2026-03-09T23:03:00Z"), @r"
-    any of: cron `15 3 * * *` will be met at 2026-03-10T03:15:00+01:00
-    any of: eager (after 1 min without a change) waits for a change: nothing has changed since the last step failed; the newest change was at 2026-03-10T00:00:00+01:00
+    any of: cron `15 3 * * *` will be met at 2026-03-10 03:15:00+01:00
+    any of: eager (after 1 min without a change) waits for a change: nothing has changed since the last step failed; the newest change was at 2026-03-10 00:00:00+01:00
     any of: on_close (1 h after the window has ended) waits for a change: nothing has changed since the last step failed
     ");
 }

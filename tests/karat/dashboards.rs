@@ -139,7 +139,7 @@ fn all_that_is_wrong_with_a_dashboard_is_said_at_once() {
         say with `.series(…)` which column it shows
       * dashboard `Day`, chart `b`: series `People` has 3 columns
         name one, or one for each of the switch's choices, which are 2
-      * dashboard `Day`, chart `b`: anomalies cannot be told from 1 week(s)
+      * dashboard `Day`, chart `b`: anomalies cannot be told from 1 week
         use 3 to 104
       * dashboard `Day`, chart `b`: anomalies have the threshold 0
         use a number above 0, such as 5

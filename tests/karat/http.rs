@@ -211,7 +211,7 @@ async fn a_database_of_another_version_is_no_ready_one() {
     insta::assert_snapshot!(judged(&lake, &Process::default()).await, @r"
     not ready
     database: ok
-    migrations: the database lacks the migration(s) lake/0001 lake. Bring it up to date with `migrate`
+    migrations: the database lacks migration lake/0001 lake. Bring it up to date with `migrate`
     ");
 }
 

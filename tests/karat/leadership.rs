@@ -273,7 +273,7 @@ async fn steps_of_a_retired_asset_end_with_a_reason_and_so_does_their_run() {
     assert_eq!(
         activate_all(&context).await,
         [Some(
-            "ended 31 waiting step(s) of lake.daily_totals, 1 waiting step(s) of lake.monthly_report: not defined any more"
+            "ended 31 waiting steps of lake.daily_totals, 1 waiting step of lake.monthly_report: not defined any more"
                 .to_owned()
         )]
     );

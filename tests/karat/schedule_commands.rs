@@ -213,7 +213,7 @@ async fn triggering_by_hand() {
       work on lake run resume [--id--]
     [0]
     $ lake schedule trigger nightly --at 2026-03-21T03:15 --dry-run
-    error: 2026-03-21 02:15:00Z lies ahead, and what such a tick builds has not ended: choose an earlier time, or leave it out for now
+    error: 2026-03-21 03:15:00+01:00 lies ahead, and what such a tick builds has not ended: choose an earlier time, or leave it out for now
     [2]
     $ lake schedule ls
     SCHEDULE  CRON        SELECTION     STATE   LAST TICK                  OUTCOME            NEXT TICK

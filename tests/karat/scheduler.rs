@@ -169,9 +169,9 @@ async fn three_days_asleep() {
     all | 05-02 01:15 | launched | 2026-05-01
     all | 05-03 01:15 | launched | 2026-05-02
     all | 05-04 01:15 | launched | 2026-05-03
-    last | 05-03 01:15 | skipped | 2 missed ticks were left out since 2026-05-02 01:15:00Z (catch_up = last)
+    last | 05-03 01:15 | skipped | 2 missed ticks were left out since 2026-05-02 03:15:00+02:00 (catch_up = last)
     last | 05-04 01:15 | launched | 2026-05-03
-    none | 05-04 01:15 | skipped | 3 missed ticks were left out since 2026-05-02 01:15:00Z (catch_up = none)
+    none | 05-04 01:15 | skipped | 3 missed ticks were left out since 2026-05-02 03:15:00+02:00 (catch_up = none)
     ");
 }
 

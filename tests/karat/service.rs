@@ -106,7 +106,7 @@ async fn from_nothing_to_fresh_and_back_after_late_rows() {
       Its version of 2026-03-20 11:00:00+01:00 has 1 row.
       That was run [--id--] (backfill [--id--]): lake backfill '*' --missing
       Its window was 2026-03-05 00:00:00+01:00 to 2026-03-06 00:00:00+01:00.
-      Automation: not due yet; eager (after 1 min without a change) will be met at 2026-03-20T11:06:00+01:00; the newest change was at 2026-03-20T11:05:00+01:00.
+      Automation: not due yet; eager (after 1 min without a change) will be met at 2026-03-20 11:06:00+01:00; the newest change was at 2026-03-20 11:05:00+01:00.
       Schedule nightly: next at 2026-03-21 03:15:00+01:00.
       Freshness: pass (at most 30 h are allowed, due at 2026-03-22 06:00:00+01:00).
       To build it: lake materialize lake.daily 2026-03-05
@@ -254,7 +254,7 @@ async fn a_failed_check_blocks_what_reads_the_partition_until_it_is_put_right() 
     lake.daily 2026-03-11 is failed.
       Because: check plausible: 1 offending row(s); the version before stays
       Its window was 2026-03-11 00:00:00+01:00 to 2026-03-12 00:00:00+01:00.
-      Automation: waiting for a change; eager (after 1 min without a change) waits for a change: nothing has changed since the last step failed; the newest change was at 2026-03-20T11:00:00+01:00.
+      Automation: waiting for a change; eager (after 1 min without a change) waits for a change: nothing has changed since the last step failed; the newest change was at 2026-03-20 11:00:00+01:00.
       Schedule nightly: next at 2026-03-21 03:15:00+01:00.
       Freshness: pass (at most 30 h are allowed, due at 2026-03-22 06:00:00+01:00).
       To build it: lake materialize lake.daily 2026-03-11
@@ -958,7 +958,7 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
       Its version of 2026-03-23 11:00:00+01:00 has 1 row.
       That was run [--id--] (backfill [--id--]): lake backfill 'lake.daily lake.weekly' 2026-03-09..2026-03-15
       Its window was 2026-03-12 00:00:00+01:00 to 2026-03-13 00:00:00+01:00.
-      Automation: waiting for a change; eager (after 1 min without a change) waits for a change: nothing has changed since the last step failed; the newest change was at 2026-03-23T11:00:00+01:00.
+      Automation: waiting for a change; eager (after 1 min without a change) waits for a change: nothing has changed since the last step failed; the newest change was at 2026-03-23 11:00:00+01:00.
       Schedule nightly: next at 2026-03-24 03:15:00+01:00.
       Freshness: fail (at most 30 h are allowed, overdue since 2026-03-18 06:00:00+01:00).
       To build it: lake materialize lake.daily 2026-03-12
@@ -1007,7 +1007,7 @@ async fn a_database_of_another_version_is_not_used() {
     assert_snapshot!(
         lake.conversation(&["status", "check", "migrate --dry-run", "migrate", "migrate", "check", "status lake.events"]).await, @r"
     $ lake status
-    error: the database lacks the migration(s) lake/0001 lake. Bring it up to date with `lake migrate`
+    error: the database lacks migration lake/0001 lake. Bring it up to date with `lake migrate`
     [5]
     $ lake check
     Verified as if these migrations had been applied, which the database lacks: lake/0001 lake
@@ -1038,13 +1038,13 @@ async fn a_database_of_another_version_is_not_used() {
     sqlx::query("update karat.migration_lake set version = 2").execute(&lake.pool).await.unwrap();
     assert_snapshot!(lake.conversation(&["status", "migrate", "materialize lake.daily"]).await, @r#"
     $ lake status
-    error: the database is newer than this program: it has the migration(s) lake/0002, which this program does not know. Use the newer program; nothing was changed
+    error: the database is newer than this program: it has migration lake/0002, which this program does not know. Use the newer program; nothing was changed
     [5]
     $ lake migrate
-    error: the database is newer than this program: it has the migration(s) lake/0002, which this program does not know. Use the newer program; nothing was changed
+    error: the database is newer than this program: it has migration lake/0002, which this program does not know. Use the newer program; nothing was changed
     [5]
     $ lake materialize lake.daily
-    error: the database is newer than this program: it has the migration(s) lake/0002, which this program does not know. Use the newer program; nothing was changed
+    error: the database is newer than this program: it has migration lake/0002, which this program does not know. Use the newer program; nothing was changed
     [5]
     "#);
 }
@@ -1119,7 +1119,7 @@ async fn the_declarations_alone_answer_without_a_database() {
     }
     [0]
     $ lake status
-    error: the database lacks the migration(s) karat/[migrations], lake/0001 lake. Bring it up to date with `lake migrate`
+    error: the database lacks migrations karat/[migrations], lake/0001 lake. Bring it up to date with `lake migrate`
     [5]
     "#);
 }

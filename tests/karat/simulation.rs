@@ -107,7 +107,7 @@ async fn a_night_without_anybody() {
     let night = simulation.run_until(instant("2026-03-29T04:00:00Z"), HOUR).await.unwrap();
     insta::assert_snapshot!(night, @r"
     2026-03-29 01:00+01:00
-      automation   launched run 1 with 1 partition(s) of lake.daily
+      automation   launched run 1 with 1 partition of lake.daily
       worker       carried out 1 unit
     2026-03-29 04:00+02:00
       scheduler    ticks: 1 launched
@@ -133,7 +133,7 @@ async fn a_night_without_anybody() {
     let morning = simulation.run_until(instant("2026-03-29T06:00:00Z"), Duration::from_secs(600)).await.unwrap();
     insta::assert_snapshot!(morning, @r"
     2026-03-29 06:10+02:00
-      automation   launched run 3 with 1 partition(s) of lake.daily
+      automation   launched run 3 with 1 partition of lake.daily
       worker       carried out 1 unit
     2026-03-29 07:10+02:00
       janitor      cleared 1 mark

@@ -222,7 +222,7 @@ async fn every_run_says_what_caused_it() {
     assert_snapshot!(lake.says("run ls").await, @r"
     RUN       STATE      CAUSE                                                         DONE  TOTAL  FAILED  REQUESTED                  REQUEST
     [--id--]  queued     sensor files, run key 2026-03-17.csv                             0      1       0  2026-03-21 03:30:00+01:00  materialize lake.daily 2026-03-17
-    [--id--]  queued     automation: lake.daily 2026-03-01..2026-03-14, 2026-03-20, …     0     16       0  2026-03-21 03:30:00+01:00  automation: 16 partition(s) of lake.daily
+    [--id--]  queued     automation: lake.daily 2026-03-01..2026-03-14, 2026-03-20, …     0     16       0  2026-03-21 03:30:00+01:00  automation: 16 partitions of lake.daily
     [--id--]  running    schedule nightly, tick of 2026-03-21 03:15:00+01:00              1      1       0  2026-03-21 03:20:00+01:00  schedule trigger nightly --at 2026-03-21T02:15:00Z
     [--id--]  succeeded  backfill [--id--]                                                5      5       0  2026-03-20 11:00:00+01:00  backfill lake.daily 2026-03-15..2026-03-19
     [0]
@@ -237,12 +237,12 @@ async fn every_run_says_what_caused_it() {
       A run has it to build.
       No worker is alive: start one with `up` or `worker`, or work on the run from here.
         lake run resume [--id--]
-      14 other step(s) come before it.
+      14 other steps come before it.
       Stale, because 3 rows landed in lake.events since 2026-03-21 03:20:00+01:00, written by a file.
       Its version of 2026-03-20 11:00:00+01:00 has 1 row.
       That was run [--id--] (backfill [--id--]): lake backfill lake.daily 2026-03-15..2026-03-19
       Its window was 2026-03-16 00:00:00+01:00 to 2026-03-17 00:00:00+01:00.
-      Automation: in progress: a run has it to build; eager (after 1 min without a change) is met; the newest change was at 2026-03-21T03:20:00+01:00.
+      Automation: in progress: a run has it to build; eager (after 1 min without a change) is met; the newest change was at 2026-03-21 03:20:00+01:00.
       Schedule nightly: next at 2026-03-22 03:15:00+01:00.
       Freshness: pass (at most 30 h are allowed, due at 2026-03-22 06:00:00+01:00).
 
@@ -251,7 +251,7 @@ async fn every_run_says_what_caused_it() {
       lake.events  overlap  2026-03-16 (1 partition)  changed
 
     What was done, newest first:
-      2026-03-21 03:30:00+01:00 ready in run [--id--] (automation, because 3 rows landed in lake.events since 2026-03-21 03:20:00+01:00, written by a file): automation: 16 partition(s) of lake.daily
+      2026-03-21 03:30:00+01:00 ready in run [--id--] (automation, because 3 rows landed in lake.events since 2026-03-21 03:20:00+01:00, written by a file): automation: 16 partitions of lake.daily
       2026-03-20 11:00:00+01:00 succeeded in run [--id--] (backfill [--id--]): lake backfill lake.daily 2026-03-15..2026-03-19
 
     Its newest checks: 2 passed, 0 failed.

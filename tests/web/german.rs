@@ -114,7 +114,7 @@ const WRITTEN: &[&str] = &[
     "Readings per day, counted on the one press there is.",
     "Counts yesterday, and the week when it is over",
     "The day with the most people; none when nothing happened.",
-    "automation: 3 partition(s) of lake.daily",
+    "automation: 3 partitions of lake.daily",
     "check plausible: 1 offending row(s); the version before stays",
 ];
 

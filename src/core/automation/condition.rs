@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use super::{Due, Need, Rule, Situation, UpstreamState};
+use crate::core::count::counted;
 use crate::core::key::AssetKey;
 use crate::core::partition::{Cadence, Described, PartitionsDefinition};
+use crate::core::time::time_text;
 
 /// One condition of a partition's automation, and how it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,9 +97,10 @@ impl Condition {
                     Some(Cadence::Monthly) => "month",
                     None => "partition",
                 };
-                let plural = if *required == 1 { "" } else { "s" };
-                format!("waiting for {} of {required} {noun}{plural} of {asset}: {}", lacking.count, lacking.ranges())
+                let required = counted(*required, noun);
+                format!("waiting for {} of {required} of {asset}: {}", lacking.count, lacking.ranges())
             }
+            Self::Enough(1) => "1 of each upstream is enough".to_owned(),
             Self::Enough(count) => format!("{count} of each upstream are enough"),
             Self::Manual => "manual: it is built on request only".to_owned(),
             Self::Cron { expression, met } => format!("cron `{expression}` {}", met.words(zone)),
@@ -105,7 +108,7 @@ impl Condition {
                 let mut sentence = format!("eager (after {} without a change) {}", span(*debounce), met.words(zone));
                 if let Some(changed_at) = changed_at {
                     // Infallible: a `String` takes everything.
-                    let _ = write!(sentence, "; the newest change was at {}", shown(*changed_at, zone));
+                    let _ = write!(sentence, "; the newest change was at {}", time_text(*changed_at, zone));
                 }
                 sentence
             }
@@ -132,7 +135,7 @@ impl Met {
     fn words(self, zone: Tz) -> String {
         match self {
             Self::Now => "is met".to_owned(),
-            Self::At(instant) => format!("will be met at {}", shown(instant, zone)),
+            Self::At(instant) => format!("will be met at {}", time_text(instant, zone)),
             Self::OnChange => "waits for a change".to_owned(),
             Self::OnChangeSinceFailure => {
                 "waits for a change: nothing has changed since the last step failed".to_owned()
@@ -165,10 +168,6 @@ impl Rule {
             }
         }
     }
-}
-
-fn shown(instant: DateTime<Utc>, zone: Tz) -> String {
-    instant.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// `90 s`, `15 min`, `2 h`, `1 d`: in the largest unit that leaves no rest.

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::picture::time_text;
+use crate::core::count::counted;
 
 /// What happened, in order. As text it is one line for each report of a reconciler and for each time the worker did
 /// something, under the instants at which they happened; a step in which nothing happened leaves no trace.
@@ -30,8 +31,7 @@ impl Happened {
     pub(super) fn worked(&mut self, units: usize) {
         if units > 0 {
             self.units += units;
-            let plural = if units == 1 { "" } else { "s" };
-            self.lines.push((self.now, "worker", format!("carried out {units} unit{plural}")));
+            self.lines.push((self.now, "worker", format!("carried out {}", counted(units, "unit"))));
         }
     }
 

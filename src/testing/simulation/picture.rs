@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 
 use super::{Simulation, SimulationError};
 use crate::asset::spec::AssetKind;
+use crate::core::count::counted;
 use crate::service::{AssetStatusView, PartitionsView, RunQuery, RunView};
 
 /// The most of anything in a list: more than a text for people to compare should have. The newest are shown.
@@ -68,8 +69,7 @@ fn asset_text(text: &mut String, asset: &AssetStatusView) {
     let mut lines: Vec<String> = Vec::new();
     if asset.kind == AssetKind::External {
         if !asset.materialized.is_empty() {
-            let plural = if asset.row_count == 1 { "" } else { "s" };
-            lines.push(format!("{} row{plural} landed in {}", asset.row_count, keys(&asset.materialized)));
+            lines.push(format!("{} landed in {}", counted(asset.row_count, "row"), keys(&asset.materialized)));
         }
     } else {
         let states = [

@@ -11,6 +11,8 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::problem::{Problem, ProblemKind};
+use crate::core::shown::shown;
+use crate::web::refusal::in_words;
 
 /// How long a page of a list is unless it is said, and at most.
 const USUAL_LIMIT: u32 = 50;
@@ -63,7 +65,7 @@ fn refused(rejection: JsonRejection) -> Problem {
         rejection if rejection.status().as_u16() == 413 => ProblemKind::TooLarge,
         _ => ProblemKind::BadRequest,
     };
-    Problem::new(kind, rejection.body_text())
+    Problem::new(kind, in_words(&rejection.body_text()))
 }
 
 fn has_nul(value: &Value) -> bool {
@@ -88,7 +90,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(parameters)) => Ok(Self(parameters)),
-            Err(rejection) => Err(Problem::bad_request(format!("The parameters: {}.", rejection.body_text()))),
+            Err(rejection) => Err(Problem::bad_request(in_words(&rejection.body_text()))),
         }
     }
 }
@@ -139,7 +141,7 @@ impl Paging {
         place.map(Some).ok_or_else(|| {
             Problem::bad_request(format!(
                 "The cursor `{}` is none of this list. A cursor is `next` of the page before.",
-                cursor.chars().take(80).flat_map(char::escape_debug).collect::<String>()
+                shown(cursor)
             ))
         })
     }

@@ -36,6 +36,7 @@ use self::problem::{Problem, ProblemKind};
 use super::App;
 use super::access::Caller;
 use super::connection::REQUEST_BYTES;
+use crate::core::shown::shown;
 use crate::service::Service;
 
 /// Where the API is.
@@ -98,7 +99,7 @@ async fn sensible(names: Arc<ParameterNames>, request: Request, next: Next) -> R
         let mut said =
             query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split('=').next().unwrap_or(pair));
         if let Some(stray) = said.find(|name| !known.contains(*name)) {
-            let shown: String = stray.chars().take(80).flat_map(char::escape_debug).collect();
+            let shown = shown(stray);
             let list = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
             let there_is = if list.is_empty() { "there is none here".to_owned() } else { format!("there are {list}") };
             return Problem::bad_request(format!("There is no parameter `{shown}`: {there_is}.")).into_response();

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::service::{ErrorKind, ServiceError};
 use crate::web::failure::{Failure, PageError};
+use crate::web::refusal::in_words;
 
 /// The media type of a problem.
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
@@ -276,5 +277,5 @@ pub(super) async fn as_problems(request: Request, next: Next) -> Response {
 
 async fn text(body: Body) -> String {
     let bytes = to_bytes(body, LONGEST_DETAIL).await.unwrap_or_default();
-    String::from_utf8_lossy(&bytes).trim().to_owned()
+    in_words(String::from_utf8_lossy(&bytes).trim())
 }

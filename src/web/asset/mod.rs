@@ -246,9 +246,14 @@ impl Partitions {
 
     /// What is the matter with a partition.
     fn matter(&self, row: &PartitionRowView) -> String {
-        let failed = row.step.as_ref().filter(|_| row.state == HeatState::Failed).and_then(|step| step.reason.clone());
-        let stale = self.page.told_all(row.stale.iter().map(|reason| &reason.sentence), "; ");
-        self.page.shortened(&failed.unwrap_or(stale), 300)
+        let stale = || self.page.told_all(row.stale.iter().map(|reason| &reason.sentence), "; ");
+        let matter = self.recorded(row).map_or_else(stale, ToOwned::to_owned);
+        self.page.shortened(&matter, 300)
+    }
+
+    /// Why a partition was not built, as it was written down then.
+    fn recorded<'a>(&self, row: &'a PartitionRowView) -> Option<&'a str> {
+        row.step.as_ref().filter(|_| row.state == HeatState::Failed)?.reason.as_deref()
     }
 
     fn seconds(&self, seconds: &f64) -> String {

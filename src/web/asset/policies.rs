@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::asset::spec::AssetSpec;
 use crate::core::cron::CronExpression;
 use crate::core::mapping::PartitionMapping;
+use crate::core::partition::Ordinal;
 use crate::core::policy::{AssetCheck, CheckRule, FreshnessPolicy, FreshnessRule, RetryPolicy, WriteMode};
 use crate::service::AssetPicture;
 use crate::web::page::Page;
@@ -135,7 +136,22 @@ pub(super) fn mapping(page: &Page, mapping: PartitionMapping) -> String {
         }
         PartitionMapping::All => page.t("all there is", "alles").to_owned(),
         PartitionMapping::Latest => page.t("the newest that has ended", "die jüngste abgeschlossene").to_owned(),
-        mapping @ PartitionMapping::Window { .. } => mapping.to_string(),
+        PartitionMapping::Window { start, end } => {
+            let from = match start {
+                Ordinal::MIN => page.t("the beginning", "Anfang").to_owned(),
+                start => distance(page, start),
+            };
+            format!("{} {from} {} {}", page.t("from", "von"), page.t("to", "bis zu"), distance(page, end))
+        }
+    }
+}
+
+/// How far from the partition that reads.
+fn distance(page: &Page, offset: Ordinal) -> String {
+    match offset {
+        0 => page.t("the same one", "derselben").to_owned(),
+        offset if offset < 0 => format!("{} {}", page.number(offset.saturating_neg()), page.t("before", "davor")),
+        offset => format!("{} {}", page.number(offset), page.t("after", "danach")),
     }
 }
 
@@ -151,7 +167,7 @@ pub(super) fn check(page: &Page, check: &AssetCheck) -> String {
         }
         CheckRule::RowCount { at_least, at_most } => match at_most {
             Some(most) => {
-                let (least, most) = (page.count(*at_least), page.count(*most));
+                let (least, most) = (page.number(*at_least), page.number(*most));
                 format!("{least} {} {most} {}", page.t("to", "bis"), page.t("rows", "Zeilen"))
             }
             None => {

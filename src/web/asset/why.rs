@@ -1,5 +1,6 @@
 //! Why a partition is as it is.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
@@ -8,7 +9,10 @@ use axum::extract::{Path, Query, State};
 use axum::routing::get;
 use serde::Deserialize;
 
-use crate::service::{PartitionStanding, WhyView};
+use super::policies;
+use crate::core::key::AssetKey;
+use crate::core::mapping::PartitionMapping;
+use crate::service::{InputView, PartitionStanding, WhyView};
 use crate::web::App;
 use crate::web::access::Viewer;
 use crate::web::address::address;
@@ -35,6 +39,8 @@ struct WhyPage {
 struct WhyPart {
     page: Page,
     why: WhyView,
+    /// What is read of which asset.
+    mappings: BTreeMap<AssetKey, PartitionMapping>,
 }
 
 impl askama::filters::HtmlSafe for WhyPart {}
@@ -42,6 +48,13 @@ impl askama::filters::HtmlSafe for WhyPart {}
 impl WhyPart {
     fn word<'a>(&'a self, state: &'a str) -> &'a str {
         words::state(&self.page, state)
+    }
+
+    /// Which partitions of an upstream are read.
+    fn mapping(&self, input: &InputView) -> String {
+        self.mappings
+            .get(&input.asset)
+            .map_or_else(|| input.mapping.clone(), |mapping| policies::mapping(&self.page, *mapping))
     }
 
     fn here(&self) -> String {
@@ -101,7 +114,10 @@ async fn why(
 ) -> PageResult {
     let partition = asked.partition.as_deref().filter(|partition| !partition.is_empty());
     let why = app.service.why(&name, partition).await?;
-    let part = WhyPart { page: page.clone(), why };
+    let spec = app.service.definitions().asset(&why.asset);
+    let upstreams = spec.into_iter().flat_map(|spec| &spec.upstreams);
+    let mappings = upstreams.map(|upstream| (upstream.key.clone(), upstream.mapping)).collect();
+    let part = WhyPart { page: page.clone(), why, mappings };
     if page.is_part { rendered(&part) } else { rendered(&WhyPage { page, part }) }
 }
 

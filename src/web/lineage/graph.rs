@@ -118,9 +118,9 @@ impl<'a> Subject<'a> {
             id: self.id,
             title: format!(
                 "{} {}, {} {}",
-                self.page.count(nodes.len()),
+                self.page.number(nodes.len()),
                 if nodes.len() == 1 { "Asset" } else { "Assets" },
-                self.page.count(self.layout.lines.len()),
+                self.page.number(self.layout.lines.len()),
                 self.page.t("dependencies", "Abhängigkeiten"),
             ),
             layout: self.layout,

@@ -163,7 +163,7 @@ async fn lineage(
         select,
         only: asked.only.is_some(),
         problem,
-        selected: members.as_ref().map(|members| page.count(members.len())),
+        selected: members.as_ref().map(|members| page.number(members.len())),
         assets: definitions.graph().len(),
         legend: legend(&page, &picture, &drawn.graph),
         graph,

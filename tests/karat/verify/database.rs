@@ -81,7 +81,7 @@ async fn a_migration_that_cannot_be_tried_is_told() {
         error.to_string()
     };
     insta::assert_snapshot!(refused(application("create tabel lake.more (id bigint)", false)).await, @r#"migration lake/0001 failed and was rolled back: syntax error at or near "tabel" (SQLSTATE 42601)"#);
-    insta::assert_snapshot!(refused(application("create index concurrently on lake.people (name)", true)).await, @"the migration(s) lake/0001 tables of the lake are marked `-- no-transaction` and cannot be tried without being applied: apply them with `migrate` first");
+    insta::assert_snapshot!(refused(application("create index concurrently on lake.people (name)", true)).await, @"`-- no-transaction` marks migration lake/0001 tables of the lake, and what is so marked cannot be tried without being applied: give the command `migrate` first");
 }
 
 #[tokio::test]

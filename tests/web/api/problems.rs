@@ -43,6 +43,39 @@ async fn what_goes_wrong_is_a_problem_whoever_notices_it() {
 }
 
 #[tokio::test]
+async fn a_refusal_says_what_is_wrong_and_what_is_accepted() {
+    let server = Server::new().await;
+    let mut told = String::new();
+    for path in [
+        "/runs?limit=many",
+        "/runs?live=perhaps",
+        "/runs?cause=whim",
+        "/assets/lake.daily/checks?limit=many",
+        "/audit?before=",
+        "/audit?before=99999999999999999999",
+        "/ticks?around=2026-02-30",
+        "/ticks?count=1&count=2",
+        "/alerts/one",
+    ] {
+        let answer = server.ask(path).await;
+        let detail = answer.json()["detail"].as_str().unwrap_or_default().to_owned();
+        assert!(!detail.contains("deserialize"), "{path}: {detail}");
+        told.push_str(&format!("{path}: {detail}\n"));
+    }
+    insta::assert_snapshot!(told, @"
+    /runs?limit=many: The parameter limit is a number from 1 to 500.
+    /runs?live=perhaps: The parameter `live` is `true` or `false`.
+    /runs?cause=whim: The parameter `cause` is one of `manual`, `backfill`, `retry`, `schedule`, `automation`, `sensor`, not `whim`.
+    /assets/lake.daily/checks?limit=many: The parameter `limit` is a whole number such as 25.
+    /audit?before=: The parameter `before` is a whole number such as 25.
+    /audit?before=99999999999999999999: The parameter `before` is a smaller number.
+    /ticks?around=2026-02-30: The parameter `around` is a day such as 2026-03-20, or an instant such as 2026-03-20T03:15:00Z where a time is meant.
+    /ticks?count=1&count=2: The parameter `count` is given more than once.
+    /alerts/one: A part of the address has to be a number or a whole id, and is neither.
+    ");
+}
+
+#[tokio::test]
 async fn bodies_are_read_strictly() {
     let server = Server::new().await;
     let body = |text: &'static str| server.telling("/plan").header("content-type", "application/json").body(text);
