@@ -7,6 +7,7 @@ use super::write::{self, Stretch};
 use crate::asset::compute::AssetError;
 use crate::asset::spec::AssetSpec;
 use crate::asset::statement::{identifier, instant_literal, text_literal};
+use crate::core::count::counted;
 use crate::core::policy::{AssetCheck, CheckRule};
 use crate::core::sql_text;
 
@@ -141,32 +142,31 @@ fn expressions(check: &AssetCheck, reference: DateTime<Utc>) -> (String, String)
 
 fn message(rule: &CheckRule, offending: i64, found: Option<&str>) -> String {
     // Values are shown shortened: they come from data.
-    let found = found.map_or_else(|| "nothing".to_owned(), |found| found.chars().take(100).collect());
+    let found: String = found.map_or_else(|| "nothing".to_owned(), |found| found.chars().take(100).collect());
+    let rows = counted(offending, "row");
+    let rows_there = || counted(found.parse::<u64>().unwrap_or(0), "row");
     match (rule, offending) {
-        (CheckRule::RowCount { .. }, 0) => format!("{found} row(s)"),
+        (CheckRule::RowCount { .. }, 0) => rows_there(),
         (CheckRule::Freshness { column, .. }, 0) => format!("newest `{column}` is {found}"),
         (_, 0) => "passed".to_owned(),
-        (CheckRule::NotNull { column }, _) => format!("`{column}` is null in {offending} row(s)"),
+        (CheckRule::NotNull { column }, _) => format!("`{column}` is null in {rows}"),
         (CheckRule::Unique { columns }, _) => {
-            format!("{offending} row(s) repeat the value of ({})", columns.join(", "))
+            format!("the value of ({}) is repeated in {rows}", columns.join(", "))
         }
         (CheckRule::AcceptedValues { column, values }, _) => {
-            format!(
-                "`{column}` has other values than {} in {offending} row(s), for example `{found}`",
-                values.join(", ")
-            )
+            format!("`{column}` has other values than {} in {rows}, for example `{found}`", values.join(", "))
         }
         (CheckRule::RowCount { at_least, at_most }, _) => {
             let bound = at_most.map_or_else(|| format!("at least {at_least}"), |most| format!("{at_least} to {most}"));
-            format!("{found} row(s) where {bound} are expected")
+            format!("{} where {bound} are expected", rows_there())
         }
         (CheckRule::References { column, asset, target }, _) => {
-            format!("`{column}` of {offending} row(s) is not in {asset}.{target}, for example `{found}`")
+            format!("`{column}` of {rows} is not in {asset}.{target}, for example `{found}`")
         }
         (CheckRule::Freshness { column, maximum_age }, _) => format!(
             "newest `{column}` is {found}, more than {} before the end of the partition",
             humantime::format_duration(*maximum_age)
         ),
-        (CheckRule::Sql { .. }, _) => format!("{offending} offending row(s)"),
+        (CheckRule::Sql { .. }, _) => counted(offending, "offending row"),
     }
 }

@@ -42,7 +42,7 @@ struct ReadVersions {
 /// another one); the position of a static key may have moved since.
 pub(super) fn ordinal_of(definition: &PartitionsDefinition, partition_key: &str, stored: Ordinal) -> Option<Ordinal> {
     match definition {
-        PartitionsDefinition::Time(_) => (definition.key(stored).as_str() == partition_key).then_some(stored),
+        PartitionsDefinition::Time(_) => definition.is_key(stored, partition_key).then_some(stored),
         PartitionsDefinition::Static(_) | PartitionsDefinition::Unpartitioned => {
             partition_key.parse::<PartitionKey>().ok().and_then(|key| definition.ordinal(&key).ok())
         }

@@ -14,6 +14,7 @@ use tracing_subscriber::registry::LookupSpan;
 use uuid::Uuid;
 
 use crate::clock::SharedClock;
+use crate::core::count::counted;
 use crate::store::log::LogLine;
 use crate::store::text::storable;
 
@@ -105,13 +106,12 @@ impl LogCollector {
         let dropped = std::mem::take(&mut waiting.dropped);
         let mut lines: Vec<LogLine> = waiting.lines.drain(..).collect();
         lines.extend(dropped.into_values().map(|Dropped { count, full, first }| {
+            let lines = counted(count, "further log line");
             let message = if full {
-                format!(
-                    "{count} further log line(s) were dropped: the log of a run is kept up to {} kB",
-                    self.run_limit_bytes.div_ceil(1024)
-                )
+                let limit_kilobytes = self.run_limit_bytes.div_ceil(1024);
+                format!("dropped {lines}: the log of a run is kept up to {limit_kilobytes} kB")
             } else {
-                format!("{count} further log line(s) came faster than they could be kept and were dropped")
+                format!("dropped {lines}, faster than could be kept")
             };
             LogLine {
                 level: "warn".to_owned(),

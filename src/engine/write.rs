@@ -13,6 +13,7 @@ use sqlx::{Arguments, PgConnection, Postgres, Row};
 use crate::asset::compute::{AssetError, staging_table};
 use crate::asset::spec::AssetSpec;
 use crate::asset::statement::{DATE_TYPE, column_list, generated, identifier};
+use crate::core::count::counted;
 use crate::core::partition::{Ordinal, PartitionsDefinition};
 use crate::core::policy::WriteMode;
 use crate::core::sql_text;
@@ -246,8 +247,9 @@ fn contents(asset: &AssetSpec, stretch: &Stretch, rows: &[sqlx::postgres::PgRow]
 /// Rows that do not belong to the partition that was being built.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{rows} row(s) of {asset} lie outside partition {partition}: their `{column}` is null or belongs to another partition. \
-     Restrict the rows to the partition's window ($1 <= time < $2) in {file}; nothing was written"
+    "{} of {asset} outside partition {partition}: `{column}` is null or belongs to another partition. \
+     Restrict the rows to the partition's window ($1 <= time < $2) in {file}; nothing was written",
+    counted(*.rows, "row")
 )]
 pub(super) struct RowsOutsidePartition {
     asset: String,

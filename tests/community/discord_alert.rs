@@ -16,7 +16,7 @@ fn message() -> AlertMessage {
         subject: "gold.daily_active_users".to_owned(),
         severity: "error".to_owned(),
         title: "gold.daily_active_users was not built: 2026-05-01".to_owned(),
-        detail: "check unique_day: 2 offending row(s)\n@everyone `look`".to_owned(),
+        detail: "check unique_day: 2 offending rows\n@everyone `look`".to_owned(),
         command: "community why gold.daily_active_users 2026-05-01".to_owned(),
         ..AlertMessage::test("community", instant("2026-05-02T01:20:00Z"))
     }

@@ -103,7 +103,7 @@ async fn a_failure_is_one_alert_however_often_it_fails_and_ends_when_all_is_buil
     {
       "at": "2026-05-01T12:00:00Z",
       "command": "lake why lake.daily_totals 2026-04-20",
-      "detail": "check amount_is_not_negative: 1 offending row(s); the version before stays",
+      "detail": "check amount_is_not_negative: 1 offending row; the version before stays",
       "id": "1",
       "kind": "run_failed",
       "opened_at": "2026-05-01T12:00:00Z",

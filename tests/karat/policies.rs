@@ -155,18 +155,18 @@ async fn every_kind_of_check_finds_what_offends() {
     assert_eq!(lake.build(&[("lake.checked", "2026-03-01..2026-03-07")]).await, "failed: 1 succeeded, 6 failed");
     assert_eq!(
         lake.text("select partition_key, check_name, blocking, offending_rows, message from karat.check_result where not passed order by 1, 2").await,
-        "2026-03-02 | at_least_two | false | 1 | 1 row(s) where at least 2 are expected\n\
-         2026-03-02 | not_null_account | true | 1 | `account` is null in 1 row(s)\n\
-         2026-03-03 | accepted_values_kind | true | 1 | `kind` has other values than small, it's in 1 row(s), for example `big`\n\
-         2026-03-03 | at_least_two | false | 1 | 1 row(s) where at least 2 are expected\n\
-         2026-03-04 | at_least_two | false | 1 | 0 row(s) where at least 2 are expected\n\
+        "2026-03-02 | at_least_two | false | 1 | 1 row where at least 2 are expected\n\
+         2026-03-02 | not_null_account | true | 1 | `account` is null in 1 row\n\
+         2026-03-03 | accepted_values_kind | true | 1 | `kind` has other values than small, it's in 1 row, for example `big`\n\
+         2026-03-03 | at_least_two | false | 1 | 1 row where at least 2 are expected\n\
+         2026-03-04 | at_least_two | false | 1 | 0 rows where at least 2 are expected\n\
          2026-03-04 | fresh_at | true | 1 | newest `at` is nothing, more than 12h before the end of the partition\n\
-         2026-03-04 | row_count | true | 1 | 0 row(s) where 1 to 3 are expected\n\
-         2026-03-05 | at_least_two | false | 1 | 1 row(s) where at least 2 are expected\n\
-         2026-03-05 | references_account | true | 1 | `account` of 1 row(s) is not in lake.accounts.id, for example `777`\n\
-         2026-03-06 | at_least_two | false | 1 | 1 row(s) where at least 2 are expected\n\
+         2026-03-04 | row_count | true | 1 | 0 rows where 1 to 3 are expected\n\
+         2026-03-05 | at_least_two | false | 1 | 1 row where at least 2 are expected\n\
+         2026-03-05 | references_account | true | 1 | `account` of 1 row is not in lake.accounts.id, for example `777`\n\
+         2026-03-06 | at_least_two | false | 1 | 1 row where at least 2 are expected\n\
          2026-03-06 | fresh_at | true | 1 | newest `at` is 2026-03-06 03:00:00+00, more than 12h before the end of the partition\n\
-         2026-03-07 | nothing_at_midnight | true | 1 | 1 offending row(s)"
+         2026-03-07 | nothing_at_midnight | true | 1 | 1 offending row"
     );
     // Only the day that passes is there.
     assert_eq!(lake.text("select distinct at::date from lake.checked").await, "2026-03-01");
@@ -187,7 +187,7 @@ async fn repeated_rows_are_found_by_a_unique_check() {
     assert_eq!(lake.build(&[("lake.checked", "2026-03-01")]).await, "failed: 1 failed");
     assert_eq!(
         lake.text("select check_name, offending_rows, message from karat.check_result where not passed").await,
-        "unique_at_account | 1 | 1 row(s) repeat the value of (at, account)"
+        "unique_at_account | 1 | the value of (at, account) is repeated in 1 row"
     );
 }
 

@@ -224,7 +224,7 @@ async fn a_failed_check_blocks_what_reads_the_partition_until_it_is_put_right() 
       watch   lake backfill show [--id--]
       undo    lake backfill cancel [--id--]
     Backfill [--id--] failed: 20 built, 1 failed, 1 blocked of 22 partitions in [time].
-      lake.daily 2026-03-11 failed: check plausible: 1 offending row(s); the version before stays
+      lake.daily 2026-03-11 failed: check plausible: 1 offending row; the version before stays
       lake.weekly 2026-W11 blocked: upstream lake.daily was not built: 2026-03-11 (1 partition)
       details lake backfill show [--id--]
       retry   lake backfill retry [--id--]
@@ -236,7 +236,7 @@ async fn a_failed_check_blocks_what_reads_the_partition_until_it_is_put_right() 
     lake.summary  missing      ·      ·        1       ·       ·     0  never
 
     lake.daily
-      failed 2026-03-11 (1 partition): check plausible: 1 offending row(s); the version before stays
+      failed 2026-03-11 (1 partition): check plausible: 1 offending row; the version before stays
       missing 2026-03-11 (1 partition)
 
     lake.weekly
@@ -252,7 +252,7 @@ async fn a_failed_check_blocks_what_reads_the_partition_until_it_is_put_right() 
     [4]
     $ lake why daily 2026-03-11
     lake.daily 2026-03-11 is failed.
-      Because: check plausible: 1 offending row(s); the version before stays
+      Because: check plausible: 1 offending row; the version before stays
       Its window was 2026-03-11 00:00:00+01:00 to 2026-03-12 00:00:00+01:00.
       Automation: waiting for a change; eager (after 1 min without a change) waits for a change: nothing has changed since the last step failed; the newest change was at 2026-03-20 11:00:00+01:00.
       Schedule nightly: next at 2026-03-21 03:15:00+01:00.
@@ -265,15 +265,15 @@ async fn a_failed_check_blocks_what_reads_the_partition_until_it_is_put_right() 
 
     What was done, newest first:
       2026-03-20 11:00:00+01:00 failed in run [--id--] (backfill [--id--]): lake backfill 'lake.daily lake.weekly' --all
-        check plausible: 1 offending row(s); the version before stays
+        check plausible: 1 offending row; the version before stays
 
     Its newest checks: 1 passed, 1 failed.
-      plausible (blocking): 1 offending row(s)
+      plausible (blocking): 1 offending row
     [0]
     $ lake why weekly 2026-W11
     lake.weekly 2026-W11 is blocked.
       Because: upstream lake.daily was not built: 2026-03-11 (1 partition)
-      lake.daily 2026-03-11 failed in run [--id--]: check plausible: 1 offending row(s); the version before stays
+      lake.daily 2026-03-11 failed in run [--id--]: check plausible: 1 offending row; the version before stays
         lake why lake.daily 2026-03-11
       Its window was 2026-03-09 00:00:00+01:00 to 2026-03-16 00:00:00+01:00.
       It cannot be built: lake.daily 2026-03-11 (1 partition) is missing.
@@ -307,7 +307,7 @@ async fn a_failed_check_blocks_what_reads_the_partition_until_it_is_put_right() 
     runs       [--id--]
     partitions 22 of 22 done: 20 succeeded, 1 failed, 1 blocked
     Not built:
-      lake.daily 2026-03-11 failed: check plausible: 1 offending row(s); the version before stays
+      lake.daily 2026-03-11 failed: check plausible: 1 offending row; the version before stays
       lake.weekly 2026-W11 blocked: upstream lake.daily was not built: 2026-03-11 (1 partition)
       retry   lake backfill retry [--id--]
       logs    lake run logs [--id--]
@@ -953,7 +953,7 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
     assert_snapshot!(lake.conversation(&["why daily 2026-03-12", "asset show lake.weekly"]).await, @r#"
     $ lake why daily 2026-03-12
     lake.daily 2026-03-12 is failed.
-      Because: check plausible: 1 offending row(s); the version before stays
+      Because: check plausible: 1 offending row; the version before stays
       Stale, because 57 rows landed in lake.events since 2026-03-23 11:00:00+01:00, written by a file.
       Its version of 2026-03-23 11:00:00+01:00 has 1 row.
       That was run [--id--] (backfill [--id--]): lake backfill 'lake.daily lake.weekly' 2026-03-09..2026-03-15
@@ -969,10 +969,10 @@ async fn what_has_expired_goes_and_what_is_current_stays() {
 
     What was done, newest first:
       2026-03-23 11:00:00+01:00 failed in run [--id--] (manual): lake materialize lake.daily 2026-03-12
-        check plausible: 1 offending row(s); the version before stays
+        check plausible: 1 offending row; the version before stays
 
     Its newest checks: 0 passed, 1 failed.
-      plausible (blocking): 1 offending row(s)
+      plausible (blocking): 1 offending row
     [0]
     $ lake asset show lake.weekly
     lake.weekly  missing

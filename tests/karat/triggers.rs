@@ -118,7 +118,7 @@ async fn filing_marks_changes_no_answer() {
     let unfiled = lake.scalar::<i64>("select count(*) from karat.mark where ordinal is null").await;
     assert_eq!(unfiled, 2 * 24 * 4, "one mark for each quarter of an hour");
     let (before, statuses) = (lake.late(DAILY).await, lake_status(&lake).await);
-    assert!(before.starts_with("2026-03-01: 1440 rows landed"), "{before}");
+    assert!(before.starts_with("2026-03-01: 1,440 rows landed"), "{before}");
     assert_eq!(file_marks(&lake.store, &lake.definitions).await.unwrap(), unfiled.unsigned_abs());
     assert_eq!(lake.scalar::<i64>("select count(*) from karat.mark where ordinal is null").await, 0);
     assert_eq!(lake.scalar::<i64>("select count(*) from karat.mark where writer = 'psql'").await, 2);

@@ -181,7 +181,7 @@ async fn what_is_blocked_names_the_failure_at_the_root() {
     assert_snapshot!(why(&lake, "lake.fetched 2026-03-02").await, @r"
     lake.fetched 2026-03-02 is blocked.
       Because: upstream lake.daily was not built: 2026-03-02 (1 partition)
-      lake.daily 2026-03-02 failed in run [--id--]: check plausible: 1 offending row(s); the version before stays
+      lake.daily 2026-03-02 failed in run [--id--]: check plausible: 1 offending row; the version before stays
         lake why lake.daily 2026-03-02
       Its window was 2026-03-02 00:00:00+01:00 to 2026-03-03 00:00:00+01:00.
       It cannot be built: lake.daily 2026-03-02 (1 partition) is missing.

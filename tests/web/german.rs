@@ -115,7 +115,7 @@ const WRITTEN: &[&str] = &[
     "Counts yesterday, and the week when it is over",
     "The day with the most people; none when nothing happened.",
     "automation: 3 partitions of lake.daily",
-    "check plausible: 1 offending row(s); the version before stays",
+    "check plausible: 1 offending row; the version before stays",
 ];
 
 async fn german(server: &Server, path: &str) -> Answer {

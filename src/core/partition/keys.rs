@@ -30,6 +30,15 @@ impl PartitionsDefinition {
         known.unwrap_or_else(|| well_formed(&format!("unknown-{ordinal}")))
     }
 
+    /// Whether `text` is the [`key`](Self::key) of a partition.
+    #[must_use]
+    pub fn is_key(&self, ordinal: Ordinal, text: &str) -> bool {
+        match self {
+            Self::Time(partitions) => partitions.text(ordinal) == text,
+            Self::Static(_) | Self::Unpartitioned => self.key(ordinal).as_str() == text,
+        }
+    }
+
     /// The number of the partition that `key` names, begun or not.
     ///
     /// An hour may also be given in another offset, with `Z`, or without offset where that is unambiguous.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::place::SqlPlace;
 use crate::asset::definitions::Definitions;
 use crate::asset::spec::AssetSpec;
+use crate::core::count::counted;
 use crate::core::key::AssetKey;
 
 /// Which columns an asset's `select` reads of each upstream. An upstream of which only rows are counted has no columns.
@@ -115,10 +116,6 @@ impl fmt::Display for VerificationReport {
         }
         write!(formatter, " in {}", counted(self.assets, "asset"))
     }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// How much a problem matters.
