@@ -16,7 +16,7 @@ fn message() -> AlertMessage {
         subject: "gold.daily_active_users".to_owned(),
         severity: "error".to_owned(),
         title: "gold.daily_active_users was not built: 2026-05-01".to_owned(),
-        detail: "check unique_day: 2 offending rows\n@everyone `look`".to_owned(),
+        detail: "check unique_day: 2 offending rows (see below)\n@everyone `look`".to_owned(),
         command: "community why gold.daily_active_users 2026-05-01".to_owned(),
         ..AlertMessage::test("community", instant("2026-05-02T01:20:00Z"))
     }
@@ -36,7 +36,7 @@ fn an_embed_says_what_is_wrong_since_when_and_how_to_look() {
       "embeds": [
         {
           "color": 14300988,
-          "description": "check unique\\_day: 2 offending row\\(s\\)\n\\@everyone \\`look\\`",
+          "description": "check unique\\_day: 2 offending rows \\(see below\\)\n\\@everyone \\`look\\`",
           "fields": [
             {
               "inline": true,
