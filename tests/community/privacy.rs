@@ -26,11 +26,12 @@ impl Write for Captured {
     }
 }
 
-/// Every row of every table of the database, as text.
+/// Every row of every table of the database, as text. What waits in a connection's temporary tables is gone with its
+/// transaction, and no other connection can read it.
 async fn dump(platform: &Platform) -> Vec<(String, String)> {
     let tables: Vec<String> = sqlx::query_scalar(
         "select format('%I.%I', n.nspname, c.relname) from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-         where c.relkind in ('r', 'p', 'm', 'v') and n.nspname not in ('pg_catalog', 'information_schema')",
+         where c.relkind in ('r', 'p', 'm', 'v') and c.relpersistence <> 't' and n.nspname not in ('pg_catalog', 'information_schema')",
     )
     .fetch_all(&platform.pool)
     .await
