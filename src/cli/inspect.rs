@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::exit::{Exit, Failure};
 use super::instance::Instance;
 use super::output::{counted, grouped, one_line, shortened, table, time_text, toned};
-use super::remote::{Call, Remote};
+use super::remote::{Call, PAGE, Remote};
 use super::session::Session;
 use super::verb::{GraphArguments, GraphFormat, SelectionArguments, StatusArguments, selection_text};
 use crate::asset::spec::AssetKind;
@@ -78,7 +78,7 @@ struct StatusPage {
 
 /// All pages of how assets stand; at the time of the first, and fresh when each page says so.
 async fn remote_status(remote: &Remote, selection: Option<&str>) -> Result<StatusView, Failure> {
-    let page = Call::get(["status"]).with("selection", selection);
+    let page = Call::get(["status"]).with("selection", selection).with("limit", Some(PAGE));
     let StatusPage { at, mut is_fresh, items: mut assets, mut next } = remote.call(&page).await?;
     while let Some(cursor) = next {
         let more: StatusPage = remote.call(&page.clone().with("cursor", Some(cursor))).await?;

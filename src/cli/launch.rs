@@ -1,12 +1,13 @@
 //! Planning, launching and going on.
 
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::exit::{Exit, Failure};
 use super::foreground::{Work, work_off_as};
 use super::instance::Instance;
 use super::output::{counted, grouped, short_id, table};
-use super::remote::Call;
+use super::remote::{Call, PAGE, Remote};
 use super::session::Session;
 use super::verb::{BackfillArguments, LaunchArguments, ModeArguments, PlanArguments, ResumeArguments};
 use crate::service::{Extent, LaunchKind, LaunchedView, PlanView, PlannedBecause, Request};
@@ -101,10 +102,32 @@ fn missing_text(plan: &PlanView) -> String {
 }
 
 async fn preview(session: &Session, instance: &Instance, request: &Request) -> Result<Exit, Failure> {
-    let there = Call::post(["plan"]).body(request);
-    let plan = instance.ask(async |service| service.plan(request).await, there).await?;
+    let plan = match instance {
+        Instance::Here(connected) => connected.service.plan(request).await?,
+        Instance::There(remote) => remote_plan(remote, request).await?,
+    };
     session.output.result(&plan, |plan| plan_text(session, plan))?;
     Ok(if plan.missing_upstream.is_empty() || request.force { Exit::Ok } else { Exit::Failure })
+}
+
+/// The plan of a server, which comes in pages.
+#[derive(Deserialize)]
+struct PlanPage {
+    #[serde(flatten)]
+    plan: PlanView,
+    next: Option<String>,
+}
+
+/// All pages of a plan; its counts and what is missing upstream are the first page's.
+async fn remote_plan(remote: &Remote, request: &Request) -> Result<PlanView, Failure> {
+    let page = Call::post(["plan"]).with("limit", Some(PAGE)).body(request);
+    let PlanPage { mut plan, mut next } = remote.call(&page).await?;
+    while let Some(cursor) = next {
+        let more: PlanPage = remote.call(&page.clone().with("cursor", Some(cursor))).await?;
+        plan.assets.extend(more.plan.assets);
+        next = more.next;
+    }
+    Ok(plan)
 }
 
 fn plan_text(session: &Session, plan: &PlanView) -> String {

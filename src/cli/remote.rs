@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// The longest page of a list.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 
 /// A question to a server, or something to do.
 #[derive(Clone, Debug)]

@@ -73,8 +73,9 @@ impl Service {
     pub async fn launch(&self, request: &Request, kind: LaunchKind) -> Result<LaunchedView, ServiceError> {
         self.authorize(Role::Operator)?;
         let plan = self.resolve(request, Known::by_database(self)).await?;
-        if !request.force && !plan.view.missing_upstream.is_empty() {
-            let missing = plan.view.missing_upstream.iter();
+        let view = plan.whole(&self.definitions, request);
+        if !request.force && !view.missing_upstream.is_empty() {
+            let missing = view.missing_upstream.iter();
             return Err(ServiceError::Launch(LaunchError::MissingInputs(
                 missing.map(|missing| (missing.asset.clone(), missing.partitions.text.clone())).collect(),
             )));
@@ -108,7 +109,7 @@ impl Service {
             cause: cause.as_str(),
             steps: launched.steps,
             requested_at: now,
-            plan: Some(plan.view),
+            plan: Some(view),
         })
     }
 

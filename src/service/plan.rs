@@ -1,6 +1,6 @@
 //! From a request to the partitions that would be built: what a preview shows and a launch starts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::known::Known;
 use super::view::sets_view;
 use super::{AssetPartitionsView, Extent, PartitionState, PartitionsView, Picture, Request, Service, ServiceError};
+use crate::asset::definitions::Definitions;
 use crate::asset::spec::{AssetKind, AssetSpec};
 use crate::core::key::AssetKey;
 use crate::core::plan::{PartitionSets, add_affected, add_missing_inputs};
@@ -60,11 +61,48 @@ pub enum PlannedBecause {
     Upstream,
 }
 
-/// A plan with what launching needs.
+/// What launching and previews need of a plan.
 pub(super) struct Plan {
     pub(super) sets: PartitionSets,
     pub(super) only_if_stale: BTreeSet<AssetKey>,
-    pub(super) view: PlanView,
+    pub(super) missing: PartitionSets,
+    because: BTreeMap<AssetKey, PlannedBecause>,
+    present: PartitionSets,
+    external: Vec<AssetKey>,
+}
+
+impl Plan {
+    /// The plan with the assets that come in `order`.
+    pub(super) fn view<'k>(
+        &self,
+        definitions: &Definitions,
+        request: &Request,
+        order: impl Iterator<Item = &'k AssetKey>,
+    ) -> PlanView {
+        let assets = order.filter_map(|key| {
+            let (spec, subset) = (definitions.asset(key)?, self.sets.get(key)?);
+            Some(PlannedAsset {
+                asset: key.clone(),
+                kind: spec.kind,
+                partitions: PartitionsView::new(&spec.partitions, subset),
+                built_before: self.present.get(key).map_or(0, |present| present.intersection(subset).len()),
+                because: *self.because.get(key)?,
+                only_if_stale: self.only_if_stale.contains(key),
+            })
+        });
+        PlanView {
+            request: request.clone(),
+            assets: assets.collect(),
+            partition_count: self.sets.values().map(PartitionSubset::len).sum(),
+            missing_upstream: sets_view(definitions, &self.missing),
+            external: self.external.clone(),
+        }
+    }
+
+    /// The plan with all its assets.
+    pub(super) fn whole(&self, definitions: &Definitions, request: &Request) -> PlanView {
+        self.view(definitions, request, definitions.graph().topological_order().iter())
+    }
 }
 
 impl Service {
@@ -74,7 +112,7 @@ impl Service {
     /// When the request is wrong ([`ErrorKind::Request`](super::ErrorKind)), when nothing is in the states asked for
     /// ([`ServiceError::NothingToDo`]), or when the state cannot be read. What is missing upstream is no error here.
     pub async fn plan(&self, request: &Request) -> Result<PlanView, ServiceError> {
-        Ok(self.resolve(request, Known::by_database(self)).await?.view)
+        Ok(self.resolve(request, Known::by_database(self)).await?.whole(&self.definitions, request))
     }
 
     /// The same by what the picture shows, so that no partition is looked at: for showing what would be launched. What is
@@ -83,7 +121,24 @@ impl Service {
     /// # Errors
     /// As [`plan`](Self::plan).
     pub async fn plan_as_pictured(&self, picture: &Picture, request: &Request) -> Result<PlanView, ServiceError> {
-        Ok(self.resolve(request, Known::by_picture(self, picture)).await?.view)
+        Ok(self.resolve(request, Known::by_picture(self, picture)).await?.whole(&self.definitions, request))
+    }
+
+    /// A part of the same: of the assets that would be built those that were not `told`, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub async fn plan_in_part(
+        &self,
+        picture: &Picture,
+        request: &Request,
+        told: &BTreeSet<&AssetKey>,
+        limit: u32,
+    ) -> Result<PlanView, ServiceError> {
+        let plan = self.resolve(request, Known::by_picture(self, picture)).await?;
+        let order = self.definitions.graph().topological_order().iter();
+        let rest = order.filter(|key| plan.sets.contains_key(*key) && !told.contains(key));
+        Ok(plan.view(&self.definitions, request, rest.take(usize::try_from(limit).unwrap_or(usize::MAX))))
     }
 
     pub(super) async fn resolve(&self, request: &Request, known: Known<'_>) -> Result<Plan, ServiceError> {
@@ -119,32 +174,19 @@ impl Service {
             true => sets.keys().filter(|key| selected.contains(key)).cloned().collect(),
             false => BTreeSet::new(),
         };
-        let order = self.definitions.graph().topological_order().iter();
-        let assets = order.filter_map(|key| {
-            let (spec, subset) = (self.definitions.asset(key)?, sets.get(key)?);
-            let built_before = present.get(key).map_or(0, |present| present.intersection(subset).len());
-            let because = match (selected.contains(key), chosen.contains_key(key)) {
-                (true, true) => PlannedBecause::Selected,
-                (true, false) => PlannedBecause::Affected,
-                (false, _) => PlannedBecause::Upstream,
-            };
-            Some(PlannedAsset {
-                asset: key.clone(),
-                kind: spec.kind,
-                partitions: PartitionsView::new(&spec.partitions, subset),
-                built_before,
-                because,
-                only_if_stale: only_if_stale.contains(key),
-            })
-        });
-        let view = PlanView {
-            request: request.clone(),
-            assets: assets.collect(),
-            partition_count: sets.values().map(PartitionSubset::len).sum(),
-            missing_upstream: sets_view(&self.definitions, &missing),
-            external: external.iter().map(|spec| spec.key.clone()).collect(),
+        let because = |key: &AssetKey| match (selected.contains(key), chosen.contains_key(key)) {
+            (true, true) => PlannedBecause::Selected,
+            (true, false) => PlannedBecause::Affected,
+            (false, _) => PlannedBecause::Upstream,
         };
-        Ok(Plan { sets, only_if_stale, view })
+        Ok(Plan {
+            because: sets.keys().map(|key| (key.clone(), because(key))).collect(),
+            external: external.iter().map(|spec| spec.key.clone()).collect(),
+            sets,
+            only_if_stale,
+            missing,
+            present,
+        })
     }
 }
 

@@ -114,10 +114,7 @@ async fn status(
     Parameters(paging): Parameters<Paging>,
 ) -> Result<Response, Problem> {
     let definitions = app.service.definitions();
-    let told = match paging.after::<AssetKey>("status")? {
-        Some(last) => told_up_to(definitions, &last)?,
-        None => BTreeSet::new(),
-    };
+    let told = assets_told(&paging, "status", definitions)?;
     let picture = app.newest_picture().await;
     kept::unless_known(&headers, Some(picture.generation), async || {
         let specs = picture.select(definitions, selected.selection.as_deref().unwrap_or("*"))?;
@@ -130,10 +127,15 @@ async fn status(
     .await
 }
 
-/// The assets up to `last` in the order of lists; those that were told before, and those that do not fit now.
-fn told_up_to<'d>(definitions: &'d Definitions, last: &AssetKey) -> Result<BTreeSet<&'d AssetKey>, Problem> {
+/// The assets that the pages before this one of a `list` of assets told, or passed over.
+pub(super) fn assets_told<'d>(
+    paging: &Paging,
+    list: &str,
+    definitions: &'d Definitions,
+) -> Result<BTreeSet<&'d AssetKey>, Problem> {
+    let Some(last) = paging.after::<AssetKey>(list)? else { return Ok(BTreeSet::new()) };
     let order = definitions.graph().topological_order();
-    let place = order.iter().position(|key| key == last).ok_or_else(|| {
+    let place = order.iter().position(|key| *key == last).ok_or_else(|| {
         Problem::bad_request(format!("The cursor is of {last}, which is not declared any more: begin the list again."))
     })?;
     Ok(order.iter().take(place + 1).collect())

@@ -88,7 +88,9 @@ async fn what_would_be_built_is_told_and_then_built() {
     let request = json!({ "selection": "lake.weekly", "extent": { "text": "2026-W10" } });
     let plan = server.tell("/plan", &request).await;
     let (told, _) = split(&server.lake.says("plan lake.weekly 2026-W10 --json").await);
-    assert_eq!((plan.status, plan.json()), (200, told));
+    let mut whole = plan.json();
+    assert_eq!((plan.status, whole.as_object_mut().unwrap().remove("next")), (200, Some(Value::Null)));
+    assert_eq!(whole, told);
     let run = server.tell("/runs", &request).await;
     assert_eq!((run.status, &run.json()["cause"], &run.json()["steps"]), (201, &json!("manual"), &json!(1)));
     let backfill = server.tell("/backfills", &request).await.json();
@@ -98,6 +100,29 @@ async fn what_would_be_built_is_told_and_then_built() {
     let missing = json!({ "selection": "lake.summary" });
     let refused = server.tell("/runs", &missing).await;
     assert!(refused.status == 409 && refused.text.contains("lake.weekly"), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn a_plan_comes_in_pages() {
+    let server = built().await;
+    let request = json!({ "selection": "lake.daily+", "extent": "all" });
+    let whole = server.tell("/plan?limit=500", &request).await.json();
+    let all: Vec<&Value> = whole["assets"].as_array().unwrap().iter().map(|planned| &planned["asset"]).collect();
+    assert!(all.len() >= 2, "{whole}");
+    let mut told = Vec::new();
+    let mut next = String::new();
+    loop {
+        let page = server.tell(&format!("/plan?limit=1{next}"), &request).await.json();
+        assert_eq!((&page["request"], &page["partition_count"]), (&whole["request"], &whole["partition_count"]));
+        told.push(page["assets"][0]["asset"].clone());
+        assert_eq!(page["assets"].as_array().unwrap().len(), 1);
+        let Some(cursor) = page["next"].as_str() else { break };
+        next = format!("&cursor={cursor}");
+    }
+    assert_eq!(told.iter().collect::<Vec<_>>(), all);
+    let foreign = server.tell("/plan?cursor=00", &request).await;
+    assert!(foreign.status == 400 && foreign.text.contains("is none of this list"), "{}", foreign.text);
+    assert_eq!(server.tell("/plan?limit=0", &request).await.status, 400);
 }
 
 #[tokio::test]
