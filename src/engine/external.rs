@@ -15,6 +15,7 @@ use crate::asset::definitions::Definitions;
 use crate::asset::spec::AssetSpec;
 use crate::asset::statement::{column_list, date_literal, generated, identifier, instant_literal, text_literal};
 use crate::clock::Clock;
+use crate::core::count::counted;
 use crate::core::key::AssetKey;
 use crate::core::policy::WriteMode;
 use crate::core::subset::PartitionSubset;
@@ -208,6 +209,5 @@ pub(crate) fn limit_text(limit: Duration) -> String {
         .into_iter()
         .find(|(_, size)| seconds >= *size && seconds.is_multiple_of(*size))
         .unwrap_or(("second", 1));
-    let count = seconds / size;
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+    counted(seconds / size, unit)
 }

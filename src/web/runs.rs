@@ -19,6 +19,7 @@ use super::failure::PageError;
 use super::page::{Page, PageResult, rendered};
 use super::preferences::local;
 use super::words;
+use crate::core::shown::shown;
 use crate::core::time::start_of_day;
 use crate::service::{RunQuery, RunView, Service, ServiceError};
 
@@ -51,11 +52,11 @@ impl Filter {
     fn run_query(&self, page: &Page) -> Result<RunQuery, PageError> {
         let given = |text: &str| Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned);
         let before = given(&self.before).map(|text| Uuid::parse_str(&text)).transpose();
-        let before = before.map_err(|_| PageError::BadRequest(format!("`{}` is no run", shortened(&self.before))))?;
+        let before = before.map_err(|_| PageError::BadRequest(format!("`{}` is no run", shown(&self.before))))?;
         let day = |text: &str, days: u64| match given(text).map(|text| text.parse::<NaiveDate>()) {
             None => Ok(None),
             Some(Ok(day)) => Ok(day.checked_add_days(Days::new(days)).map(|day| start_of_day(day, page.zone))),
-            Some(Err(_)) => Err(PageError::BadRequest(format!("`{}` is no date such as 2026-03-20", shortened(text)))),
+            Some(Err(_)) => Err(PageError::BadRequest(format!("`{}` is no date such as 2026-03-20", shown(text)))),
         };
         Ok(RunQuery {
             state: given(&self.state),
@@ -85,10 +86,6 @@ impl Filter {
         ];
         address("/runs", pairs)
     }
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(80).flat_map(char::escape_debug).collect()
 }
 
 #[derive(Template)]
