@@ -11,7 +11,7 @@ use crate::store::migrate::Migrations;
 use crate::store::{pool_options, trusting_pool_options};
 
 /// Enough for a test that runs several workers; all tests together have 400.
-const POOL_CONNECTIONS: u32 = 16;
+pub(super) const POOL_CONNECTIONS: u32 = 16;
 
 /// A database of its own for a test, on the shared server. Dropping it ends all connections to it and removes it.
 #[derive(Debug)]
@@ -67,20 +67,16 @@ impl TestDatabase {
     /// # Errors
     /// When the first connection cannot be made.
     pub async fn pool(&self) -> Result<PgPool, TestingError> {
-        self.connect(pool_options()).await
+        self.connect(pool_options().max_connections(POOL_CONNECTIONS)).await
     }
 
-    /// The same for whom nobody cuts a connection: they are taken for alive without being asked.
-    pub(super) async fn trusting_pool(&self) -> Result<PgPool, TestingError> {
-        self.connect(trusting_pool_options()).await
+    /// At most so many connections for whom nobody cuts one: they are taken for alive without being asked.
+    pub(super) async fn trusting_pool(&self, connections: u32) -> Result<PgPool, TestingError> {
+        self.connect(trusting_pool_options().max_connections(connections)).await
     }
 
     async fn connect(&self, options: PgPoolOptions) -> Result<PgPool, TestingError> {
-        options
-            .max_connections(POOL_CONNECTIONS)
-            .connect_with(self.connect_options())
-            .await
-            .map_err(TestingError::database("connect"))
+        options.connect_with(self.connect_options()).await.map_err(TestingError::database("connect"))
     }
 }
 
