@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use tokio::try_join;
 
 use super::{Service, ServiceError, WorkerState};
 use crate::core::key::AssetKey;
 use crate::store::operations::DurationRecord;
 
 /// How many of the newest versions are looked at, of all assets together; and of each the fewest and the most.
-const VERSIONS: usize = 1_000;
+const VERSIONS: usize = 500;
 const FEWEST_VERSIONS: usize = 5;
 const MOST_VERSIONS: usize = 40;
 
 /// Of how many assets it is looked up; those with the most partitions.
-const ASSETS: usize = 200;
+const ASSETS: usize = 100;
 
 /// The most partitions built together that are counted.
 const MOST_TOGETHER: u32 = 400;
@@ -31,7 +32,7 @@ pub struct EstimateView {
     pub side_by_side: u32,
     /// How many of the partitions it covers.
     pub partitions: u64,
-    /// The assets it does not cover: nothing of them was ever built, or two hundred others have more partitions.
+    /// The assets it does not cover: nothing of them was ever built, or a hundred others have more partitions.
     pub unknown: Vec<AssetKey>,
     /// How long one partition takes, in seconds, by asset.
     pub seconds_each: BTreeMap<AssetKey, f64>,
@@ -59,8 +60,9 @@ impl Service {
             })
             .collect();
         let versions = (VERSIONS / together.len().max(1)).clamp(FEWEST_VERSIONS, MOST_VERSIONS);
-        let durations = self.store.durations(&together, i64::try_from(versions).unwrap_or(i64::MAX)).await?;
-        let workers = self.workers().await?;
+        let versions = i64::try_from(versions).unwrap_or(i64::MAX);
+        let durations = async { Ok(self.store.durations(&together, versions).await?) };
+        let (durations, workers) = try_join!(durations, self.workers())?;
         let slots = workers
             .iter()
             .filter(|worker| matches!(worker.state, WorkerState::Running | WorkerState::Idle))
@@ -77,9 +79,10 @@ impl Service {
     ) -> EstimateView {
         let mut view = EstimateView { side_by_side, ..EstimateView::default() };
         let mut by_pool: BTreeMap<&str, f64> = BTreeMap::new();
+        let known = durations.iter().filter(|record| record.partitions > 0);
+        let known: BTreeMap<&str, &DurationRecord> = known.map(|record| (record.asset_key.as_str(), record)).collect();
         for (key, &count) in partitions {
-            let known = durations.iter().find(|record| record.asset_key == key.as_str() && record.partitions > 0);
-            let Some(record) = known else {
+            let Some(record) = known.get(key.as_str()) else {
                 view.unknown.push(key.clone());
                 continue;
             };

@@ -101,7 +101,7 @@ pub use self::partitions::{
     SeriesView,
 };
 pub use self::picture::{AssetPicture, HeatCell, HeatCounts, HeatState, Picture, PictureKeeper, Unbuilt, heat};
-pub use self::plan::{PlanView, PlannedAsset, PlannedBecause};
+pub use self::plan::{PlanPart, PlanView, PlannedAsset, PlannedBecause};
 pub use self::pools::{LoadView, PoolView, PoolWaitingView, RunningView, WorkerLoadView};
 pub use self::process::{DEFAULT_ADDRESS, ListenError, PagesContext, Process, ServePages, listen};
 pub use self::progress::{FailureView, ProgressView, SummaryView};

@@ -61,6 +61,15 @@ pub enum PlannedBecause {
     Upstream,
 }
 
+/// A part of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanPart {
+    /// The plan with the assets of this part; everything else in it is of the whole.
+    pub plan: PlanView,
+    /// How many partitions of each asset would be built, also of those that are not in this part.
+    pub partition_counts: BTreeMap<AssetKey, u64>,
+}
+
 /// What launching and previews need of a plan.
 pub(super) struct Plan {
     pub(super) sets: PartitionSets,
@@ -133,12 +142,15 @@ impl Service {
         picture: &Picture,
         request: &Request,
         told: &BTreeSet<&AssetKey>,
-        limit: u32,
-    ) -> Result<PlanView, ServiceError> {
+        limit: usize,
+    ) -> Result<PlanPart, ServiceError> {
         let plan = self.resolve(request, Known::by_picture(self, picture)).await?;
         let order = self.definitions.graph().topological_order().iter();
         let rest = order.filter(|key| plan.sets.contains_key(*key) && !told.contains(key));
-        Ok(plan.view(&self.definitions, request, rest.take(usize::try_from(limit).unwrap_or(usize::MAX))))
+        Ok(PlanPart {
+            plan: plan.view(&self.definitions, request, rest.take(limit)),
+            partition_counts: plan.sets.iter().map(|(key, subset)| (key.clone(), subset.len())).collect(),
+        })
     }
 
     pub(super) async fn resolve(&self, request: &Request, known: Known<'_>) -> Result<Plan, ServiceError> {

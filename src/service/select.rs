@@ -31,7 +31,7 @@ impl Service {
     /// # Errors
     /// When the selection selects nothing, or asks for states and the state cannot be read.
     pub async fn select(&self, selection: &str) -> Result<Vec<Arc<AssetSpec>>, ServiceError> {
-        let states = if asks_for_states(selection) { self.states().await? } else { BTreeMap::new() };
+        let states = if asks_for_states(selection) { self.states().await? } else { AssetsByState::new() };
         select_declared(&self.definitions, selection, states)
     }
 
@@ -57,10 +57,13 @@ impl Picture {
     /// # Errors
     /// When the selection selects nothing.
     pub fn select(&self, definitions: &Definitions, selection: &str) -> Result<Vec<Arc<AssetSpec>>, ServiceError> {
-        let states = by_state(self.assets.iter().map(|(key, asset)| {
-            let holds = [!asset.missing.is_empty(), !asset.stale.is_empty(), !asset.failed.is_empty()];
-            (key.clone(), holds)
-        }));
+        let states = || {
+            by_state(self.assets.iter().map(|(key, asset)| {
+                let holds = [!asset.missing.is_empty(), !asset.stale.is_empty(), !asset.failed.is_empty()];
+                (key.clone(), holds)
+            }))
+        };
+        let states = if asks_for_states(selection) { states() } else { AssetsByState::new() };
         select_declared(definitions, selection, states)
     }
 }

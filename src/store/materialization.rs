@@ -220,7 +220,8 @@ impl Store {
         let rows: Vec<CurrentVersion> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "select {CURRENT_COLUMNS}
              from karat.materialization m
-             where m.current and m.asset_key = any($1)
+             -- said for the index, which is of versions with an ordinal: all have one
+             where m.current and m.asset_key = any($1) and m.ordinal is not null
              order by m.asset_key, m.ordinal"
         )))
         .bind(assets)
@@ -371,9 +372,13 @@ impl Store {
              ) versions
              group by asset_key, island
              union all
-             select asset_key, ordinal, ordinal, partition_key
-             from karat.materialization
-             where current and asset_key = any((select $4::text[])::text[])",
+             select keyed.asset_key, v.ordinal, v.ordinal, v.partition_key
+             from unnest((select $4::text[])) as keyed (asset_key)
+             cross join lateral (
+                 select m.ordinal, m.partition_key from karat.materialization m
+                 where m.current and m.asset_key = keyed.asset_key and m.ordinal is not null
+                 offset 0
+             ) v",
         )
         .bind(time_ranges.iter().map(|range| range.asset_key.as_str()).collect::<Vec<_>>())
         .bind(time_ranges.iter().map(|range| range.first).collect::<Vec<_>>())

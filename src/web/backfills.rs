@@ -1,5 +1,6 @@
 //! Backfills: what there is, how far each one is, and the dialog that begins one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use askama::Template;
@@ -19,12 +20,15 @@ use super::page::{Page, PageResult, rendered};
 use super::parts::Action;
 use crate::core::shown::shown;
 use crate::service::{
-    BackfillProgressView, BackfillView, ErrorKind, EstimateView, Extent, LaunchKind, PartitionState, PlanView, Request,
-    ServiceError,
+    BackfillProgressView, BackfillView, ErrorKind, EstimateView, Extent, LaunchKind, PartitionState, PlanPart,
+    PlanView, Request, ServiceError,
 };
 
 /// How many backfills a page lists.
 const LISTED: u32 = 25;
+
+/// Of how many assets the dialog shows what would be built.
+const PREVIEWED: usize = 100;
 
 /// How many names of assets are offered in the dialog.
 const OFFERED: usize = 500;
@@ -153,7 +157,7 @@ enum Preview {
     /// It cannot be, and why.
     Refused(String),
     /// This would be built.
-    Plan(Box<(PlanView, EstimateView)>),
+    Plan(Box<(PlanPart, EstimateView)>),
 }
 
 #[derive(Template)]
@@ -205,14 +209,14 @@ async fn new(_: Viewer, State(app): State<Arc<App>>, page: Page, Query(wish): Qu
 }
 
 async fn preview(app: &App, request: &Request) -> Result<Preview, ServiceError> {
-    let plan = match app.service.plan_as_pictured(&*app.newest_picture().await, request).await {
-        Ok(plan) => plan,
+    let picture = app.newest_picture().await;
+    let part = match app.service.plan_in_part(&picture, request, &BTreeSet::new(), PREVIEWED).await {
+        Ok(part) => part,
         Err(error) if error.kind() == ErrorKind::Database => return Err(error),
         Err(error) => return Ok(Preview::Refused(error.to_string())),
     };
-    let partitions = plan.assets.iter().map(|asset| (asset.asset.clone(), asset.partitions.count)).collect();
-    let estimate = app.service.estimate(&partitions, request.concurrency_limit).await?;
-    Ok(Preview::Plan(Box::new((plan, estimate))))
+    let estimate = app.service.estimate(&part.partition_counts, request.concurrency_limit).await?;
+    Ok(Preview::Plan(Box::new((part, estimate))))
 }
 
 async fn launch(

@@ -43,7 +43,8 @@ async fn plan(
 ) -> Answer<PlanPage> {
     let told = assets_told(&paging, "plan", app.service.definitions())?;
     let picture = app.newest_picture().await;
-    let mut plan = app.service.plan_in_part(&picture, &request, &told, paging.one_more()).await?;
+    let limit = usize::try_from(paging.one_more()).unwrap_or(usize::MAX);
+    let mut plan = app.service.plan_in_part(&picture, &request, &told, limit).await?.plan;
     let Listed { items, next } = paging.page("plan", plan.assets, |planned| planned.asset.clone());
     plan.assets = items;
     Ok(Json(PlanPage { plan, next }))
