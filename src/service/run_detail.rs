@@ -16,6 +16,9 @@ use crate::store::run_detail::{AttemptRecord, LogFilter, LogRecord};
 /// How many attempts are told one by one.
 const TOLD_ATTEMPTS: usize = 200;
 
+/// How many assets are told where attempts are not.
+const TOLD_ASSETS: usize = 100;
+
 /// Runs with more steps than this are told by asset.
 const TOLD_STEPS: i64 = 5_000;
 
@@ -45,6 +48,8 @@ pub struct RunTimesView {
     pub is_by_asset: bool,
     /// What was carried out, upstream first.
     pub entries: Vec<RunTimeView>,
+    /// How many assets further downstream the run has that are not told: of a hundred at most it is told by asset.
+    pub more_assets: usize,
 }
 
 /// Something that was carried out.
@@ -137,15 +142,21 @@ impl Service {
     /// When the state cannot be read.
     pub async fn run_times(&self, run: &RunView) -> Result<RunTimesView, ServiceError> {
         let limit = i64::try_from(TOLD_ATTEMPTS).unwrap_or(i64::MAX) + 1;
-        let (run_id, is_told) = (run.run_id, run.steps.total <= TOLD_STEPS);
-        let mut records = if is_told { self.store.run_attempts(run_id, limit).await? } else { Vec::new() };
-        let is_by_asset = !is_told || records.len() > TOLD_ATTEMPTS;
-        if is_by_asset {
-            records = self.store.run_spans(run_id).await?;
-            records.truncate(TOLD_ATTEMPTS);
+        if run.steps.total <= TOLD_STEPS {
+            let attempts = self.store.run_attempts(run.run_id, limit).await?;
+            if attempts.len() <= TOLD_ATTEMPTS {
+                let entries = attempts.into_iter().map(|record| self.run_time(record, false)).collect();
+                return Ok(RunTimesView { is_by_asset: false, entries, more_assets: 0 });
+            }
         }
-        let entries = records.into_iter().map(|record| self.run_time(record, is_by_asset)).collect();
-        Ok(RunTimesView { is_by_asset, entries })
+        let mut assets = self.store.run_assets(run.run_id).await?;
+        let rank = |asset: &str| asset.parse().ok().and_then(|key| self.definitions.graph().rank(&key));
+        assets.sort_by_cached_key(|asset| (rank(asset).unwrap_or(usize::MAX), asset.clone()));
+        let more_assets = assets.len().saturating_sub(TOLD_ASSETS);
+        assets.truncate(TOLD_ASSETS);
+        let spans = self.store.run_spans(run.run_id, &assets).await?;
+        let entries = spans.into_iter().map(|record| self.run_time(record, true)).collect();
+        Ok(RunTimesView { is_by_asset: true, entries, more_assets })
     }
 
     fn run_time(&self, record: AttemptRecord, is_by_asset: bool) -> RunTimeView {

@@ -118,13 +118,26 @@ impl Store {
             .context("reading the attempts of the run")
     }
 
-    /// From when to when the steps of each asset of a run were carried out, by state.
+    /// The assets of a run, in no order.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn run_spans(&self, run_id: Uuid) -> Result<Vec<AttemptRecord>, StoreError> {
+    pub async fn run_assets(&self, run_id: Uuid) -> Result<Vec<String>, StoreError> {
+        sqlx::query_scalar("select asset_key from karat.run_asset where run_id = $1")
+            .bind(run_id)
+            .fetch_all(self.pool())
+            .await
+            .context("reading the assets of the run")
+    }
+
+    /// From when to when the steps of each of these assets of a run were carried out, by state.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn run_spans(&self, run_id: Uuid, assets: &[String]) -> Result<Vec<AttemptRecord>, StoreError> {
         sqlx::query_as(include_str!("sql/run_spans.sql"))
             .bind(run_id)
+            .bind(assets)
             .fetch_all(self.pool())
             .await
             .context("reading when the steps of the run were carried out")

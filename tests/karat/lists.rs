@@ -199,6 +199,34 @@ async fn what_a_run_did_is_found_in_the_tables_of_its_days() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_many_attempts_is_told_by_asset() {
+    let lake = Lake::open().await;
+    lake.clock.advance(std::time::Duration::from_secs(300 * 86_400));
+    lake.store.ensure_log_partitions(lake.clock.now().date_naive()).await.unwrap();
+    let service = service(&lake);
+    for (last, expected) in [("2026-10-17", (false, 200, 200)), ("2026-10-18", (true, 201, 1))] {
+        let mut request = lake.request(&[("lake.daily_totals", &format!("2026-04-01..{last}"))]);
+        request.per_partition = true;
+        let launched = lake.launch(request).await;
+        lake.work_off(launched).await.unwrap();
+        // By the clock that stands still all began at the same instant, as what is one statement does.
+        sqlx::query("update karat.attempt set started_at = started_at - step_id * interval '1 microsecond'")
+            .execute(&lake.pool)
+            .await
+            .unwrap();
+        let run = service.run(launched.run_id).await.unwrap().run;
+        let times = service.run_times(&run).await.unwrap();
+        let partitions: i64 = times.entries.iter().map(|entry| entry.count).sum();
+        assert_eq!(
+            (times.is_by_asset, partitions, times.entries.len(), times.more_assets),
+            (expected.0, expected.1, expected.2, 0)
+        );
+        let first = times.entries.first().unwrap();
+        assert_eq!((first.asset.as_str(), first.outcome.as_str()), ("lake.daily_totals", "succeeded"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_backfill_has_the_same_counts_by_asset_whether_its_run_tells_them_or_its_steps() {
     let lake = Lake::open().await;
     lake.add_event_a_day("2026-04-01", 20).await;
