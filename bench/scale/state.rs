@@ -87,6 +87,8 @@ pub(super) async fn make(server: &Server, report: &mut Report, percent: u32) -> 
     }
     eprintln!("        indexes and statistics");
     connection.execute("vacuum analyze").await?;
+    // What is still to be written to disk is written now, and not beside what is measured.
+    connection.execute("checkpoint").await?;
     let sizes: (i64, i64, i64, String) = sqlx::query_as(
         "select (select count(*) from karat.materialization where current), (select count(*) from karat.run),
                 (select count(*) from karat.log_line), pg_size_pretty(pg_database_size(current_database()))",
