@@ -58,7 +58,7 @@ select r.run_id, b.asset_key, r.requested_at, 1 from bench.run r join bench.buil
 insert into karat.step (step_id, run_id, asset_key, partition_key, ordinal, rank, priority, state, reason, attempts, ready_at,
                         worker_id, lease_epoch, started_at, finished_at)
 overriding system value
-select case when is_built then 100000000 else 0 end + r.n, r.run_id, b.asset_key, b.partition_key, b.ordinal, b.number % 100 / 50,
+select case when is_built then 100000000 else 0 end + r.n, r.run_id, b.asset_key, b.partition_key, b.ordinal, 0,
        0, step_state, case step_state when 'failed' then 'the file of the day is not there' when 'skipped' then 'fresh already' end,
        1, requested_at, '00000000-0000-7000-8000-000000000001', 1, requested_at + interval '1 second',
        requested_at + interval '3 seconds'
@@ -125,7 +125,8 @@ from (select n from bench.built where asset_key like 'gold.%' order by n limit 1
 insert into karat.step (step_id, run_id, asset_key, partition_key, ordinal, rank, priority, state, reason, attempts, ready_at,
                         worker_id, lease_epoch, started_at, finished_at)
 overriding system value
-select 50000000 + n, bench.run_id(now() - interval '2 days', 1), asset_key, partition_key, ordinal, 2, 0,
+select 50000000 + n, bench.run_id(now() - interval '2 days', 1), asset_key, partition_key, ordinal,
+       dense_rank() over (order by asset_key) - 1, 0,
        case when n % 200 = 0 then 'failed' else 'succeeded' end, case when n % 200 = 0 then 'out of disk space' end, 1,
        now() - interval '2 days', '00000000-0000-7000-8000-000000000001', 1, now() - interval '1 day', now() - interval '1 day'
 from (select * from bench.built where asset_key like 'gold.%' order by n limit 100000) b;
@@ -149,7 +150,8 @@ values (bench.run_id(now() - interval '5 minutes', 2), 'manual', '{"command": "m
         now() - interval '4 minutes');
 insert into karat.step (step_id, run_id, asset_key, partition_key, ordinal, rank, priority, state, ready_at)
 overriding system value
-select 300000000 + n, bench.run_id(now() - interval '5 minutes', 2), asset_key, partition_key, ordinal, 1, 0,
+select 300000000 + n, bench.run_id(now() - interval '5 minutes', 2), asset_key, partition_key, ordinal,
+       dense_rank() over (order by asset_key) - 1, 0,
        case when n % 2 = 0 then 'ready' else 'pending' end, now() - interval '5 minutes'
 from (select * from bench.built where asset_key like 'silver.%' order by n desc limit 5000) b;
 insert into karat.run (run_id, cause, request, requested_at, finish_number, finished_at, outcome, succeeded_steps, skipped_steps,
@@ -159,7 +161,8 @@ values (bench.run_id(now() - interval '3 minutes', 3), 'schedule', '{"command": 
 insert into karat.step (step_id, run_id, asset_key, partition_key, ordinal, rank, priority, state, reason, attempts, ready_at,
                         worker_id, lease_epoch, started_at, finished_at)
 overriding system value
-select 400000000 + n, bench.run_id(now() - interval '3 minutes', 3), asset_key, partition_key, ordinal, 2, 0, 'failed',
+select 400000000 + n, bench.run_id(now() - interval '3 minutes', 3), asset_key, partition_key, ordinal,
+       dense_rank() over (order by asset_key) - 1, 0, 'failed',
        'relation "nothing" does not exist', 1, now() - interval '3 minutes', '00000000-0000-7000-8000-000000000001', 1,
        now() - interval '3 minutes', now() - interval '2 minutes'
 from (select * from bench.built where asset_key like 'gold.%' and n % 997 = 0 order by n limit 300) b;

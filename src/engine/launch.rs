@@ -182,18 +182,18 @@ pub async fn prepare(
     let pending = |subset: &PartitionSubset| StepSets { pending: subset.clone(), ..StepSets::default() };
     let sets = request.plan.iter().map(|(key, subset)| (key.clone(), pending(subset))).collect();
     let ready = advance(definitions, &sets, now).ready;
+    // Upstream first, and an asset's partitions together: what lies between them would part their ranges.
+    let mut plan: Vec<_> = request.plan.iter().filter(|(_, subset)| !subset.is_empty()).collect();
+    plan.sort_by_key(|(key, _)| definitions.graph().rank(key));
     let mut steps = Vec::new();
-    for (key, subset) in &request.plan {
-        if subset.is_empty() {
-            continue;
-        }
+    for (position, (key, subset)) in (0..).zip(plan) {
         let spec = definitions.asset(key).ok_or_else(|| LaunchError::Undefined(key.clone()))?;
         if !spec.is_materializable() {
             return Err(LaunchError::External(key.clone()));
         }
         steps.push(NewSteps {
             asset_key: key.to_string(),
-            rank: definitions.graph().rank(key).and_then(|rank| i32::try_from(rank).ok()).unwrap_or(i32::MAX),
+            rank: position,
             priority: spec.priority.saturating_add(request.priority),
             pool: spec.pool.clone(),
             only_if_stale: request.only_if_stale.contains(key),

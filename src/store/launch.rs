@@ -75,7 +75,7 @@ pub struct NewRun {
 pub struct NewSteps {
     /// The asset.
     pub asset_key: String,
-    /// Position in the graph.
+    /// Position among the assets of the run: upstream first, and no two alike, so that the partitions of one come together.
     pub rank: i32,
     /// Higher runs earlier.
     pub priority: i32,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use karat::core::status::Staleness;
 use karat::engine::launch::{LaunchError, launch};
 use karat::engine::status::asset_statuses;
+use karat::prelude::Definitions;
 use karat::store::run::Control;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,33 @@ async fn builds_days_in_one_statement_and_the_month_above_them() {
     assert_eq!(
         lake.text("select row_count, data_version from karat.materialization where partition_key = '2026-04-01'").await,
         "0 | 0:0000000000000000"
+    );
+}
+
+#[tokio::test]
+async fn assets_side_by_side_are_each_built_in_one_statement() {
+    let mut lake = Lake::open().await;
+    // Another asset over the same events.
+    sqlx::query("create table lake.daily_sums (like lake.daily_totals including all)")
+        .execute(&lake.pool)
+        .await
+        .unwrap();
+    let mut specs: Vec<_> = lake.definitions.assets().map(|spec| (**spec).clone()).collect();
+    let mut sums = (**lake.definitions.find(DAILY).unwrap()).clone();
+    sums.key = "lake.daily_sums".parse().unwrap();
+    specs.push(sums);
+    let calendar = lake::calendar(chrono_tz::Europe::Berlin);
+    lake.definitions = Arc::new(Definitions::from_specs(calendar, specs, lake.definitions.pools().clone()).unwrap());
+    lake.add_event_a_day("2026-03-01", 31).await;
+    let plan = [(DAILY, "2026-03"), (MONTHLY, "2026-03"), ("lake.daily_sums", "2026-03")];
+    assert_eq!(lake.build(&plan).await, "succeeded: 63 succeeded");
+    assert_eq!(
+        lake.text(
+            "select asset_key, range_size, count(*) from karat.attempt join karat.step using (step_id)
+             group by 1, 2 order by 1, 2"
+        )
+        .await,
+        "lake.daily_sums | 31 | 31\nlake.daily_totals | 31 | 31\nlake.monthly_report | 1 | 1"
     );
 }
 
